@@ -1,0 +1,5 @@
+"""JKO minimising movements: each step minimises F(rho) + W2^2(rho, pi) / (2 dt)."""
+
+from solvers.jko.quantile import Quantile
+
+__all__ = ["Quantile"]

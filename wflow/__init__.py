@@ -1,0 +1,43 @@
+"""Wasserstein gradient flows of mean-field neural networks: solved by independent methods, compared in W2, certified.
+
+A Flow is an Energy on a Domain, started from a Law, up to a horizon. A Solver holds the resolution and moves a
+Measure; `solve` returns a Trajectory; Certificates say what is true of it.
+"""
+
+from wflow import problems
+from wflow.activation import activation
+from wflow.data import Data, read_csv
+from wflow.domain import Box, box, circle, interval, line, plane, space, torus
+from wflow.energy import (
+    Constant,
+    Energy,
+    Entropy,
+    Interaction,
+    Potential,
+    Risk,
+    TotalVariation,
+    population_risk,
+)
+from wflow.errors import EnergyRose, LostDensity, NotConverged, Refused, StepTooLarge, WflowError
+from wflow.flow import Flow
+from wflow.fourier import FourierDensity
+from wflow.grid import Grid
+from wflow.kernel import FourierKernel, PiecewiseKernel, circle_kernel
+from wflow.law import Atoms, ClosedForm, Gaussian, Law, Transported, Uniform
+from wflow.loop import solve
+from wflow.loss import HalfSquare
+from wflow.measure import Density, Measure, Particles, Quantiles, SignedParticles
+from wflow.neuron import CircleNeuron, RidgeNeuron
+from wflow.solver import Order, Solver, State, Step
+from wflow.trajectory import Trajectory
+from wflow.transport import w2
+
+__version__ = "0.1.0"
+__all__ = [
+    "Atoms", "Box", "CircleNeuron", "ClosedForm", "Constant", "Data", "Density", "Energy", "EnergyRose", "Entropy",
+    "Flow", "FourierDensity", "FourierKernel", "Gaussian", "Grid", "HalfSquare", "Interaction", "Law", "LostDensity",
+    "Measure", "NotConverged", "Order", "Particles", "PiecewiseKernel", "Potential", "Quantiles", "Refused",
+    "RidgeNeuron", "Risk", "SignedParticles", "Solver", "State", "Step", "StepTooLarge", "TotalVariation",
+    "Trajectory", "Transported", "Uniform", "WflowError", "activation", "box", "circle", "circle_kernel", "interval",
+    "line", "plane", "population_risk", "problems", "read_csv", "solve", "space", "torus", "w2",
+]  # fmt: skip

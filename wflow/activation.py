@@ -1,0 +1,202 @@
+"""This file owns scalar activations sigma(z) with their derivatives and their kinks."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import erf, expit, ndtr
+
+from wflow.arrays import Array, finite
+
+Scalar = Callable[[Array], Array]
+
+
+@dataclass(frozen=True)
+class Activation:
+    """sigma, sigma' and sigma'' applied elementwise; `curvature` is None where sigma' jumps.
+
+    kinks: the numbers z where sigma is not smooth (quadrature splits there). At a kink `slope` is the mean of both
+    sides, the choice that keeps symmetric configurations symmetric.
+    """
+
+    name: str
+    value: Scalar
+    slope: Scalar
+    curvature: Scalar | None = None
+    kinks: tuple[float, ...] = ()
+    parameter: float | None = None
+
+    def __str__(self) -> str:
+        return self.name if self.parameter is None else f"{self.name}({self.parameter:g})"
+
+
+def relu(threshold: float = 0.0) -> Activation:
+    """max(z - threshold, 0)."""
+    return Activation(
+        "relu",
+        lambda z: np.maximum(z - threshold, 0.0),
+        lambda z: np.heaviside(z - threshold, 0.5),
+        kinks=(threshold,),
+        parameter=threshold or None,
+    )
+
+
+def leaky_relu(leak: float = 0.1) -> Activation:
+    """z for z > 0, leak z below."""
+    return Activation(
+        "leaky_relu",
+        lambda z: np.where(z > 0.0, z, leak * z),
+        lambda z: leak + (1.0 - leak) * np.heaviside(z, 0.5),
+        kinks=(0.0,),
+        parameter=leak,
+    )
+
+
+def relu_squared() -> Activation:
+    """max(z, 0)^2."""
+    return Activation(
+        "relu_squared",
+        lambda z: np.maximum(z, 0.0) ** 2,
+        lambda z: 2.0 * np.maximum(z, 0.0),
+        lambda z: 2.0 * np.heaviside(z, 0.5),
+        kinks=(0.0,),
+    )
+
+
+def softplus(sharpness: float = 1.0) -> Activation:
+    """log(1 + e^{s z}) / s."""
+    s = sharpness
+    return Activation(
+        "softplus",
+        lambda z: np.logaddexp(0.0, s * z) / s,
+        lambda z: expit(s * z),
+        lambda z: s * expit(s * z) * expit(-s * z),
+        parameter=s,
+    )
+
+
+def gelu() -> Activation:
+    """z Phi(z), Phi the normal distribution function."""
+
+    def bell(z: Array) -> Array:
+        return np.asarray(np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi))
+
+    return Activation(
+        "gelu", lambda z: z * ndtr(z), lambda z: ndtr(z) + z * bell(z), lambda z: (2.0 - z * z) * bell(z)
+    )
+
+
+def tanh(scale: float = 1.0) -> Activation:
+    """tanh(scale z)."""
+
+    def slope(z: Array) -> Array:
+        return np.asarray(scale * (1.0 - np.tanh(scale * z) ** 2))
+
+    return Activation(
+        "tanh",
+        lambda z: np.tanh(scale * z),
+        slope,
+        lambda z: -2.0 * scale * np.tanh(scale * z) * slope(z),
+        parameter=None if scale == 1.0 else scale,
+    )
+
+
+def erf_unit(scale: float = 1.0) -> Activation:
+    """erf(scale z)."""
+
+    def slope(z: Array) -> Array:
+        return np.asarray(2.0 * scale / math.sqrt(math.pi) * np.exp(-((scale * z) ** 2)))
+
+    return Activation(
+        "erf",
+        lambda z: erf(scale * z),
+        slope,
+        lambda z: -2.0 * scale**2 * z * slope(z),
+        parameter=None if scale == 1.0 else scale,
+    )
+
+
+def sigmoid(scale: float = 1.0) -> Activation:
+    """1 / (1 + e^{-scale z})."""
+
+    def slope(z: Array) -> Array:
+        return np.asarray(scale * expit(scale * z) * expit(-scale * z))
+
+    return Activation(
+        "sigmoid",
+        lambda z: expit(scale * z),
+        slope,
+        lambda z: scale * slope(z) * (1.0 - 2.0 * expit(scale * z)),
+        parameter=None if scale == 1.0 else scale,
+    )
+
+
+def elu() -> Activation:
+    """z for z > 0, e^z - 1 below; sigma'' jumps at 0."""
+    return Activation(
+        "elu",
+        lambda z: np.where(z > 0.0, z, np.expm1(np.minimum(z, 0.0))),
+        lambda z: np.exp(np.minimum(z, 0.0)),
+        lambda z: np.exp(np.minimum(z, 0.0)) * np.heaviside(-z, 0.5),
+        kinks=(0.0,),
+    )
+
+
+def cos_minus_sin(frequency: float = 1.0) -> Activation:
+    """cos(b z) - sin(b z): every Fourier mode of its circle kernel is positive."""
+    b = frequency
+    return Activation(
+        "cos_minus_sin",
+        lambda z: np.cos(b * z) - np.sin(b * z),
+        lambda z: -b * (np.sin(b * z) + np.cos(b * z)),
+        lambda z: -b * b * (np.cos(b * z) - np.sin(b * z)),
+        parameter=b,
+    )
+
+
+def linear() -> Activation:
+    """z."""
+    return Activation("linear", lambda z: np.asarray(z), np.ones_like, np.zeros_like)
+
+
+def quadratic() -> Activation:
+    """z^2."""
+    return Activation("quadratic", np.square, lambda z: 2.0 * z, lambda z: np.full_like(z, 2.0))
+
+
+PARAMETERLESS: dict[str, Callable[[], Activation]] = {
+    "linear": linear,
+    "quadratic": quadratic,
+    "gelu": gelu,
+    "elu": elu,
+    "relu_squared": relu_squared,
+}
+ONE_PARAMETER: dict[str, Callable[[float], Activation]] = {
+    "relu": relu,
+    "tanh": tanh,
+    "cos_minus_sin": cos_minus_sin,
+    "leaky_relu": leaky_relu,
+    "softplus": softplus,
+    "erf": erf_unit,
+    "sigmoid": sigmoid,
+}
+DEFAULTS = {"relu": 0.0, "leaky_relu": 0.1}
+
+
+def activation(name: str, b: float | None = None) -> Activation:
+    """The activation of that name; b is its parameter (relu: threshold; cos_minus_sin: frequency; tanh: scale).
+
+    Raises ValueError for an unknown name, listing the known ones, and for a parameter that the name does not take.
+    """
+    if name in PARAMETERLESS:
+        if b is not None:
+            raise ValueError(f"activation b: {name} has no parameter, got {b!r}; leave b out")
+        return PARAMETERLESS[name]()
+    if name in ONE_PARAMETER:
+        value = DEFAULTS.get(name, 1.0) if b is None else float(finite("activation b", b))
+        if name not in ("relu", "leaky_relu") and value <= 0.0:
+            raise ValueError(f"activation b: {name} needs b > 0, got {value:g}")
+        return ONE_PARAMETER[name](value)
+    known = ", ".join(sorted([*PARAMETERLESS, *ONE_PARAMETER]))
+    raise ValueError(f"activation: unknown name {name!r}; known: {known}")

@@ -1,0 +1,72 @@
+"""This file owns the array type of the house and the checks at its doors."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
+
+
+def finite(name: str, value: ArrayLike) -> Array:
+    """`value` as a float64 array, or ValueError naming the first entry that is not a finite number."""
+    try:
+        array = np.asarray(value)
+        if np.iscomplexobj(array):
+            raise TypeError
+        array = np.asarray(array, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"{name}: expected real numbers, got {type(value).__name__}; pass an array of floats"
+        ) from None
+    bad = np.argwhere(~np.isfinite(array))
+    if len(bad):
+        where = tuple(int(i) for i in bad[0])
+        raise ValueError(
+            f"{name}: {len(bad)} of {array.size} entries are not finite (first at index {where}: {array[where]}); "
+            "remove or replace them before building the object"
+        )
+    return array
+
+
+def shaped(name: str, value: ArrayLike, shape: tuple[int | None, ...]) -> Array:
+    """`value` finite and of the given shape; None stands for any length of at least one."""
+    array = finite(name, value)
+    fits = array.ndim == len(shape) and all(
+        size > 0 if want is None else size == want for size, want in zip(array.shape, shape, strict=True)
+    )
+    if not fits:
+        wanted = "(" + ", ".join("any" if s is None else str(s) for s in shape) + ")"
+        raise ValueError(f"{name}: expected shape {wanted}, got {array.shape}; reshape it or check the dimension")
+    return array
+
+
+def weights_of_mass_one(name: str, value: ArrayLike, count: int) -> Array:
+    """Nonnegative weights (count,) of sum 1 to 1e-9; ValueError names the first negative one or the sum."""
+    weights = shaped(name, value, (count,))
+    if np.any(weights < 0.0):
+        first = int(np.argmax(weights < 0.0))
+        raise ValueError(
+            f"{name}: {int(np.sum(weights < 0))} of {count} are negative (first at {first}: {weights[first]:.3g}); "
+            "allowed: >= 0. A signed measure is SignedParticles"
+        )
+    total = float(weights.sum())
+    if abs(total - 1.0) > 1e-9:
+        raise ValueError(f"{name}: they sum to {total:.12g}, allowed: 1 to within 1e-9; divide them by their sum")
+    return weights
+
+
+def positive(name: str, value: float) -> float:
+    """`value` if it is a finite number above zero, else ValueError."""
+    number = float(value)
+    if not np.isfinite(number) or number <= 0.0:
+        raise ValueError(f"{name}: {value!r} is not allowed; give a finite number above 0")
+    return number
+
+
+def count(name: str, value: int, least: int = 1) -> int:
+    """`value` as an int of at least `least`, else TypeError or ValueError."""
+    if isinstance(value, bool) or int(value) != value:
+        raise TypeError(f"{name}: {value!r} is not a whole number")
+    if value < least:
+        raise ValueError(f"{name}: {value} is too small; give at least {least}")
+    return int(value)

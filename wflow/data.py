@@ -1,0 +1,129 @@
+"""This file owns the law of the inputs with its targets: quadratures, samples and CSV files."""
+
+import csv
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from wflow.arrays import Array, count, finite, shaped, weights_of_mass_one
+
+Function = Callable[[Array], Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Inputs (n, p), targets (n,), weights (n,) of sum 1: always a quadrature rule or a sample."""
+
+    inputs: Array
+    targets: Array
+    weights: Array = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        raw = finite("Data inputs", self.inputs)
+        if raw.ndim != 2:
+            raise ValueError(f"Data inputs: expected shape (n, p), got {raw.shape}; use x[:, None] for one column")
+        inputs = shaped("Data inputs", raw, (None, None))
+        n = len(inputs)
+        weights = np.full(n, 1.0 / n) if self.weights is None else self.weights
+        object.__setattr__(self, "inputs", inputs)
+        object.__setattr__(self, "targets", shaped("Data targets", self.targets, (n,)))
+        object.__setattr__(self, "weights", weights_of_mass_one("Data weights", weights, n))
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def with_targets(self, target: Function) -> "Data":
+        """The same inputs labelled by target(x (n, p)) -> (n,)."""
+        return Data(self.inputs, target(self.inputs), self.weights)
+
+    def standardised(self) -> "Data":
+        """Inputs and targets with mean 0 and variance 1, column by column; a constant column is refused."""
+        return Data(
+            _standard("inputs", self.inputs, self.weights),
+            _standard("targets", self.targets[:, None], self.weights)[:, 0],
+            self.weights,
+        )
+
+
+def _standard(name: str, columns: Array, weights: Array) -> Array:
+    mean = weights @ columns
+    std = np.sqrt(weights @ (columns - mean) ** 2)
+    flat = np.flatnonzero(std <= 1e-12 * np.maximum(np.abs(mean), 1e-300))
+    if len(flat):
+        raise ValueError(
+            f"Data {name}: column {int(flat[0])} has zero variance (every value is {mean[flat[0]]:g}); "
+            "it cannot be scaled, drop it or do not standardise"
+        )
+    return np.asarray((columns - mean) / std)
+
+
+def _unlabelled(inputs: Array, weights: Array | None = None) -> Data:
+    return Data(inputs, np.zeros(len(inputs)), weights)  # type: ignore[arg-type]
+
+
+def circle_inputs(n: int) -> Data:
+    """x uniform on the unit circle by n equispaced points: exact for trigonometric degree below n."""
+    phi = 2.0 * np.pi * np.arange(count("n", n)) / n
+    return _unlabelled(np.stack([np.cos(phi), np.sin(phi)], axis=1))
+
+
+def gaussian_inputs(p: int, n: int) -> Data:
+    """x ~ N(0, I_p) by the tensor Gauss-Hermite rule with n points an axis: exact to degree 2n - 1."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(count("n", n))
+    return _tensor([nodes] * count("p", p), [weights / weights.sum()] * p)
+
+
+def gaussian_plane_inputs(radii: int, angles: int) -> Data:
+    """x ~ N(0, I_2) in polar form: Gauss-Laguerre in |x|^2/2, equispaced in angle; keeps rotations exact."""
+    half_square, weights = np.polynomial.laguerre.laggauss(count("radii", radii))
+    ring = circle_inputs(angles)
+    inputs = np.sqrt(2.0 * half_square)[:, None, None] * ring.inputs
+    return _unlabelled(inputs.reshape(-1, 2), np.outer(weights / weights.sum(), ring.weights).ravel())
+
+
+def uniform_inputs(lower: Sequence[float], upper: Sequence[float], n: int) -> Data:
+    """x uniform on a box by the tensor Gauss-Legendre rule with n points an axis: exact to degree 2n - 1."""
+    nodes, weights = np.polynomial.legendre.leggauss(count("n", n))
+    axes = [0.5 * (a + b) + 0.5 * (b - a) * nodes for a, b in zip(lower, upper, strict=True)]
+    return _tensor(axes, [0.5 * weights] * len(axes))
+
+
+def _tensor(axes: Sequence[Array], weights: Sequence[Array]) -> Data:
+    points = np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="ij")], axis=1)
+    product = np.stack([g.ravel() for g in np.meshgrid(*weights, indexing="ij")], axis=1).prod(axis=1)
+    return _unlabelled(points, product / product.sum())
+
+
+def read_csv(path: str | Path, inputs: Sequence[str], target: str) -> Data:
+    """Columns of a CSV file with a header line, rows weighted equally.
+
+    Raises FileNotFoundError, or ValueError naming the missing column or the line and column of a bad entry.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise FileNotFoundError(f"CSV file {str(path)!r} does not exist; paths in a config are relative to the config")
+    with file.open(newline="", encoding="utf-8") as stream:
+        reader = csv.DictReader(stream)
+        header = reader.fieldnames or []
+        for name in (*inputs, target):
+            if name not in header:
+                raise ValueError(f"{file.name}: no column {name!r}; the header has {', '.join(header) or 'nothing'}")
+        rows = [[_number(file.name, line, row, name) for name in (*inputs, target)] for line, row in enumerate(reader, 2)]
+    if not rows:
+        raise ValueError(f"{file.name}: the header is followed by no rows; give at least one")
+    table = np.array(rows)
+    return Data(table[:, :-1], table[:, -1])
+
+
+def _number(file: str, line: int, row: dict[str, str], name: str) -> float:
+    try:
+        value = float(row[name])
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{file}: line {line}, column {name!r}: {row[name]!r} is not a number; correct or remove it"
+        ) from None
+    if not np.isfinite(value):
+        raise ValueError(f"{file}: line {line}, column {name!r}: {value} is not finite; correct or remove the line")
+    return value

@@ -1,0 +1,126 @@
+"""This file owns where parameters live: boxes with walls, infinite and periodic axes. Geometry only."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wflow.arrays import Array
+
+TURN = 2.0 * math.pi
+
+
+@dataclass(frozen=True)
+class Box:
+    """Product of d axes [lower_i, upper_i]; each is periodic, walled (no flux) or infinite.
+
+    A gradient flow slides along a wall (`slide`: the velocity is projected); a wall at +-inf is no wall.
+    """
+
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+    periodic: tuple[bool, ...]
+
+    def __post_init__(self) -> None:
+        if not (len(self.lower) == len(self.upper) == len(self.periodic) >= 1):
+            raise ValueError(
+                f"Box: lower, upper and periodic have lengths {len(self.lower)}, {len(self.upper)}, "
+                f"{len(self.periodic)}; give one entry an axis"
+            )
+        for axis, (a, b, turns) in enumerate(zip(self.lower, self.upper, self.periodic, strict=True)):
+            if not a < b:
+                raise ValueError(f"Box: axis {axis} has lower {a} and upper {b}; lower must be below upper")
+            if turns and not (math.isfinite(a) and math.isfinite(b)):
+                raise ValueError(f"Box: axis {axis} is periodic and infinite; a periodic axis needs finite ends")
+
+    @property
+    def dim(self) -> int:
+        """The number d of parameter axes."""
+        return len(self.lower)
+
+    @property
+    def lengths(self) -> Array:
+        """(d,) lengths of the axes, inf where infinite."""
+        return np.asarray(self.upper) - np.asarray(self.lower)
+
+    @property
+    def bounded(self) -> bool:
+        """Every axis has finite length (a grid can cover it)."""
+        return bool(np.all(np.isfinite(self.lengths)))
+
+    @property
+    def is_circle(self) -> bool:
+        """One periodic axis of length 2 pi."""
+        return self.dim == 1 and self.periodic[0] and abs(self.lengths[0] - TURN) < 1e-12
+
+    def wrap(self, w: Array) -> Array:
+        """Points (m, d) with periodic coordinates brought into [lower, upper)."""
+        out = np.array(w, dtype=np.float64)
+        for axis in np.flatnonzero(self.periodic):
+            a, length = self.lower[axis], self.lengths[axis]
+            turned = np.mod(out[:, axis] - a, length)
+            # mod of a tiny negative number rounds up to the length itself: that point is the lower end
+            out[:, axis] = a + np.where(turned >= length, 0.0, turned)
+        return out
+
+    def retract(self, w: Array) -> Array:
+        """Points (m, d) moved to the nearest point of the box; periodic coordinates stay lifted."""
+        free = np.asarray(self.periodic)
+        low = np.where(free, -np.inf, self.lower)
+        high = np.where(free, np.inf, self.upper)
+        return np.clip(w, low, high)
+
+    def slide(self, w: Array, velocity: Array) -> Array:
+        """Velocity (m, d) at w (m, d) without its part that leaves through a wall."""
+        free = np.asarray(self.periodic)
+        out_low = ~free & (w <= np.asarray(self.lower)) & (velocity < 0.0)
+        out_high = ~free & (w >= np.asarray(self.upper)) & (velocity > 0.0)
+        return np.where(out_low | out_high, 0.0, velocity)
+
+    def difference(self, a: Array, b: Array) -> Array:
+        """a - b (m, d), the short way round on periodic axes."""
+        out = np.asarray(a, dtype=np.float64) - b
+        for axis in np.flatnonzero(self.periodic):
+            length = self.lengths[axis]
+            out[..., axis] -= length * np.round(out[..., axis] / length)
+        return out
+
+    def distance(self, a: Array, b: Array) -> Array:
+        """Geodesic distance (m,) of a and b (m, d)."""
+        return np.asarray(np.linalg.norm(self.difference(a, b), axis=-1))
+
+
+def line() -> Box:
+    """The real line."""
+    return Box((-math.inf,), (math.inf,), (False,))
+
+
+def interval(a: float, b: float) -> Box:
+    """[a, b] with walls: no flux."""
+    return Box((float(a),), (float(b),), (False,))
+
+
+def circle() -> Box:
+    """Angles [0, 2 pi), W2 in arc length."""
+    return Box((0.0,), (TURN,), (True,))
+
+
+def torus(dim: int) -> Box:
+    """d angles."""
+    return Box((0.0,) * dim, (TURN,) * dim, (True,) * dim)
+
+
+def space(dim: int) -> Box:
+    """R^d."""
+    return Box((-math.inf,) * dim, (math.inf,) * dim, (False,) * dim)
+
+
+def plane() -> Box:
+    """R^2."""
+    return space(2)
+
+
+def box(lower: Sequence[float], upper: Sequence[float]) -> Box:
+    """Walled box with the given corners."""
+    return Box(tuple(map(float, lower)), tuple(map(float, upper)), (False,) * len(lower))

@@ -1,0 +1,319 @@
+"""This file owns energies F and their first variations V[pi]: sums of terms.
+
+F(pi) = sum of terms;   V[pi] = dF/dpi (a function of w);   velocity = -grad V. At most one internal term
+(Entropy, Power), which atoms cannot have; `potential`, `velocity` and `curvature` speak of the explicit part alone.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from wflow.arrays import Array, finite
+from wflow.data import Data
+from wflow.errors import Refused
+from wflow.kernel import Kernel
+from wflow.law import Law
+from wflow.loss import HalfSquare, Loss
+from wflow.measure import Measure
+from wflow.neuron import Neuron
+
+
+@runtime_checkable
+class Term(Protocol):
+    """One summand of F with its first variation."""
+
+    @property
+    def convex(self) -> bool:
+        """F((1-s) a + s b) <= (1-s) F(a) + s F(b) along mixtures."""
+
+    def value(self, pi: Measure) -> float:
+        """F(pi)."""
+
+    def potential(self, pi: Measure, w: Array, derivative: int) -> Array:
+        """V[pi] (m,), its gradient (m, d) or Hessian (m, d, d) at w (m, d)."""
+
+    def coupling(self, pi: Measure, w: Array) -> tuple[Array, Array] | None:
+        """factor (m, q), core (q,) with d_w d_w' (second variation) = factor diag(core) factor^T; None: zero."""
+
+    @property
+    def rate(self) -> float:
+        """A linear rate that bounds explicit steps besides V''; 0 if none is known."""
+
+
+@dataclass(frozen=True, eq=False)
+class Risk:
+    """E_x loss(f_pi(x), y(x)) with f_pi(x) = int psi(x; w) dpi(w), x by quadrature or sample."""
+
+    neuron: Neuron
+    data: Data
+    loss: Loss = field(default_factory=HalfSquare)
+
+    def __post_init__(self) -> None:
+        if self.data.inputs.shape[1] != self.neuron.inputs:
+            raise ValueError(
+                f"Risk: the data have {self.data.inputs.shape[1]} input columns, the neuron takes {self.neuron.inputs}"
+            )
+
+    @property
+    def convex(self) -> bool:
+        """As the loss is: f_pi is linear in pi."""
+        return self.loss.convex
+
+    def predict(self, pi: Measure) -> Array:
+        """f_pi (n,) at the data."""
+        return self.predict_at(self.data.inputs, pi)
+
+    def predict_at(self, x: Array, pi: Measure) -> Array:
+        """f_pi (n,) at inputs x (n, p)."""
+        return np.asarray(self.neuron.value(x, pi.points) @ pi.weights)
+
+    def value(self, pi: Measure) -> float:
+        """F(pi)."""
+        return float(self.data.weights @ self.loss.value(self.predict(pi), self.data.targets))
+
+    def potential(self, pi: Measure, w: Array, derivative: int) -> Array:
+        """E loss'(f_pi, y) d^j psi(x; w)."""
+        slope = self.data.weights * self.loss.slope(self.predict(pi), self.data.targets)
+        feature = (self.neuron.value, self.neuron.gradient, self.neuron.curvature)[derivative](self.data.inputs, w)
+        return np.asarray(np.tensordot(slope, feature, axes=(0, 0)))
+
+    def coupling(self, pi: Measure, w: Array) -> tuple[Array, Array]:
+        """Columns d_w psi(x_i; w), core weights_i loss''_i: exact."""
+        factor = self.neuron.gradient(self.data.inputs, w)[..., 0].T
+        return factor, self.data.weights * self.loss.curvature(self.predict(pi), self.data.targets)
+
+    @property
+    def rate(self) -> float:
+        return 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Potential:
+    """int r dpi for a function with its derivatives: field(w (m, d), j) -> (m,), (m, d) or (m, d, d)."""
+
+    field: Callable[[Array, int], Array]
+    name: str = "potential"
+    convex: bool = True
+    rate: float = 0.0
+
+    @classmethod
+    def quadratic(cls, strength: float, centre: float | Sequence[float] = 0.0) -> "Potential":
+        """strength |w - centre|^2 / 2."""
+        middle = np.atleast_1d(finite("Potential centre", centre))
+
+        def field(w: Array, derivative: int) -> Array:
+            shift = w - middle
+            if derivative == 0:
+                return np.asarray(0.5 * strength * np.sum(shift**2, axis=1))
+            if derivative == 1:
+                return strength * shift
+            return np.broadcast_to(strength * np.eye(w.shape[1]), (len(w), w.shape[1], w.shape[1])).copy()
+
+        return cls(field, f"{strength:g} |w|^2/2")
+
+    @classmethod
+    def linear(cls, slope: float | Sequence[float]) -> "Potential":
+        """slope . w."""
+        direction = np.atleast_1d(finite("Potential slope", slope))
+
+        def field(w: Array, derivative: int) -> Array:
+            if derivative == 0:
+                return np.asarray(w @ direction)
+            shape = (len(w),) + w.shape[1:] * derivative
+            return np.broadcast_to(direction if derivative == 1 else 0.0, shape).copy()
+
+        return cls(field, f"{slope} . w")
+
+    @classmethod
+    def of_target(cls, kernel: Kernel, target: Law) -> "Potential":
+        """-int k(w, .) dtarget."""
+        return cls(lambda w, derivative: -kernel.against(target, w, derivative), "-k * target")
+
+    def value(self, pi: Measure) -> float:
+        """int r dpi."""
+        return float(pi.weights @ self.field(pi.points, 0))
+
+    def potential(self, pi: Measure, w: Array, derivative: int) -> Array:
+        """r and its derivatives, whatever pi."""
+        return self.field(w, derivative)
+
+    def coupling(self, pi: Measure, w: Array) -> None:
+        """None: r does not depend on pi."""
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class Interaction:
+    """(1/2) int int k dpi dpi for a positive semidefinite kernel; V = int k(w, .) dpi."""
+
+    kernel: Kernel
+
+    @property
+    def convex(self) -> bool:
+        """The kernel is positive semidefinite."""
+        return True
+
+    def value(self, pi: Measure) -> float:
+        """Half the double integral."""
+        return 0.5 * self.kernel.double(pi)
+
+    def potential(self, pi: Measure, w: Array, derivative: int) -> Array:
+        """k * pi and its derivatives."""
+        return self.kernel.against(pi, w, derivative)
+
+    def coupling(self, pi: Measure, w: Array) -> tuple[Array, Array]:
+        """The kernel's own."""
+        return self.kernel.coupling(w)
+
+    @property
+    def rate(self) -> float:
+        return self.kernel.rate
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A number, so that F of a population risk vanishes at its minimum."""
+
+    number: float
+    convex: bool = True
+    rate: float = 0.0
+
+    def value(self, pi: Measure) -> float:
+        """The number times the mass."""
+        return self.number
+
+    def potential(self, pi: Measure, w: Array, derivative: int) -> Array:
+        """Zero: a constant does not move mass."""
+        return np.zeros((len(w),) + w.shape[1:] * derivative)
+
+    def coupling(self, pi: Measure, w: Array) -> None:
+        """None."""
+        return None
+
+
+@dataclass(frozen=True)
+class TotalVariation:
+    """strength |pi|(domain): the norm of a signed measure; constant, hence no force, on probability measures."""
+
+    strength: float
+    convex: bool = True
+    rate: float = 0.0
+
+    def value(self, pi: Measure) -> float:
+        """strength sum |weights|."""
+        return self.strength * float(np.sum(np.abs(pi.weights)))
+
+    def potential(self, pi: Measure, w: Array, derivative: int) -> Array:
+        """strength on nonnegative measures (its gradient vanishes)."""
+        return np.full((len(w),) + w.shape[1:] * derivative, self.strength if derivative == 0 else 0.0)
+
+    def coupling(self, pi: Measure, w: Array) -> None:
+        """None."""
+        return None
+
+
+@dataclass(frozen=True)
+class Entropy:
+    """temperature * int rho log rho: heat at that temperature. A number in the energy; each method meets it its way."""
+
+    temperature: float
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.temperature) or self.temperature <= 0.0:
+            raise ValueError(f"Entropy temperature: {self.temperature!r} is not above 0; leave the term out for 0")
+
+
+@dataclass(frozen=True, init=False)
+class Energy:
+    """A sum of terms. Raises ValueError for two internal terms or for things that are not terms."""
+
+    terms: tuple[Term, ...]
+    entropy: Entropy | None
+
+    def __init__(self, *terms: Term | Entropy) -> None:
+        internal = [t for t in terms if isinstance(t, Entropy)]
+        explicit = tuple(t for t in terms if not isinstance(t, Entropy))
+        if len(internal) > 1:
+            raise ValueError(f"Energy: {len(internal)} internal terms; at most one, add their strengths")
+        for term in explicit:
+            if not isinstance(term, Term):
+                raise TypeError(f"Energy: {term!r} is not a term; pass Risk, Potential, Interaction, Constant, Entropy")
+        object.__setattr__(self, "terms", explicit)
+        object.__setattr__(self, "entropy", internal[0] if internal else None)
+
+    @property
+    def temperature(self) -> float:
+        """1/beta, 0 without an Entropy term."""
+        return self.entropy.temperature if self.entropy else 0.0
+
+    @property
+    def convex(self) -> bool:
+        """Convex along mixtures: then V certifies distance to the minimum."""
+        return all(term.convex for term in self.terms)
+
+    @property
+    def interacting(self) -> bool:
+        """V depends on pi."""
+        return any(isinstance(term, Risk | Interaction) for term in self.terms)
+
+    @property
+    def rate(self) -> float:
+        """Sum of the terms' known linear rates."""
+        return sum(term.rate for term in self.terms)
+
+    @property
+    def curved(self) -> bool:
+        """V has a Hessian in w: no Risk term with a kinked activation."""
+        risks = (term for term in self.terms if isinstance(term, Risk))
+        return all(term.neuron.activation.curvature is not None for term in risks)
+
+    @property
+    def risk(self) -> Risk | None:
+        """The first Risk term, if any."""
+        return next((term for term in self.terms if isinstance(term, Risk)), None)
+
+    def explicit(self, pi: Measure) -> float:
+        """All of F but the internal term, for any measure."""
+        return sum(term.value(pi) for term in self.terms)
+
+    def value(self, pi: Measure) -> float:
+        """F(pi). Raises Refused for atoms with an internal term."""
+        return self.explicit(pi) + (self.temperature * pi.internal() if self.entropy else 0.0)
+
+    def predict(self, pi: Measure) -> Array:
+        """f_pi (n,) at the data of the Risk term; raises Refused without one."""
+        if self.risk is None:
+            raise Refused("predict: the energy has no Risk term with data; build it with Risk(neuron, data)")
+        return self.risk.predict(pi)
+
+    def potential(self, pi: Measure, w: Array) -> Array:
+        """V[pi] (m,) at w (m, d), explicit part."""
+        return self._sum(pi, w, 0)
+
+    def velocity(self, pi: Measure, w: Array) -> Array:
+        """-grad V[pi] (m, d)."""
+        return -self._sum(pi, w, 1)
+
+    def curvature(self, pi: Measure, w: Array) -> Array:
+        """Hessian of V[pi] in w at fixed pi (m, d, d); raises Refused where the neuron has none."""
+        return self._sum(pi, w, 2)
+
+    def coupling(self, pi: Measure, w: Array) -> tuple[Array, Array]:
+        """factor (m, q), core (q,): the terms' couplings side by side; q = 0 without interaction (one axis)."""
+        found = [c for c in (term.coupling(pi, w) for term in self.terms) if c is not None]
+        if not found:
+            return np.zeros((len(w), 0)), np.zeros(0)
+        return np.concatenate([f for f, _ in found], axis=1), np.concatenate([c for _, c in found])
+
+    def _sum(self, pi: Measure, w: Array, derivative: int) -> Array:
+        total = np.zeros((len(w),) + w.shape[1:] * derivative)
+        for term in self.terms:
+            total += term.potential(pi, w, derivative)
+        return total
+
+
+def population_risk(kernel: Kernel, target: Law) -> tuple[Interaction, Potential, Constant]:
+    """The terms of F = (1/2) E (f_pi - f_target)^2 = (1/2) int int k d(pi - target)^2: zero at the target."""
+    return Interaction(kernel), Potential.of_target(kernel, target), Constant(0.5 * kernel.double(target))  # type: ignore[arg-type]

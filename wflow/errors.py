@@ -1,0 +1,33 @@
+"""This file owns the named failures of the house; each message says what, where, the value and one remedy."""
+
+
+class WflowError(Exception):
+    """Base of every failure that wflow raises on purpose while running."""
+
+
+class Refused(WflowError, ValueError):
+    """The question is wrong mathematics for this method: a method on a domain it cannot take, entropy of atoms."""
+
+
+class StepTooLarge(WflowError, ValueError):
+    """An explicit step beyond its stability bound; `largest` is the largest step allowed at this state."""
+
+    def __init__(self, message: str, largest: float) -> None:
+        super().__init__(message)
+        self.largest = largest
+
+
+class NotConverged(WflowError, RuntimeError):
+    """An iteration stopped above its tolerance; `residual` is where it stopped."""
+
+    def __init__(self, message: str, residual: float) -> None:
+        super().__init__(message)
+        self.residual = residual
+
+
+class EnergyRose(WflowError, RuntimeError):
+    """A method that promises a decreasing energy was seen to raise it."""
+
+
+class LostDensity(WflowError, RuntimeError):
+    """A density went negative or lost mass beyond rounding."""

@@ -1,0 +1,56 @@
+"""This file owns uniform cells on a bounded box.
+
+One axis, n cells:   |  0  |  1  |  2  | ... | n-1 |      edges[0] = lower ... edges[n] = upper, centre i between
+                     e0    e1    e2   e3          en      edges i and i+1; on a periodic axis edge n is edge 0.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from wflow.arrays import Array, count
+from wflow.domain import Box
+
+
+@dataclass(frozen=True)
+class Grid:
+    """prod(shape) equal cells on a bounded box; cell values are raveled in C order to length m."""
+
+    domain: Box
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.domain.bounded:
+            raise ValueError(
+                f"Grid: the domain {self.domain.lower}..{self.domain.upper} is infinite; pass a bounded window"
+            )
+        if len(self.shape) != self.domain.dim:
+            raise ValueError(f"Grid: shape {self.shape} has not one entry for each of {self.domain.dim} axes")
+        for n in self.shape:
+            count("Grid: cells an axis", n, least=2)
+
+    @property
+    def size(self) -> int:
+        """Number of cells m."""
+        return int(np.prod(self.shape))
+
+    @cached_property
+    def widths(self) -> Array:
+        """(d,) cell widths."""
+        return self.domain.lengths / np.asarray(self.shape)
+
+    @cached_property
+    def cell_volume(self) -> float:
+        """Volume of one cell."""
+        return float(np.prod(self.widths))
+
+    def edges(self, axis: int = 0) -> Array:
+        """(n+1,) cell edges along an axis, last one exactly `upper`."""
+        return np.linspace(self.domain.lower[axis], self.domain.upper[axis], self.shape[axis] + 1)
+
+    @cached_property
+    def centres(self) -> Array:
+        """(m, d) cell centres."""
+        axes = [0.5 * (e[:-1] + e[1:]) for e in map(self.edges, range(self.domain.dim))]
+        return np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="ij")], axis=1)

@@ -1,0 +1,267 @@
+"""This file owns laws: exact probability laws, the starts and the answers of flows.
+
+On the circle a law is lifted: cdf(0) = 0, cdf(theta + 2 pi) = cdf(theta) + 1 and quantile(s + 1) = quantile(s) + 2 pi.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import log_ndtr, ndtr, ndtri
+
+from wflow.arrays import Array, count, finite, shaped, weights_of_mass_one
+from wflow.domain import Box, space
+from wflow.errors import Refused
+from wflow.grid import Grid
+
+_BISECTIONS = 60
+_TAIL_NODES = 40
+
+
+class Law:
+    """A probability law of mass 1 on a domain. One-dimensional laws give a cdf or a quantile; each yields the other."""
+
+    if TYPE_CHECKING:  # read-only for the checker; a field or a property in each law
+
+        @property
+        def domain(self) -> Box:
+            """Where the law lives."""
+
+    @property
+    def mass(self) -> float:
+        """Total mass."""
+        return 1.0
+
+    @property
+    def has_density(self) -> bool:
+        """Whether `density` is defined."""
+        return type(self).density is not Law.density
+
+    @property
+    def has_quantile(self) -> bool:
+        """Whether the law is one-dimensional with `cdf` and `quantile`."""
+        own = type(self)
+        return self.domain.dim == 1 and (own.cdf is not Law.cdf or own.quantile is not Law.quantile)
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """Bounded interval with all but about 1e-16 of the mass (one axis)."""
+        return self.domain.lower[0], self.domain.upper[0]
+
+    def density(self, w: Array) -> Array:
+        """Density (m,) at points (m, d)."""
+        raise Refused(f"{type(self).__name__} has no density; start from a law that has one, or use particles")
+
+    def cdf(self, w: Array) -> Array:
+        """Mass to the left of the numbers w (m,); lifted on the circle."""
+        self._needs_quantile()
+        turns = np.floor((w - self.domain.lower[0]) / self.domain.lengths[0]) if self.domain.is_circle else 0.0
+        inside = w - turns * self.domain.lengths[0] if self.domain.is_circle else np.asarray(w)
+        return turns + _invert(self.quantile, inside, np.zeros_like(inside), np.ones_like(inside))
+
+    def quantile(self, s: Array) -> Array:
+        """Leftmost numbers (m,) with mass s to their left; lifted on the circle."""
+        self._needs_quantile()
+        turns = np.floor(s) if self.domain.is_circle else 0.0
+        low, high = self.support
+        ends = np.full_like(s, low), np.full_like(s, high)
+        return turns * (high - low) + _invert(self.cdf, s - turns, *ends)
+
+    def sample(self, m: int, rng: np.random.Generator) -> Array:
+        """m independent points (m, d): the quantile of uniform numbers."""
+        return self.domain.wrap(self.quantile(rng.random(count("m", m)))[:, None])
+
+    def cell_masses(self, edges: Array) -> Array:
+        """Masses (n,) between consecutive edges (n+1,), from the cdf: exact."""
+        return np.diff(self.cdf(edges))
+
+    def averages(self, grid: Grid) -> Array:
+        """Cell averages (m,) of the density on a one-dimensional grid, exact to rounding."""
+        if grid.domain.dim != 1:
+            raise Refused(f"{type(self).__name__}.averages: grid has {grid.domain.dim} axes; cell masses need one")
+        return self.cell_masses(grid.edges()) / grid.cell_volume
+
+    def tail_means(self, s: float) -> tuple[float, float]:
+        """Means of the lowest and of the highest fraction s of the mass (line), by Gauss-Laguerre in log s.
+
+        (1/s) int_0^s Q(u) du = int_0^inf Q(s e^-v) e^-v dv with Q the quantile: finite though Q(0) is not.
+        """
+        nodes, weights = np.polynomial.laguerre.laggauss(_TAIL_NODES)
+        tail = s * np.exp(-nodes)
+        return float(weights @ self.quantile(tail)), float(weights @ self._upper_quantile(tail))
+
+    def _upper_quantile(self, tail: Array) -> Array:
+        """quantile(1 - tail); laws with two infinite tails override it to keep the digits of a small tail."""
+        return self.quantile(1.0 - tail)
+
+    def _needs_quantile(self) -> None:
+        if not self.has_quantile:
+            raise Refused(f"{type(self).__name__} on {self.domain.dim} axes has no quantiles; sample it instead")
+
+
+def _invert(increasing: Callable[[Array], Array], y: Array, low: Array, high: Array) -> Array:
+    """Vectorised bisection for increasing(x) = y between low and high, to the last bit of the bracket."""
+    for _ in range(_BISECTIONS):
+        middle = 0.5 * (low + high)
+        below = increasing(middle) < y
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return 0.5 * (low + high)
+
+
+@dataclass(frozen=True, eq=False)
+class Gaussian(Law):
+    """N(mean, diag(std^2)) on R^d; mean and std are numbers or one entry an axis."""
+
+    mean: ArrayLike = 0.0
+    std: ArrayLike = 1.0
+    dim: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("mean", "std"):
+            value = np.broadcast_to(finite(f"Gaussian {name}", getattr(self, name)), (self.dim,))
+            object.__setattr__(self, name, np.array(value))
+        if np.any(self._std <= 0.0):
+            raise ValueError(f"Gaussian std: {self._std} must be above 0; a point mass is Atoms")
+
+    @property
+    def _mean(self) -> Array:
+        return np.asarray(self.mean)
+
+    @property
+    def _std(self) -> Array:
+        return np.asarray(self.std)
+
+    @property
+    def domain(self) -> Box:
+        """R^d."""
+        return space(self.dim)
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """Nine standard deviations to each side."""
+        return float(self._mean[0] - 9.0 * self._std[0]), float(self._mean[0] + 9.0 * self._std[0])
+
+    def density(self, w: Array) -> Array:
+        z = (w - self._mean) / self._std
+        norm = (2.0 * math.pi) ** (self.dim / 2) * np.prod(self._std)
+        return np.asarray(np.exp(-0.5 * np.sum(z * z, axis=1)) / norm)
+
+    def cdf(self, w: Array) -> Array:
+        self._needs_quantile()
+        return np.asarray(ndtr((w - self._mean[0]) / self._std[0]))
+
+    def quantile(self, s: Array) -> Array:
+        self._needs_quantile()
+        return np.asarray(self._mean[0] + self._std[0] * ndtri(s))
+
+    def sample(self, m: int, rng: np.random.Generator) -> Array:
+        return self._mean + self._std * rng.standard_normal((count("m", m), self.dim))
+
+    def cell_masses(self, edges: Array) -> Array:
+        """Differences taken in the tail where both ends are small, so that far cells keep their digits."""
+        z = (edges - self._mean[0]) / self._std[0]
+        a, b = z[:-1], z[1:]
+        a, b = np.where(a > 0.0, -b, a), np.where(a > 0.0, -a, b)
+        high, low = log_ndtr(b), log_ndtr(a)
+        return np.asarray(np.exp(high) * -np.expm1(low - high))
+
+    def _upper_quantile(self, tail: Array) -> Array:
+        return np.asarray(self._mean[0] - self._std[0] * ndtri(tail))
+
+
+@dataclass(frozen=True)
+class Uniform(Law):
+    """Uniform law on a bounded box."""
+
+    domain: Box
+
+    def __post_init__(self) -> None:
+        if not self.domain.bounded:
+            raise ValueError("Uniform: the domain is infinite; give a bounded box, an interval or the circle")
+
+    def density(self, w: Array) -> Array:
+        return np.full(len(w), 1.0 / float(np.prod(self.domain.lengths)))
+
+    def cdf(self, w: Array) -> Array:
+        self._needs_quantile()
+        s = (np.asarray(w) - self.domain.lower[0]) / self.domain.lengths[0]
+        return s if self.domain.is_circle else np.clip(s, 0.0, 1.0)
+
+    def quantile(self, s: Array) -> Array:
+        self._needs_quantile()
+        return np.asarray(self.domain.lower[0] + self.domain.lengths[0] * s)
+
+    def sample(self, m: int, rng: np.random.Generator) -> Array:
+        return np.asarray(
+            self.domain.lower + self.domain.lengths * rng.random((count("m", m), self.domain.dim))
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Atoms(Law):
+    """sum_j weights_j delta_{points_j}: the start of a finite network as it is."""
+
+    domain: Box
+    points: Array
+    weights: Array | None = None
+
+    def __post_init__(self) -> None:
+        points = shaped("Atoms points", self.points, (None, self.domain.dim))
+        n = len(points)
+        weights = np.full(n, 1.0 / n) if self.weights is None else self.weights
+        object.__setattr__(self, "points", points)
+        object.__setattr__(self, "weights", weights_of_mass_one("Atoms weights", weights, n))
+
+    def quantile(self, s: Array) -> Array:
+        self._needs_quantile()
+        order, cumulated = self._sorted
+        turns = np.floor(s) if self.domain.is_circle else 0.0
+        place = np.minimum(np.searchsorted(cumulated, s - turns, side="left"), len(order) - 1)
+        turn = self.domain.lengths[0] if self.domain.is_circle else 0.0
+        return np.asarray(self.domain.wrap(self.points)[order[place], 0] + turns * turn)
+
+    def sample(self, m: int, rng: np.random.Generator) -> Array:
+        return self.points[rng.choice(len(self.points), size=count("m", m), p=self.weights)]
+
+    @cached_property
+    def _sorted(self) -> tuple[Array, Array]:
+        order = np.argsort(self.domain.wrap(self.points)[:, 0], kind="stable")
+        assert self.weights is not None
+        return order, np.cumsum(self.weights[order])
+
+
+@dataclass(frozen=True, eq=False)
+class ClosedForm(Law):
+    """A one-dimensional law by formulas: a density and its cdf, or a quantile and the density along it."""
+
+    domain: Box
+    density_at: Callable[[Array], Array]
+    cdf_at: Callable[[Array], Array]
+
+    def density(self, w: Array) -> Array:
+        return self.density_at(w[:, 0])
+
+    def cdf(self, w: Array) -> Array:
+        return self.cdf_at(np.asarray(w))
+
+
+@dataclass(frozen=True, eq=False)
+class Transported(Law):
+    """The image of a one-dimensional law under an increasing map given in quantiles: quantile_at(s) (m,).
+
+    `density_along(s)` (m,) is the density at quantile_at(s). Exact solutions along characteristics are of this kind.
+    """
+
+    domain: Box
+    quantile_at: Callable[[Array], Array]
+    density_along: Callable[[Array], Array]
+
+    def quantile(self, s: Array) -> Array:
+        return self.quantile_at(np.asarray(s))
+
+    def density(self, w: Array) -> Array:
+        return self.density_along(self.cdf(w[:, 0]))

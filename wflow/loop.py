@@ -1,0 +1,250 @@
+"""This file owns the one time loop of the house."""
+
+import math
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from wflow.arrays import count, finite, positive
+from wflow.errors import EnergyRose, NotConverged, Refused, StepTooLarge
+from wflow.flow import Flow
+from wflow.measure import Density, Measure, Quantiles
+from wflow.solver import Solver, State, Step
+from wflow.trajectory import Trajectory
+from wflow.transport import w2
+
+SAVED = 64
+"""Stretches between saved times when none are asked for."""
+ENERGY_SLACK = 1e-13
+_DEFAULT_STEPS = 200
+_SHORTEST = 1e-12
+
+Progress = bool | Callable[[float], None]
+
+
+def solve(
+    flow: Flow,
+    solver: Solver,
+    *,
+    steps: int | None = None,
+    dt: float | None = None,
+    tolerance: float | None = None,
+    times: Sequence[float] | None = None,
+    until: float | Callable[[State], bool] | None = None,
+    progress: Progress = False,
+) -> Trajectory:
+    """Solve a flow by a solver; the only time loop.
+
+    At most one of: steps, equal ones over the horizon; dt, an upper bound of the step; tolerance, the W2 error over
+    the horizon, by step doubling with the solver's order. None: min(0.9 largest_step, horizon/200).
+    times: saved times (0 is always saved; each is hit exactly by equal steps). until: an earlier end, or a function
+    of the state asked after every step. progress: True writes to stderr; a function receives the fraction done.
+
+    Raises Refused where the solver refuses the flow, StepTooLarge for a step above its stability bound, EnergyRose
+    where a promised decrease fails by more than 1e-13 max(1, |F_0|), NotConverged from inner iterations.
+    """
+    reason = solver.refusal(flow)
+    if reason is not None:
+        raise Refused(f"{solver} refuses this flow: {reason}")
+    end = float(until) if isinstance(until, int | float) else flow.horizon
+    if not 0.0 < end <= flow.horizon:
+        raise ValueError(f"until: {end} lies outside (0, {flow.horizon}]; give an earlier end or raise the horizon")
+    pace = _pace(flow, solver, steps, dt, tolerance)
+    saved = _saved_times(times, end, pace)
+    watch = _Watch(flow, solver, solver.init(flow), _reporter(progress, end))
+    stop = until if callable(until) else None
+    for target in saved:
+        watch.stretch()
+        while watch.state.time < target:
+            watch.accept(pace.advance(flow, solver, watch.state, target), target)
+            if stop is not None and stop(watch.state):
+                watch.save()
+                return watch.trajectory()
+        watch.save()
+    return watch.trajectory()
+
+
+def _saved_times(times: Sequence[float] | None, end: float, pace: "_Pace") -> list[float]:
+    if times is None:
+        n = pace.steps_over(end)
+        marks = np.unique(np.round(np.linspace(0, n, min(n, SAVED) + 1)).astype(int))
+        return [end * int(k) / n for k in marks[1:]]
+    given = np.unique(finite("times", times))
+    if given.ndim != 1 or not len(given) or given[0] < 0.0 or given[-1] > end * (1 + 1e-12):
+        raise ValueError(f"times: {list(given)} must lie in [0, {end}], the run's horizon")
+    return [float(t) for t in given if t > 0.0]
+
+
+class _Watch:
+    """The run so far: the state, what was saved, and the promise checked at every step."""
+
+    def __init__(self, flow: Flow, solver: Solver, state: State, report: Callable[[float], None]) -> None:
+        self.flow, self.solver, self.state, self.report = flow, solver, state, report
+        self.keeps_energy = "energy" in solver.keeps(flow)
+        self.energy = self._energy(state.measure)
+        self.slack = ENERGY_SLACK * max(1.0, abs(self.energy) if math.isfinite(self.energy) else 1.0)
+        self.dissipated: float = 0.0
+        self.rows: dict[str, list[float]] = {k: [] for k in ("time", "energy", "dissipated", "step", "residual")}
+        self.measures: list[Measure] = []
+        self.stretch()
+        self.save()
+
+    def stretch(self) -> None:
+        """Begin a new stretch between saved times."""
+        self.smallest, self.residual = math.inf, 0.0
+
+    def accept(self, step: Step, target: float) -> None:
+        """Take over an accepted step, the promised energy decrease checked first."""
+        new = step.state
+        if abs(new.time - target) <= 1e-12 * max(1.0, target):
+            new = replace(new, time=target)
+        dt = new.time - self.state.time
+        if self.keeps_energy:
+            energy = self._energy(new.measure)
+            if not energy <= self.energy + self.slack:
+                raise EnergyRose(
+                    f"{self.solver}: the energy rose from {self.energy:.15g} to {energy:.15g} in step {new.count} "
+                    f"(t = {self.state.time:g}, dt = {dt:.3g}); use a shorter step, say dt = {dt / 4:.2g}"
+                )
+            self.energy = energy
+        self.dissipated = math.nan if step.dissipated is None else self.dissipated + step.dissipated
+        self.smallest, self.residual = min(self.smallest, dt), max(self.residual, step.residual)
+        self.state = new
+        self.report(new.time)
+
+    def save(self) -> None:
+        """Keep the present state."""
+        energy = self.energy if self.keeps_energy else self._energy(self.state.measure)
+        values = (self.state.time, energy, self.dissipated, self.smallest, self.residual)
+        for row, value in zip(self.rows.values(), values, strict=True):
+            row.append(value)
+        self.measures.append(self.state.measure)
+
+    def trajectory(self) -> Trajectory:
+        """What `solve` returns."""
+        rows = {name: np.array(row) for name, row in self.rows.items()}
+        diagnostics = {
+            "step": rows["step"],
+            "residual": rows["residual"],
+            "mass": np.array([pi.mass for pi in self.measures]),
+            "least": np.array([least(pi) for pi in self.measures]),
+        }
+        return Trajectory(
+            self.flow, self.solver, rows["time"], tuple(self.measures), rows["energy"], rows["dissipated"],
+            diagnostics, self.state.count,
+        )  # fmt: skip
+
+    def _energy(self, pi: Measure) -> float:
+        undefined = pi.atomic and self.flow.energy.entropy is not None
+        return math.nan if undefined else self.flow.energy.value(pi)
+
+
+def least(pi: Measure) -> float:
+    """The smallest density (cells, quantile gaps) or weight of a measure."""
+    if isinstance(pi, Density):
+        return float(pi.values.min())
+    if isinstance(pi, Quantiles):
+        return float(1.0 / (len(pi.gaps) * pi.gaps.max()))
+    return float(pi.weights.min())
+
+
+@dataclass(frozen=True)
+class _Pace:
+    """How long the next step is: at most `bound`; None asks the solver's stability bound."""
+
+    bound: float | None
+    default: float
+
+    def steps_over(self, length: float) -> int:
+        """About how many steps a stretch takes."""
+        return max(1, math.ceil(length / (self.bound or self.default) - 1e-9))
+
+    def advance(self, flow: Flow, solver: Solver, state: State, target: float) -> Step:
+        """One step that does not pass the target; equal steps up to it."""
+        largest = solver.largest_step(flow, state)
+        if self.bound is None:
+            dt = min(0.9 * largest, self.default)
+        elif self.bound > largest * (1.0 + 1e-9):
+            raise StepTooLarge(
+                f"{solver}: dt = {self.bound:.4g} is above the largest stable step {largest:.4g} at t = "
+                f"{state.time:g}; pass dt <= {largest:.3g}, more steps, or neither (then 0.9 of it is used)",
+                largest,
+            )
+        else:
+            dt = self.bound
+        remaining = target - state.time
+        return solver.step(flow, state, remaining / max(1, math.ceil(remaining / dt - 1e-9)))
+
+
+@dataclass(frozen=True)
+class _Controlled(_Pace):
+    """Step doubling: the W2 distance of one step and two halves, scaled by the order, stays under the tolerance."""
+
+    tolerance: float = 0.0
+    order: float = 1.0
+
+    def advance(self, flow: Flow, solver: Solver, state: State, target: float) -> Step:
+        """The two half steps of the longest accepted step."""
+        remaining = target - state.time
+        guess = state.memory.get("proposed", self.default)
+        assert isinstance(guess, float)
+        dt = min(guess, 0.9 * solver.largest_step(flow, state), remaining)
+        while dt > _SHORTEST * flow.horizon:
+            whole = solver.step(flow, state, dt)
+            half = solver.step(flow, state, 0.5 * dt)
+            second = solver.step(flow, half.state, 0.5 * dt)
+            error = w2(whole.state.measure, second.state.measure) / (2.0**self.order - 1.0)
+            allowed = self.tolerance * dt / flow.horizon
+            factor = 0.9 * (allowed / max(error, 1e-300)) ** (1.0 / self.order)
+            if error <= allowed:
+                proposed = dt * min(factor, 4.0) if dt < remaining or factor < 1.0 else max(guess, dt)
+                memory = {**second.state.memory, "proposed": proposed}
+                spent = None if half.dissipated is None else half.dissipated + (second.dissipated or 0.0)
+                return replace(
+                    second,
+                    state=replace(second.state, memory=memory),
+                    dissipated=spent,
+                    residual=max(half.residual, second.residual),
+                    error=error,
+                )
+            dt *= max(0.1, min(factor, 0.9))
+        raise NotConverged(
+            f"{solver}: the step fell below {_SHORTEST:g} of the horizon at t = {state.time:g} without meeting the "
+            f"tolerance {self.tolerance:g}; raise it or refine the resolution",
+            dt,
+        )
+
+
+def _pace(flow: Flow, solver: Solver, steps: int | None, dt: float | None, tolerance: float | None) -> _Pace:
+    given = [name for name, v in (("steps", steps), ("dt", dt), ("tolerance", tolerance)) if v is not None]
+    if len(given) > 1:
+        raise ValueError(f"solve: {' and '.join(given)} are given; pass at most one of steps, dt, tolerance")
+    default = flow.horizon / _DEFAULT_STEPS
+    if steps is not None:
+        return _Pace(flow.horizon / count("steps", steps), default)
+    if dt is not None:
+        return _Pace(positive("dt", dt), default)
+    if tolerance is not None:
+        if solver.random:
+            raise Refused(f"{solver} is random: step doubling compares noise; pass steps or dt")
+        return _Controlled(None, default, positive("tolerance", tolerance), solver.order(flow).time)
+    return _Pace(None, default)
+
+
+def _reporter(progress: Progress, end: float) -> Callable[[float], None]:
+    if callable(progress):
+        return lambda t: progress(t / end)
+    if not progress:
+        return lambda t: None
+    last = [time.monotonic()]
+
+    def write(t: float) -> None:
+        if time.monotonic() - last[0] > 0.5 or t >= end:
+            last[0] = time.monotonic()
+            sys.stderr.write(f"\r{100.0 * t / end:5.1f} %  t = {t:.4g}" + ("\n" if t >= end else ""))
+            sys.stderr.flush()
+
+    return write

@@ -1,0 +1,223 @@
+"""This file owns measures: points with weights, whatever stands behind them (particles, cells, quantiles).
+
+f_pi, F and V[pi] are written once for `points` (m, d) and `weights` (m,). All measures are immutable.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wflow.arrays import Array, ComplexArray, finite, shaped, weights_of_mass_one
+from wflow.domain import Box
+from wflow.errors import LostDensity, Refused
+from wflow.grid import Grid
+
+_BLOCK = 1 << 21
+
+
+class Measure:
+    """A measure on a domain as a solver holds it."""
+
+    if TYPE_CHECKING:  # read-only for the checker; a field or a property in each measure
+
+        @property
+        def domain(self) -> Box:
+            """Where the points live."""
+
+        @property
+        def points(self) -> Array:
+            """Quadrature points (m, d)."""
+
+        @property
+        def weights(self) -> Array:
+            """Quadrature weights (m,)."""
+
+    @property
+    def atomic(self) -> bool:
+        """The measure *is* its points: it has no density and no internal energy."""
+        return False
+
+    @property
+    def mass(self) -> float:
+        """Total mass."""
+        return float(np.sum(self.weights))
+
+    def internal(self) -> float:
+        """int rho log rho dw; atoms have none and raise."""
+        raise Refused(
+            f"{type(self).__name__}: atoms have no entropy int rho log rho (it is +infinity); "
+            "use a solver with a density or set the temperature to 0"
+        )
+
+    def modes(self, count: int) -> ComplexArray:
+        """Moments (count+1,) c_n = int e^{-i n theta} dpi, n = 0..count, of a measure on the circle."""
+        return circle_modes(self.points[:, 0], self.weights, count)
+
+
+def circle_modes(theta: Array, weights: Array, count: int) -> ComplexArray:
+    """sum_j weights_j e^{-i n theta_j} for n = 0..count, in blocks so that memory stays bounded."""
+    out = np.zeros(count + 1, dtype=np.complex128)
+    size = max(1, _BLOCK // (count + 1))
+    for start in range(0, len(theta), size):
+        turn = np.exp(-1j * theta[start : start + size])
+        power = weights[start : start + size].astype(np.complex128)
+        for n in range(count + 1):
+            out[n] += power.sum()
+            power = power * turn
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class Particles(Measure):
+    """sum_j weights_j delta_{points_j}; equal weights by default. Angles may be lifted beyond one turn."""
+
+    domain: Box
+    points: Array
+    weights: Array = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        points = shaped("Particles points", self.points, (None, self.domain.dim))
+        n = len(points)
+        weights = np.full(n, 1.0 / n) if self.weights is None else self.weights
+        object.__setattr__(self, "points", points)
+        object.__setattr__(self, "weights", weights_of_mass_one("Particles weights", weights, n))
+
+    @property
+    def atomic(self) -> bool:
+        return True
+
+    def moved(self, points: Array) -> "Particles":
+        """The same weights at other points."""
+        return Particles(self.domain, points, self.weights)
+
+
+@dataclass(frozen=True, eq=False)
+class SignedParticles(Measure):
+    """sum_j weights_j delta_{points_j} with weights of either sign: networks with outer weights as charges."""
+
+    domain: Box
+    points: Array
+    weights: Array
+
+    def __post_init__(self) -> None:
+        points = shaped("SignedParticles points", self.points, (None, self.domain.dim))
+        object.__setattr__(self, "points", points)
+        object.__setattr__(self, "weights", shaped("SignedParticles weights", self.weights, (len(points),)))
+
+    @property
+    def atomic(self) -> bool:
+        return True
+
+    @property
+    def total_variation(self) -> float:
+        """sum_j |weights_j|."""
+        return float(np.sum(np.abs(self.weights)))
+
+
+@dataclass(frozen=True, eq=False)
+class Density(Measure):
+    """Cell averages values (m,) on a grid. Each value is nonnegative and the mass is 1 to 1e-9."""
+
+    grid: Grid
+    values: Array
+
+    def __post_init__(self) -> None:
+        values = shaped("Density values", self.values, (self.grid.size,))
+        if np.any(values < 0.0):
+            worst = int(np.argmin(values))
+            raise ValueError(
+                f"Density values: {int(np.sum(values < 0))} of {values.size} cells negative "
+                f"(min {values[worst]:.3g} at cell {worst}). Allowed: >= 0. Check the units of the input or the step"
+            )
+        mass = float(values.sum() * self.grid.cell_volume)
+        if abs(mass - 1.0) > 1e-9:
+            raise ValueError(
+                f"Density values: the mass is {mass:.12g}, allowed: 1 to within 1e-9; "
+                "values are averages per unit length, divide them by their mass"
+            )
+        object.__setattr__(self, "values", values)
+
+    @property
+    def domain(self) -> Box:
+        return self.grid.domain
+
+    @property
+    def points(self) -> Array:
+        return self.grid.centres
+
+    @cached_property
+    def weights(self) -> Array:
+        return self.values * self.grid.cell_volume
+
+    def internal(self) -> float:
+        filled = self.values[self.values > 0.0]
+        return float(np.sum(filled * np.log(filled)) * self.grid.cell_volume)
+
+    def modes(self, count: int) -> ComplexArray:
+        """By FFT where the grid is the circle's; modes at and beyond m/2 are not resolved and set to zero."""
+        if not self.domain.is_circle:
+            return super().modes(count)
+        m = self.grid.size
+        out = np.zeros(count + 1, dtype=np.complex128)
+        kept = min(count, (m - 1) // 2)
+        shift = np.exp(-0.5j * np.arange(kept + 1) * self.grid.widths[0])
+        out[: kept + 1] = np.fft.rfft(self.weights)[: kept + 1] * shift
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class Quantiles(Measure):
+    """Equal mass between neighbouring edges, uniformly spread: a density that moves with its mass (one axis).
+
+    Line: m+1 increasing edges.   Circle: m lifted increasing edges, the last gap closes the turn:
+
+        x0 --1/m-- x1 --1/m-- x2 ... x_{m-1} --1/m-- (x0 + 2 pi)
+
+    `points` are the edges with trapezoidal weights: the mean is exact, other moments to O(gap^2).
+    """
+
+    domain: Box
+    edges: Array
+
+    def __post_init__(self) -> None:
+        edges = shaped("Quantiles edges", self.edges, (None,))
+        object.__setattr__(self, "edges", edges)
+        if self.domain.dim != 1:
+            raise Refused(f"Quantiles: the domain has {self.domain.dim} axes, quantiles need one; use particles")
+        if len(edges) < 3:
+            raise ValueError(f"Quantiles edges: {len(edges)} edges are too few; give at least 3")
+        if np.any(self.gaps <= 0.0):
+            worst = int(np.argmin(self.gaps))
+            raise LostDensity(
+                f"Quantiles edges: not increasing at gap {worst} ({self.gaps[worst]:.3g}); "
+                "sort the edges, or shorten the step that crossed them"
+            )
+
+    @cached_property
+    def gaps(self) -> Array:
+        """(m,) distances of neighbouring edges."""
+        if self.domain.periodic[0]:
+            return np.diff(self.edges, append=self.edges[0] + self.domain.lengths[0])
+        return np.diff(self.edges)
+
+    @property
+    def points(self) -> Array:
+        return self.edges[:, None]
+
+    @cached_property
+    def weights(self) -> Array:
+        m = len(self.gaps)
+        weights = np.full(len(self.edges), 1.0 / m)
+        if not self.domain.periodic[0]:
+            weights[[0, -1]] = 0.5 / m
+        return weights
+
+    def internal(self) -> float:
+        """int rho log rho = -mean log(m gap): exact for the piecewise constant density."""
+        return -float(np.mean(np.log(len(self.gaps) * self.gaps)))
+
+    def moved(self, edges: Array) -> "Quantiles":
+        """Other edges on the same domain."""
+        return Quantiles(self.domain, finite("Quantiles edges", edges))

@@ -1,0 +1,32 @@
+"""This file owns what a problem of the catalogue is."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from wflow.flow import Flow
+from wflow.law import Law
+
+
+def nothing(t: float) -> None:
+    """No exact solution is known."""
+    return None
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A flow with what is known of its answer.
+
+    exact(t): the law at time t from the flow's start, or None.   minimiser: a global minimiser of F, or None.
+    limit: what theory predicts for t -> infinity, or None.   note: one sentence on what the problem shows.
+    known_from: exact answers are asked for only from this time on (a start that is not smooth).
+    """
+
+    flow: Flow
+    source: str
+    note: str
+    exact: Callable[[float], Law | None] = nothing
+    minimiser: Law | None = None
+    limit: Law | None = None
+    limit_reason: str = "not predicted"
+    name: str = ""
+    parameters: Mapping[str, object] = field(default_factory=dict)

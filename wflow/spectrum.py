@@ -1,0 +1,160 @@
+"""This file owns Funk-Hecke coefficients of activations on the circle, and their null modes.
+
+For x = r (cos phi, sin phi):  sigma(x . w(theta)) = sum_n c_n cos n(phi - theta), c_0 = mu_0, c_n = 2 mu_n,
+    mu_n(r) = (1/pi) int_0^pi sigma(r cos t) cos(n t) dt,
+so the kernel k(theta) = E psi psi' = sum_n a_n cos n theta has a_0 = E mu_0^2, a_n = 2 E mu_n^2 >= 0 for every
+rotation-invariant law of x. A mode with a_n = 0 is invisible to the network (a null mode).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.special import ive, jv
+
+from wflow.activation import Activation
+from wflow.arrays import Array
+
+Inputs = Literal["gaussian", "circle"]
+_RADIUS = 12.0  # e^{-r^2/2} is 5e-32 there
+_RADIAL_NODES = 120
+_DEGREE = 8  # polynomial parts are looked for up to this degree
+
+
+def funk_hecke(sigma: Activation, count: int, radius: float = 1.0) -> Array:
+    """mu_0..mu_count at one input length, by Gauss-Legendre between the kinks: exact to rounding."""
+    kinks = [math.acos(z / radius) for z in sigma.kinks if abs(z) < radius]
+    ends = np.array([0.0, *sorted(kinks), math.pi])
+    nodes, weights = np.polynomial.legendre.leggauss(count + 80)
+    half = 0.5 * np.diff(ends)
+    t = (0.5 * (ends[1:] + ends[:-1])[:, None] + half[:, None] * nodes).ravel()
+    values = (half[:, None] * weights).ravel() * sigma.value(radius * np.cos(t)) / math.pi
+    return np.array([values @ np.cos(n * t) for n in range(count + 1)])
+
+
+def kernel_coefficients(sigma: Activation, inputs: Inputs, count: int) -> Array:
+    """a_0..a_count of the circle kernel: closed forms where known, else quadrature (absolute error about 1e-15)."""
+    closed = _closed(sigma, inputs, np.arange(count + 1))
+    return closed if closed is not None else quadrature_coefficients(sigma, inputs, count)
+
+
+def quadrature_coefficients(sigma: Activation, inputs: Inputs, count: int) -> Array:
+    """The same by quadrature for any activation: the oracle of the closed forms."""
+    double = np.where(np.arange(count + 1) == 0, 1.0, 2.0)
+    if inputs == "circle":
+        return np.asarray(double * funk_hecke(sigma, count) ** 2)
+    ends = np.array([0.0, *sorted({abs(z) for z in sigma.kinks if 0.0 < abs(z) < _RADIUS}), _RADIUS])
+    nodes, weights = np.polynomial.legendre.leggauss(_RADIAL_NODES)
+    total = np.zeros(count + 1)
+    for a, b in zip(ends[:-1], ends[1:], strict=True):
+        radii = 0.5 * (a + b) + 0.5 * (b - a) * nodes
+        chance = 0.5 * (b - a) * weights * radii * np.exp(-0.5 * radii**2)
+        for r, p in zip(radii, chance, strict=True):
+            total += p * funk_hecke(sigma, count, float(r)) ** 2
+    return np.asarray(double * total)
+
+
+def _closed(sigma: Activation, inputs: Inputs, n: Array) -> Array | None:
+    """Closed forms; `n` is 0..count. None where none is known."""
+    gaussian = inputs == "gaussian"
+    match sigma.name, sigma.parameter:
+        case "relu", None:
+            return (4.0 if gaussian else 2.0) * _relu_mu(0.0, len(n) - 1) ** 2 * np.where(n == 0, 0.5, 1.0)
+        case "relu", float(b) if not gaussian and abs(b) < 1.0:
+            return 2.0 * _relu_mu(b, len(n) - 1) ** 2 * np.where(n == 0, 0.5, 1.0)
+        case "cos_minus_sin", float(b):
+            series = ive(n, b * b) if gaussian else jv(n, b) ** 2
+            return np.asarray(series * np.where(n == 0, 1.0, 2.0))
+        case "linear", _:
+            return np.where(n == 1, 1.0 if gaussian else 0.5, 0.0)
+        case "quadratic", _:
+            constant, second = (2.0, 1.0) if gaussian else (0.25, 0.125)
+            return np.where(n == 0, constant, np.where(n == 2, second, 0.0))
+    return None
+
+
+def _relu_mu(b: float, count: int) -> Array:
+    """mu_n of max(z - b, 0), |b| < 1, unit inputs, p = arccos b."""
+    p = math.acos(b)
+    n = np.arange(count + 1, dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mu = np.sin((n + 1) * p) / (2 * (n + 1)) + np.sin((n - 1) * p) / (2 * (n - 1)) - b * np.sin(n * p) / n
+    mu[0] = math.sin(p) - b * p
+    if count >= 1:
+        mu[1] = p / 2 + math.sin(2 * p) / 4 - b * math.sin(p)
+    if b == 0.0:
+        mu[3::2] = 0.0  # exactly: sin(k pi) is not zero in floating point
+    return mu / math.pi
+
+
+@dataclass(frozen=True)
+class NullModes:
+    """Modes n >= 1 that the activation does not see on the circle.
+
+    odd_above, even_above: every odd (even) n above that number is null, for any rotation-invariant law of x, because
+    the odd (even) part of sigma is a polynomial of that degree; None: no such family.   sporadic: further n at most
+    `searched` whose coefficient is zero to rounding although its neighbours are not.
+    """
+
+    odd_above: int | None
+    even_above: int | None
+    sporadic: tuple[int, ...] = ()
+    searched: int = 24
+
+    def __contains__(self, n: int) -> bool:
+        above = self.odd_above if n % 2 else self.even_above
+        return (above is not None and n > above) or n in self.sporadic
+
+    @property
+    def empty(self) -> bool:
+        """No null mode at all (sporadic ones: none up to `searched`)."""
+        return self.odd_above is None and self.even_above is None and not self.sporadic
+
+    def meets_multiples_of(self, q: int) -> bool:
+        """Some multiple of q is null."""
+        family = (q % 2 == 1 and self.odd_above is not None) or self.even_above is not None
+        return family or any(n % q == 0 for n in self.sporadic)
+
+    def __str__(self) -> str:
+        parts = [f"odd n > {self.odd_above}"] if self.odd_above is not None else []
+        parts += [f"even n > {self.even_above}"] if self.even_above is not None else []
+        parts += [f"n = {n}" for n in self.sporadic]
+        return ", ".join(parts) or "none"
+
+
+def null_modes(sigma: Activation, inputs: Inputs) -> NullModes:
+    """The null modes of an activation, by parity.
+
+    cos(phi - theta + pi) = -cos(phi - theta): odd modes come from the odd part of sigma alone, even modes from the
+    even part; a polynomial of degree q in cos t has no mode above q. So a polynomial part makes a null family.
+    """
+    odd = _polynomial_degree(sigma, parity=1)
+    even = _polynomial_degree(sigma, parity=0)
+    families = NullModes(odd, even)
+    a = kernel_coefficients(sigma, inputs, families.searched + 1)
+    zero = a <= 1e-28 * a.max()
+    zero[0] = False
+    # a decaying spectrum below rounding is not a null mode: a visible neighbour of the same parity must stand above
+    alone = [
+        n
+        for n in range(1, families.searched)
+        if zero[n] and n not in families and np.any(~zero[n + 2 :: 2]) and a[n + 2 :].max() > 1e-20 * a.max()
+    ]
+    return NullModes(odd, even, tuple(alone), families.searched)
+
+
+def _polynomial_degree(sigma: Activation, parity: int) -> int | None:
+    """Degree of the odd (parity 1) or even part of sigma on [-4, 4] if that part is a polynomial, else None.
+
+    The zero part has degree 0 for the even and, by convention, 0 for the odd one: every odd mode is then null.
+    """
+    z = 4.0 * np.cos(np.pi * (np.arange(400) + 0.5) / 400)
+    sign = -1.0 if parity else 1.0
+    part = 0.5 * (sigma.value(z) + sign * sigma.value(-z))
+    scale = max(1.0, float(np.max(np.abs(sigma.value(z)))))
+    fit = np.polynomial.chebyshev.chebfit(z / 4.0, part, _DEGREE)
+    if np.max(np.abs(np.polynomial.chebyshev.chebval(z / 4.0, fit) - part)) > 1e-12 * scale:
+        return None
+    present = np.flatnonzero(np.abs(fit) > 1e-12 * scale)
+    return int(present.max(initial=0))
