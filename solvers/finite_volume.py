@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from solvers._tridiagonal import solve_tridiagonal
-from wflow.arrays import Array, count
+from wflow.arrays import Array, count, positive, rounded_down
 from wflow.errors import LostDensity, NotConverged, StepTooLarge
 from wflow.flow import Flow
 from wflow.grid import Grid
@@ -39,6 +39,8 @@ def _start(flow: Flow, cells: int, window: tuple[float, float] | None) -> Densit
 def _refusal(flow: Flow, window: tuple[float, float] | None) -> str | None:
     if flow.domain.dim != 1:
         return f"the domain has {flow.domain.dim} axes; this method takes one, use particles"
+    if flow.domain.periodic[0] and not flow.domain.is_circle:
+        return f"the periodic axis has length {flow.domain.lengths[0]:g}, not 2 pi; scale it to the circle"
     if not flow.initial.has_quantile:
         return "the initial law gives no cell masses; give one with a cdf"
     if not flow.domain.bounded and flow.window is None and window is None:
@@ -126,7 +128,7 @@ class _Explicit(Solver):
         allowed = self._positive_step(flow, pi.grid, v)
         if dt > allowed * (1.0 + 1e-9):
             raise StepTooLarge(
-                f"{self}: dt = {dt:.4g} is above the CFL bound {allowed:.4g}; pass dt <= {allowed:.3g}", allowed
+                f"{self}: dt = {dt:.4g} is above the CFL bound {allowed:.4g}; pass dt <= {rounded_down(allowed)}", allowed
             )
         temperature = flow.energy.temperature
         left, right = self._face_values(pi, cyclic)
@@ -229,6 +231,8 @@ class ScharfetterGummel(Solver):
 
     def __post_init__(self) -> None:
         count("ScharfetterGummel cells", self.cells, least=4)
+        positive("ScharfetterGummel tolerance", self.tolerance)
+        count("ScharfetterGummel limit", self.limit)
 
     def order(self, flow: Flow) -> Order:
         """(1, 2)."""

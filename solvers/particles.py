@@ -27,6 +27,9 @@ class Sampled:
 
     seed: int
 
+    def __post_init__(self) -> None:
+        count("Sampled seed", self.seed, least=0)
+
     def points(self, flow: Flow, m: int) -> Array:
         """(m, d)."""
         return flow.initial.sample(m, np.random.default_rng([self.seed, 0]))

@@ -10,14 +10,15 @@ ComplexArray = NDArray[np.complex128]
 def finite(name: str, value: ArrayLike) -> Array:
     """`value` as a float64 array, or ValueError naming the first entry that is not a finite number."""
     try:
-        array = np.asarray(value)
-        if np.iscomplexobj(array):
+        raw = np.asarray(value)
+        # numpy would read None as nan and "1.5" as 1.5
+        if raw.dtype.kind not in "biuf":
             raise TypeError
-        array = np.asarray(array, dtype=np.float64)
     except (TypeError, ValueError):
         raise TypeError(
-            f"{name}: expected real numbers, got {type(value).__name__}; pass an array of floats"
+            f"{name}: expected real numbers, got {type(value).__name__} {_short(value)}; pass an array of floats"
         ) from None
+    array = np.asarray(raw, dtype=np.float64)
     bad = np.argwhere(~np.isfinite(array))
     if len(bad):
         where = tuple(int(i) for i in bad[0])
@@ -55,18 +56,37 @@ def weights_of_mass_one(name: str, value: ArrayLike, count: int) -> Array:
     return weights
 
 
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _number(name: str, value: float) -> float:
+    raw = np.asarray(value)
+    if raw.ndim or raw.dtype.kind not in "iuf":
+        raise TypeError(f"{name}: {_short(value)} is not a number; give one int or float")
+    return float(raw)
+
+
 def positive(name: str, value: float) -> float:
-    """`value` if it is a finite number above zero, else ValueError."""
-    number = float(value)
+    """`value` if it is a finite number above zero, else TypeError or ValueError."""
+    number = _number(name, value)
     if not np.isfinite(number) or number <= 0.0:
         raise ValueError(f"{name}: {value!r} is not allowed; give a finite number above 0")
     return number
 
 
+def rounded_down(number: float) -> str:
+    """A positive number to three digits, never above itself: a bound as printed is one that can be passed back."""
+    digits = 10.0 ** (np.floor(np.log10(number)) - 2.0)
+    return f"{(np.ceil(number / digits) - 1.0) * digits:.3g}"
+
+
 def count(name: str, value: int, least: int = 1) -> int:
     """`value` as an int of at least `least`, else TypeError or ValueError."""
-    if isinstance(value, bool) or int(value) != value:
-        raise TypeError(f"{name}: {value!r} is not a whole number")
-    if value < least:
+    number = _number(name, value)
+    if not number.is_integer():
+        raise TypeError(f"{name}: {value!r} is not a whole number; give an int of at least {least}")
+    if number < least:
         raise ValueError(f"{name}: {value} is too small; give at least {least}")
     return int(value)

@@ -86,7 +86,10 @@ def gaussian_plane_inputs(radii: int, angles: int) -> Data:
 def uniform_inputs(lower: Sequence[float], upper: Sequence[float], n: int) -> Data:
     """x uniform on a box by the tensor Gauss-Legendre rule with n points an axis: exact to degree 2n - 1."""
     nodes, weights = np.polynomial.legendre.leggauss(count("n", n))
-    axes = [0.5 * (a + b) + 0.5 * (b - a) * nodes for a, b in zip(lower, upper, strict=True)]
+    low, high = shaped("lower", lower, (None,)), shaped("upper", upper, (len(lower),))
+    if np.any(low >= high):
+        raise ValueError(f"lower: {low.tolist()} is not below upper {high.tolist()}; give lower < upper on each axis")
+    axes = [0.5 * (a + b) + 0.5 * (b - a) * nodes for a, b in zip(low, high, strict=True)]
     return _tensor(axes, [0.5 * weights] * len(axes))
 
 

@@ -33,9 +33,15 @@ class FourierDensity(Law, Measure):
     coefficients: ComplexArray
 
     def __post_init__(self) -> None:
-        c = np.atleast_1d(np.asarray(self.coefficients, dtype=np.complex128))
+        raw = np.atleast_1d(np.asarray(self.coefficients))
+        if raw.dtype.kind not in "iufc":
+            raise TypeError(f"FourierDensity coefficients: {raw.dtype} is not a number type; give c_0..c_N")
+        c = raw.astype(np.complex128)
         if c.ndim != 1 or not np.all(np.isfinite(c)):
-            raise ValueError("FourierDensity coefficients: give a one-dimensional array of finite numbers c_0..c_N")
+            raise ValueError(
+                f"FourierDensity coefficients: shape {c.shape}, {int(np.sum(~np.isfinite(c)))} not finite; "
+                "give a one-dimensional array of finite numbers c_0..c_N"
+            )
         if abs(c[0] - 1.0) > 1e-9:
             raise ValueError(f"FourierDensity coefficients: c_0 = {c[0]:.12g} is the mass, allowed: 1 to within 1e-9")
         object.__setattr__(self, "coefficients", c)

@@ -50,6 +50,8 @@ class Law:
     @property
     def support(self) -> tuple[float, float]:
         """Bounded interval with all but about 1e-16 of the mass (one axis)."""
+        if not self.domain.bounded:
+            raise Refused(f"{type(self).__name__}: the domain is infinite and the law names no `support`; define it")
         return self.domain.lower[0], self.domain.upper[0]
 
     def density(self, w: Array) -> Array:
@@ -122,8 +124,10 @@ class Gaussian(Law):
 
     def __post_init__(self) -> None:
         for name in ("mean", "std"):
-            value = np.broadcast_to(finite(f"Gaussian {name}", getattr(self, name)), (self.dim,))
-            object.__setattr__(self, name, np.array(value))
+            value = finite(f"Gaussian {name}", getattr(self, name))
+            if value.shape not in ((), (1,), (self.dim,)):
+                raise ValueError(f"Gaussian {name}: shape {value.shape} on {self.dim} axes; give a number or one an axis")
+            object.__setattr__(self, name, np.array(np.broadcast_to(value, (self.dim,))))
         if np.any(self._std <= 0.0):
             raise ValueError(f"Gaussian std: {self._std} must be above 0; a point mass is Atoms")
 

@@ -5,10 +5,11 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 
 import numpy as np
 
-from wflow.arrays import count, finite, positive
+from wflow.arrays import count, finite, positive, rounded_down
 from wflow.errors import EnergyRose, NotConverged, Refused, StepTooLarge
 from wflow.flow import Flow
 from wflow.measure import Density, Measure, Quantiles
@@ -49,9 +50,7 @@ def solve(
     reason = solver.refusal(flow)
     if reason is not None:
         raise Refused(f"{solver} refuses this flow: {reason}")
-    end = float(until) if isinstance(until, int | float) else flow.horizon
-    if not 0.0 < end <= flow.horizon:
-        raise ValueError(f"until: {end} lies outside (0, {flow.horizon}]; give an earlier end or raise the horizon")
+    end = _end(flow, until)
     pace = _pace(flow, solver, steps, dt, tolerance)
     saved = _saved_times(times, end, pace)
     watch = _Watch(flow, solver, solver.init(flow), _reporter(progress, end))
@@ -67,6 +66,17 @@ def solve(
     return watch.trajectory()
 
 
+def _end(flow: Flow, until: float | Callable[[State], bool] | None) -> float:
+    if until is None or callable(until):
+        return flow.horizon
+    if not isinstance(until, Real) or isinstance(until, bool):
+        raise TypeError(f"until: {until!r} is neither a time nor a function of the state; give one of them")
+    end = float(until)
+    if not 0.0 < end <= flow.horizon:
+        raise ValueError(f"until: {end} lies outside (0, {flow.horizon}]; give an earlier end or raise the horizon")
+    return end
+
+
 def _saved_times(times: Sequence[float] | None, end: float, pace: "_Pace") -> list[float]:
     if times is None:
         n = pace.steps_over(end)
@@ -74,7 +84,7 @@ def _saved_times(times: Sequence[float] | None, end: float, pace: "_Pace") -> li
         return [end * int(k) / n for k in marks[1:]]
     given = np.unique(finite("times", times))
     if given.ndim != 1 or not len(given) or given[0] < 0.0 or given[-1] > end * (1 + 1e-12):
-        raise ValueError(f"times: {list(given)} must lie in [0, {end}], the run's horizon")
+        raise ValueError(f"times: {given.tolist()} must lie in [0, {end}], the run's horizon; give at least one there")
     return [float(t) for t in given if t > 0.0]
 
 
@@ -170,7 +180,7 @@ class _Pace:
         elif self.bound > largest * (1.0 + 1e-9):
             raise StepTooLarge(
                 f"{solver}: dt = {self.bound:.4g} is above the largest stable step {largest:.4g} at t = "
-                f"{state.time:g}; pass dt <= {largest:.3g}, more steps, or neither (then 0.9 of it is used)",
+                f"{state.time:g}; pass dt <= {rounded_down(largest)}, more steps, or neither (then 0.9 of it is used)",
                 largest,
             )
         else:

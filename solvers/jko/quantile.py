@@ -56,6 +56,8 @@ class Quantile(Solver):
         """More than one axis; laws without quantiles or with atoms."""
         if flow.domain.dim != 1:
             return f"the domain has {flow.domain.dim} axes; quantiles need one"
+        if flow.domain.periodic[0] and not flow.domain.is_circle:
+            return f"the periodic axis has length {flow.domain.lengths[0]:g}, not 2 pi; scale it to the circle"
         if not flow.initial.has_quantile:
             return "the initial law has no quantiles"
         if isinstance(flow.initial, Atoms):

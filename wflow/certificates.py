@@ -1,0 +1,128 @@
+"""This file owns certificates: claims about a trajectory with the number measured, the one expected, and whether it holds.
+
+A certificate function takes (problem, trajectory) or (trajectory) and yields zero or more certificates: "where they
+apply" is one `if` inside it.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from wflow.arrays import Array
+from wflow.domain import Box
+from wflow.law import Law
+from wflow.measure import Measure
+from wflow.problems.problem import Problem
+from wflow.trajectory import Trajectory
+from wflow.transport import w2
+
+Relation = Literal["equal", "at most", "at least"]
+MASS = 1e-12
+ROUNDING = 1e-13
+SAMPLES = 4096
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """measured (relation) expected, within tolerance + floor. A nan measured never holds."""
+
+    claim: str
+    relation: Relation
+    measured: float
+    expected: float
+    tolerance: float = 0.0
+    floor: float = 0.0
+
+    @property
+    def holds(self) -> bool:
+        """Whether the claim is true of the numbers."""
+        slack = self.tolerance + self.floor
+        if self.relation == "at most":
+            return bool(self.measured <= self.expected + slack)
+        if self.relation == "at least":
+            return bool(self.measured >= self.expected - slack)
+        return bool(abs(self.measured - self.expected) <= slack)
+
+
+def kept(run: Trajectory) -> Iterator[Certificate]:
+    """What the solver says it keeps: mass to 1e-12, no negative density, energy that never rises."""
+    promises = run.solver.keeps(run.flow)
+    if "mass" in promises:
+        drift = float(np.max(np.abs(run.diagnostics["mass"] - run.diagnostics["mass"][0])))
+        yield Certificate("mass is kept", "at most", drift, 0.0, MASS)
+    if "positivity" in promises:
+        yield Certificate("no negative density", "at least", float(run.diagnostics["least"].min()), 0.0)
+    if "energy" in promises and not np.any(np.isnan(run.energies)):
+        rise = float(np.max(np.diff(run.energies), initial=-math.inf))
+        slack = ROUNDING * max(1.0, abs(float(run.energies[0])))
+        yield Certificate("energy never rises (largest rise)", "at most", rise, 0.0, slack)
+
+
+def moved_downhill(run: Trajectory) -> Iterator[Certificate]:
+    """Minimising movements: sum W2^2/(2 dt) <= F_0 - F_end, since each step does no worse than standing still."""
+    if run.solver.variational:
+        fallen = float(run.energies[0] - run.energies[-1])
+        slack = run.steps * ROUNDING * max(1.0, abs(float(run.energies[0])))
+        yield Certificate("sum W2^2/(2 tau) <= F_0 - F_end", "at most", float(run.dissipated[-1]), fallen, slack)
+
+
+def lowest_potential(run: Trajectory, pi: Measure) -> float:
+    """min V[pi] sampled on 4096 points of a bounded one-dimensional domain and at the points of pi."""
+    points = np.concatenate([sample_points(run.flow.domain), pi.points])
+    return float(np.min(run.flow.energy.potential(pi, points)))
+
+
+def sample_points(domain: Box) -> Array:
+    """(4096, 1) equispaced points of a bounded axis."""
+    return np.linspace(domain.lower[0], domain.upper[0], SAMPLES)[:, None]
+
+
+def mixture_gap(run: Trajectory, pi: Measure) -> float | None:
+    """int V dpi - min V (min sampled), or None where it bounds nothing.
+
+    F convex along mixtures: F(nu) >= F(pi) + int V d(nu - pi) >= F(pi) - (int V dpi - min V), so the gap bounds
+    F(pi) - inf F on a compact domain at temperature 0. Sampling can only miss the minimum: the bound is then low by at
+    most max|V'| times half the sample distance.
+    """
+    flow = run.flow
+    if flow.energy.entropy or not flow.energy.convex or not flow.domain.bounded or flow.domain.dim != 1:
+        return None
+    mean = float(pi.weights @ flow.energy.potential(pi, pi.points))
+    return mean - lowest_potential(run, pi)
+
+
+def global_gap(problem: Problem, run: Trajectory) -> Iterator[Certificate]:
+    """The gap at the end, which must stand above F - F(minimiser) where a minimiser is known."""
+    gap = mixture_gap(run, run.final)
+    if gap is None or problem.minimiser is None:
+        return
+    excess = float(run.energies[-1]) - lowest_energy(problem)
+    yield Certificate("gap int V dpi - min V (sampled) bounds F - inf F", "at least", gap, excess, ROUNDING)
+
+
+def lowest_energy(problem: Problem) -> float:
+    """F at the known minimiser of a teacher problem: zero risk."""
+    return 0.0
+
+
+def distance_to_exact(problem: Problem, run: Trajectory, error: float) -> Iterator[Certificate]:
+    """W2 to the exact answer at the horizon, allowed: the run's own estimated error."""
+    law = problem.exact(float(run.times[-1]))
+    if law is not None:
+        yield Certificate("W2 to the exact answer at the end", "at most", w2(run.final, law), 0.0, error, law_floor(law))
+
+
+def distance_to_limit(problem: Problem, run: Trajectory, error: float) -> Iterator[Certificate]:
+    """W2 to the predicted limit at the horizon: no larger than at the start, whatever the finite time."""
+    if problem.limit is not None:
+        start = w2(run.measures[0], problem.limit)
+        yield Certificate("W2 to the predicted limit, end against start", "at most", w2(run.final, problem.limit), start, error)
+
+
+def law_floor(law: Law) -> float:
+    """What W2 cannot resolve when a law enters by its 20000 cells: 1e-7 of the support's length."""
+    low, high = law.support
+    return 1e-7 * (high - low)

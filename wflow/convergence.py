@@ -1,0 +1,145 @@
+"""This file owns refinement studies: observed orders from distances of successive refinements, no exact answer needed."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from wflow.errors import StepTooLarge
+from wflow.flow import Flow
+from wflow.fourier import FourierDensity
+from wflow.loop import solve
+from wflow.measure import Measure
+from wflow.solver import Solver
+from wflow.trajectory import Trajectory
+from wflow.transport import w2
+
+LOST = 0.15
+"""An observed order may fall short of the declared one by this much."""
+MARGIN = 1.25
+"""Estimated errors are allowed this factor: the estimate is exact only in the limit."""
+ROUNDING = 1e-12
+_FIRST = 20
+_SAFETY = 0.7
+
+
+def distance(a: Measure, b: Measure) -> float:
+    """W2; between two Fourier densities the H^-1 norm (sum_n |a_n - b_n|^2 / n^2)^(1/2), which has no floor at 1e-7."""
+    if isinstance(a, FourierDensity) and isinstance(b, FourierDensity):
+        count = max(a.degree, b.degree)
+        n = np.arange(1, count + 1)
+        return float(np.linalg.norm((a.modes(count) - b.modes(count))[1:] / n))
+    return w2(a, b)
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """Levels (steps or resolution), each twice the one before, and the distances of successive ends."""
+
+    levels: tuple[int, ...]
+    distances: tuple[float, ...]
+    norm: str = "W2"
+
+    @property
+    def slopes(self) -> tuple[float, ...]:
+        """Observed orders between successive distances."""
+        return tuple(
+            math.log2(a / b) if a > 0.0 and b > 0.0 else math.nan
+            for a, b in zip(self.distances[:-1], self.distances[1:], strict=True)
+        )
+
+    @property
+    def observed(self) -> float:
+        """The order on the three finest levels."""
+        return self.slopes[-1]
+
+    @property
+    def at_rounding(self) -> bool:
+        """The distances are too small for an order to mean anything."""
+        return self.distances[-1] < ROUNDING or self.distances[-2] < 10.0 * ROUNDING
+
+    def __str__(self) -> str:
+        low, high = min(self.slopes), max(self.slopes)
+        seen = f"{low:.2f}" if len(self.slopes) == 1 else f"{low:.2f}..{high:.2f}"
+        return f"{self.norm}, {self.levels[0]}..{self.levels[-1]}, seen {seen}"
+
+
+def enough_steps(flow: Flow, solver: Solver, least: int = _FIRST) -> int:
+    """Equal steps over the horizon that an explicit solver accepts from start to end; `least` for implicit ones."""
+    largest = solver.largest_step(flow, solver.init(flow))
+    n = max(least, math.ceil(flow.horizon / (_SAFETY * largest)))
+    while True:
+        try:
+            solve(flow, solver, steps=n, times=[flow.horizon])
+            return n
+        except StepTooLarge as error:
+            n = max(n + 1, math.ceil(flow.horizon / (_SAFETY * error.largest)))
+
+
+def final(flow: Flow, solver: Solver, steps: int) -> Measure:
+    """The end of a run with equal steps."""
+    return solve(flow, solver, steps=steps, times=[flow.horizon]).final
+
+
+def in_time(flow: Flow, solver: Solver, steps: int, levels: int) -> Refinement:
+    """steps, 2 steps, 4 steps, ... at one resolution."""
+    counts = tuple(steps * 2**k for k in range(levels))
+    return _refinement(counts, [final(flow, solver, n) for n in counts])
+
+
+def in_space(flow: Flow, solver: Solver, factors: Sequence[float], steps: int) -> Refinement:
+    """Resolutions solver.refined(f), each twice the one before, all with one number of steps fit for the finest."""
+    solvers = [solver.refined(f) for f in factors]
+    n = enough_steps(flow, solvers[-1], steps)
+    sizes = tuple(int(getattr(s, s.resolution)) for s in solvers)
+    return _refinement(sizes, [final(flow, s, n) for s in solvers])
+
+
+def _refinement(levels: tuple[int, ...], ends: Sequence[Measure]) -> Refinement:
+    distances = tuple(distance(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True))
+    return Refinement(levels, distances, "H^-1" if isinstance(ends[0], FourierDensity) else "W2")
+
+
+def estimated_error(flow: Flow, run: Trajectory) -> float:
+    """1.25 d/(1 - 2^-p), d the distance to the run with twice the resolution and at least twice the steps.
+
+    If the error is C h^p, d = C h^p (1 - 2^-p): Richardson's estimate. p is the smaller declared order.
+    """
+    order = run.solver.order(flow)
+    finer = run.solver.refined(2.0)
+    steps = enough_steps(flow, finer, 2 * run.steps)
+    d = distance(run.final, final(flow, finer, steps))
+    return MARGIN * d / (1.0 - 2.0 ** -min(order.time, order.space))
+
+
+def dissipation_refinement(flow: Flow, solver: Solver, steps: int) -> Refinement:
+    """|F_0 - F_end - int int |grad V|^2 dpi dt| at steps, 2 steps, 4 steps: an order, as a Refinement of residuals."""
+    counts = tuple(steps * 2**k for k in range(3))
+    return Refinement(counts, tuple(_imbalance(solve(flow, solver, steps=n, times=[flow.horizon])) for n in counts), "residual")
+
+
+def _imbalance(run: Trajectory) -> float:
+    return abs(float(run.energies[0] - run.energies[-1] - run.dissipated[-1]))
+
+
+def particle_slope(flow: Flow, solvers: Sequence[Sequence[Solver]], pde: Measure, steps: int) -> tuple[float, float]:
+    """Least-squares slope of log RMS W2(m particles, pde) in log m, and its standard error.
+
+    solvers: one row a size m, one solver a seed (one for a deterministic start).
+    """
+    sizes, means, spreads = [], [], []
+    for row in solvers:
+        squares = np.array([w2(final(flow, s, steps), pde) ** 2 for s in row])
+        sizes.append(math.log(int(getattr(row[0], row[0].resolution))))
+        means.append(0.5 * math.log(float(squares.mean())))
+        # delta method: sd(log rms) = sd(mean square)/(2 mean square)
+        spreads.append(float(squares.std() / math.sqrt(len(row)) / (2.0 * squares.mean())))
+    x = np.array(sizes) - np.mean(sizes)
+    slope = float(x @ np.array(means) / (x @ x))
+    return slope, float(np.sqrt(np.sum((x * np.array(spreads)) ** 2)) / (x @ x))
+
+
+def reseeded(solver: Solver, start: object) -> Solver:
+    """The same particle method from another start."""
+    return replace(solver, start=start)  # type: ignore[type-var]
