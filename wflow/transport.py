@@ -15,7 +15,7 @@ from wflow.arrays import Array
 from wflow.domain import Box
 from wflow.errors import NotConverged, Refused
 from wflow.fourier import FourierDensity
-from wflow.law import Atoms, Law
+from wflow.law import Atoms, Law, Uniform
 from wflow.measure import Density, Measure, Particles, Quantiles, SignedParticles
 
 LAW_CELLS = 20000
@@ -45,13 +45,11 @@ class Pieces:
     def at(self, s: Array, piece: Array) -> Array:
         """The linear formula of each given piece at s (m,)."""
         start, end = self.cumulated[piece], self.cumulated[piece + 1]
-        return np.asarray(
-            self.left[piece] + (self.right[piece] - self.left[piece]) * ((s - start) / (end - start))
-        )
+        return np.asarray(self.left[piece] + (self.right[piece] - self.left[piece]) * ((s - start) / (end - start)))
 
 
 def pieces(measure: Measure | Law) -> Pieces:
-    """The quantile function of a one-dimensional measure or law as linear pieces (laws: 20000 exact cell masses)."""
+    """The quantile function of a one-dimensional measure or law as linear pieces (uniform: one; laws: 20000)."""
     if measure.domain.dim != 1:
         raise Refused(f"pieces: the domain has {measure.domain.dim} axes; quantile functions need one")
     match measure:
@@ -67,6 +65,8 @@ def pieces(measure: Measure | Law) -> Pieces:
         case Quantiles():
             m = len(measure.gaps)
             return Pieces.of(np.full(m, 1.0 / m), measure.edges[:m], measure.edges[:m] + measure.gaps)
+        case Uniform():
+            return Pieces.of(np.ones(1), *(np.array([end]) for end in measure.support))
         case FourierDensity() | Law():
             low, high = measure.support
             edges = np.linspace(low, high, LAW_CELLS + 1)
@@ -82,9 +82,7 @@ def w2(a: Measure | Law, b: Measure | Law) -> float:
     Raises Refused for measures it cannot compare, NotConverged if an optimum is not certified.
     """
     if a.domain.dim != b.domain.dim or a.domain.periodic != b.domain.periodic:
-        raise Refused(
-            f"w2: the measures live on different domains ({a.domain} and {b.domain}); compare like with like"
-        )
+        raise Refused(f"w2: the measures live on different domains ({a.domain} and {b.domain}); compare like with like")
     for name, measure in (("first", a), ("second", b)):
         if abs(measure.mass - 1.0) > 1e-6:
             raise ValueError(f"w2: the {name} measure has mass {measure.mass:.9g}, allowed: 1 to within 1e-6")
