@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,11 +25,14 @@ _SAFETY = 0.7
 
 
 def distance(a: Measure, b: Measure) -> float:
-    """W2; between two Fourier densities the H^-1 norm (sum_n |a_n - b_n|^2 / n^2)^(1/2), which has no floor at 1e-7."""
+    """W2; between Fourier densities (2 sum_{n>=1} |a_n - b_n|^2 / n^2)^(1/2), the H^-1 norm, which has no floor at 1e-7.
+
+    That is W2 to first order at the uniform law: W2^2 = int (F - G)^2 / rho, F and G the distribution functions.
+    """
     if isinstance(a, FourierDensity) and isinstance(b, FourierDensity):
         count = max(a.degree, b.degree)
         n = np.arange(1, count + 1)
-        return float(np.linalg.norm((a.modes(count) - b.modes(count))[1:] / n))
+        return math.sqrt(2.0) * float(np.linalg.norm((a.modes(count) - b.modes(count))[1:] / n))
     return w2(a, b)
 
 
@@ -65,35 +68,42 @@ class Refinement:
         return f"{self.norm}, {self.levels[0]}..{self.levels[-1]}, seen {seen}"
 
 
-def enough_steps(flow: Flow, solver: Solver, least: int = _FIRST) -> int:
-    """Equal steps over the horizon that an explicit solver accepts from start to end; `least` for implicit ones."""
-    largest = solver.largest_step(flow, solver.init(flow))
-    n = max(least, math.ceil(flow.horizon / (_SAFETY * largest)))
-    while True:
-        try:
-            solve(flow, solver, steps=n, times=[flow.horizon])
-            return n
-        except StepTooLarge as error:
-            n = max(n + 1, math.ceil(flow.horizon / (_SAFETY * error.largest)))
+class Laboratory:
+    """Runs of one flow, each computed once: refinement studies share them."""
+
+    def __init__(self, flow: Flow) -> None:
+        self.flow = flow
+        self._runs: dict[tuple[Solver, int], Trajectory] = {}
+
+    def run(self, solver: Solver, steps: int) -> Trajectory:
+        """The run with that many equal steps; raises StepTooLarge."""
+        if (solver, steps) not in self._runs:
+            self._runs[solver, steps] = solve(self.flow, solver, steps=steps)
+        return self._runs[solver, steps]
+
+    def enough(self, solver: Solver, least: int = _FIRST) -> Trajectory:
+        """The run with the fewest equal steps, at least `least`, that an explicit solver accepts to the end."""
+        n, largest = least, solver.largest_step(self.flow, solver.init(self.flow))
+        while True:
+            n = max(n, math.ceil(self.flow.horizon / (_SAFETY * largest)))
+            try:
+                return self.run(solver, n)
+            except StepTooLarge as error:
+                largest = min(error.largest, 0.9 * largest)
 
 
-def final(flow: Flow, solver: Solver, steps: int) -> Measure:
-    """The end of a run with equal steps."""
-    return solve(flow, solver, steps=steps, times=[flow.horizon]).final
-
-
-def in_time(flow: Flow, solver: Solver, steps: int, levels: int) -> Refinement:
+def in_time(lab: Laboratory, solver: Solver, steps: int, levels: int) -> Refinement:
     """steps, 2 steps, 4 steps, ... at one resolution."""
     counts = tuple(steps * 2**k for k in range(levels))
-    return _refinement(counts, [final(flow, solver, n) for n in counts])
+    return _refinement(counts, [lab.run(solver, n).final for n in counts])
 
 
-def in_space(flow: Flow, solver: Solver, factors: Sequence[float], steps: int) -> Refinement:
+def in_space(lab: Laboratory, solver: Solver, factors: Sequence[float], steps: int) -> Refinement:
     """Resolutions solver.refined(f), each twice the one before, all with one number of steps fit for the finest."""
     solvers = [solver.refined(f) for f in factors]
-    n = enough_steps(flow, solvers[-1], steps)
+    n = lab.enough(solvers[-1], steps).steps
     sizes = tuple(int(getattr(s, s.resolution)) for s in solvers)
-    return _refinement(sizes, [final(flow, s, n) for s in solvers])
+    return _refinement(sizes, [lab.run(s, n).final for s in solvers])
 
 
 def _refinement(levels: tuple[int, ...], ends: Sequence[Measure]) -> Refinement:
@@ -101,36 +111,38 @@ def _refinement(levels: tuple[int, ...], ends: Sequence[Measure]) -> Refinement:
     return Refinement(levels, distances, "H^-1" if isinstance(ends[0], FourierDensity) else "W2")
 
 
-def estimated_error(flow: Flow, run: Trajectory) -> float:
+def estimated_error(lab: Laboratory, run: Trajectory) -> float:
     """1.25 d/(1 - 2^-p), d the distance to the run with twice the resolution and at least twice the steps.
 
     If the error is C h^p, d = C h^p (1 - 2^-p): Richardson's estimate. p is the smaller declared order.
     """
-    order = run.solver.order(flow)
-    finer = run.solver.refined(2.0)
-    steps = enough_steps(flow, finer, 2 * run.steps)
-    d = distance(run.final, final(flow, finer, steps))
-    return MARGIN * d / (1.0 - 2.0 ** -min(order.time, order.space))
+    order = run.solver.order(lab.flow)
+    finer = lab.enough(run.solver.refined(2.0), 2 * run.steps)
+    return MARGIN * distance(run.final, finer.final) / (1.0 - 2.0 ** -min(order.time, order.space))
 
 
-def dissipation_refinement(flow: Flow, solver: Solver, steps: int) -> Refinement:
-    """|F_0 - F_end - int int |grad V|^2 dpi dt| at steps, 2 steps, 4 steps: an order, as a Refinement of residuals."""
-    counts = tuple(steps * 2**k for k in range(3))
-    return Refinement(counts, tuple(_imbalance(solve(flow, solver, steps=n, times=[flow.horizon])) for n in counts), "residual")
+def dissipation_refinement(lab: Laboratory, solver: Solver, steps: int, levels: int) -> Refinement:
+    """|F_0 - F_end - int int |grad V|^2 dpi dt| at steps, 2 steps, ...: residuals in place of distances."""
+    counts = tuple(steps * 2**k for k in range(levels))
+    return Refinement(counts, tuple(imbalance(lab.run(solver, n)) for n in counts), "residual")
 
 
-def _imbalance(run: Trajectory) -> float:
+def imbalance(run: Trajectory) -> float:
+    """|F_0 - F_end - dissipated|."""
     return abs(float(run.energies[0] - run.energies[-1] - run.dissipated[-1]))
 
 
-def particle_slope(flow: Flow, solvers: Sequence[Sequence[Solver]], pde: Measure, steps: int) -> tuple[float, float]:
+def particle_slope(
+    flow: Flow, solvers: Sequence[Sequence[Solver]], pde: Measure, steps: int
+) -> tuple[float, float]:
     """Least-squares slope of log RMS W2(m particles, pde) in log m, and its standard error.
 
     solvers: one row a size m, one solver a seed (one for a deterministic start).
     """
     sizes, means, spreads = [], [], []
     for row in solvers:
-        squares = np.array([w2(final(flow, s, steps), pde) ** 2 for s in row])
+        ends = [solve(flow, s, steps=steps, times=[flow.horizon]).final for s in row]
+        squares = np.array([w2(end, pde) ** 2 for end in ends])
         sizes.append(math.log(int(getattr(row[0], row[0].resolution))))
         means.append(0.5 * math.log(float(squares.mean())))
         # delta method: sd(log rms) = sd(mean square)/(2 mean square)
@@ -139,7 +151,3 @@ def particle_slope(flow: Flow, solvers: Sequence[Sequence[Solver]], pde: Measure
     slope = float(x @ np.array(means) / (x @ x))
     return slope, float(np.sqrt(np.sum((x * np.array(spreads)) ** 2)) / (x @ x))
 
-
-def reseeded(solver: Solver, start: object) -> Solver:
-    """The same particle method from another start."""
-    return replace(solver, start=start)  # type: ignore[type-var]

@@ -82,7 +82,7 @@ def circle_teacher(
     )
 
 
-def sawtooth(modes: Mapping[int, float] = {1: 0.5, 3: 0.3}, horizon: float = 10.0) -> Problem:  # noqa: B006
+def sawtooth(modes: Mapping[int, float] = {1: 0.5, 3: 0.3}, horizon: float = 5.0) -> Problem:  # noqa: B006
     """k = sum cos(n theta)/(pi n^2), target uniform: every quantile relaxes exactly, X_t(s) - 2 pi s ~ e^{-nu t}.
 
     nu = 1/2 pi; rho_t = nu/(1 + (nu/rho_0 - 1) e^{-nu t}) along characteristics; W2(t) = e^{-nu t} W2(0); a JKO step
@@ -130,7 +130,7 @@ def poisson_radius(r0: float, rate: float, t: float) -> float:
     return math.sqrt(u / (1.0 + u))
 
 
-def linear_neuron(a: float = 0.5, r0: float = 0.6, horizon: float = 10.0) -> Problem:
+def linear_neuron(a: float = 0.5, r0: float = 0.6, horizon: float = 4.0) -> Problem:
     """k = a cos, target uniform: repulsive Kuramoto. Poisson-kernel data stay so, u = r^2/(1-r^2) decays as e^{-at}.
 
     a: 1/2 for unit-circle inputs, 1 for Gaussian ones; r0 in [0, 1): radius of the start. F = a r^2/2.
@@ -148,7 +148,7 @@ def linear_neuron(a: float = 0.5, r0: float = 0.6, horizon: float = 10.0) -> Pro
     )
 
 
-def quadratic_neuron(r0: float = 0.6, horizon: float = 10.0) -> Problem:
+def quadratic_neuron(r0: float = 0.4, horizon: float = 4.0) -> Problem:
     """psi = (x . w)^2, unit-circle inputs, target uniform: the linear neuron with a = 1/2 in the angle 2 theta.
 
     r0 in [0, 1): radius of the start, a Poisson kernel in 2 theta. F = r^2/16.
