@@ -1,0 +1,27 @@
+"""Every plot and animation of the project, and the only place that imports matplotlib.
+
+Functions take trajectories and return a matplotlib Figure made without pyplot, so they work headless; `save` writes
+it, `png_base64` embeds it in a page. `runs` is a mapping from the name in the legend to a Trajectory; a sequence of
+trajectories or a single one is named by its solvers.
+"""
+
+from wflow.picture.curves import energies, ledger, order_plot, w2_curves
+from wflow.picture.measures import densities
+from wflow.picture.movie import animation
+from wflow.picture.network import fit, neurons, risk
+from wflow.picture.style import Runs, png_base64, save
+
+__all__ = [
+    "Runs",
+    "animation",
+    "densities",
+    "energies",
+    "fit",
+    "ledger",
+    "neurons",
+    "order_plot",
+    "png_base64",
+    "risk",
+    "save",
+    "w2_curves",
+]
