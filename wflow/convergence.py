@@ -1,8 +1,9 @@
-"""This file owns refinement studies: observed orders from distances of successive refinements, no exact answer needed."""
+"""This file owns refinement studies: observed orders from distances of successive refinements; no exact answer."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -25,7 +26,8 @@ _SAFETY = 0.7
 
 
 def distance(a: Measure, b: Measure) -> float:
-    """W2; between Fourier densities (2 sum_{n>=1} |a_n - b_n|^2 / n^2)^(1/2), the H^-1 norm, which has no floor at 1e-7.
+    """W2; between Fourier densities the H^-1 norm (2 sum_{n>=1} |a_n - b_n|^2 / n^2)^(1/2), without a floor at 1e-7.
+
 
     That is W2 to first order at the uniform law: W2^2 = int (F - G)^2 / rho, F and G the distribution functions.
     """
@@ -47,10 +49,7 @@ class Refinement:
     @property
     def slopes(self) -> tuple[float, ...]:
         """Observed orders between successive distances."""
-        return tuple(
-            math.log2(a / b) if a > 0.0 and b > 0.0 else math.nan
-            for a, b in zip(self.distances[:-1], self.distances[1:], strict=True)
-        )
+        return tuple(math.log2(a / b) if a > 0.0 and b > 0.0 else math.nan for a, b in pairwise(self.distances))
 
     @property
     def observed(self) -> float:
@@ -107,7 +106,7 @@ def in_space(lab: Laboratory, solver: Solver, factors: Sequence[float], steps: i
 
 
 def _refinement(levels: tuple[int, ...], ends: Sequence[Measure]) -> Refinement:
-    distances = tuple(distance(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True))
+    distances = tuple(distance(a, b) for a, b in pairwise(ends))
     return Refinement(levels, distances, "H^-1" if isinstance(ends[0], FourierDensity) else "W2")
 
 
@@ -118,7 +117,7 @@ def estimated_error(lab: Laboratory, run: Trajectory) -> float:
     """
     order = run.solver.order(lab.flow)
     finer = lab.enough(run.solver.refined(2.0), 2 * run.steps)
-    return MARGIN * distance(run.final, finer.final) / (1.0 - 2.0 ** -min(order.time, order.space))
+    return MARGIN * distance(run.final, finer.final) / (1.0 - math.exp2(-min(order.time, order.space)))
 
 
 def dissipation_refinement(lab: Laboratory, solver: Solver, steps: int, levels: int) -> Refinement:
@@ -132,9 +131,7 @@ def imbalance(run: Trajectory) -> float:
     return abs(float(run.energies[0] - run.energies[-1] - run.dissipated[-1]))
 
 
-def particle_slope(
-    flow: Flow, solvers: Sequence[Sequence[Solver]], pde: Measure, steps: int
-) -> tuple[float, float]:
+def particle_slope(flow: Flow, solvers: Sequence[Sequence[Solver]], pde: Measure, steps: int) -> tuple[float, float]:
     """Least-squares slope of log RMS W2(m particles, pde) in log m, and its standard error.
 
     solvers: one row a size m, one solver a seed (one for a deterministic start).
@@ -150,4 +147,3 @@ def particle_slope(
     x = np.array(sizes) - np.mean(sizes)
     slope = float(x @ np.array(means) / (x @ x))
     return slope, float(np.sqrt(np.sum((x * np.array(spreads)) ** 2)) / (x @ x))
-

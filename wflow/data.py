@@ -113,7 +113,8 @@ def read_csv(path: str | Path, inputs: Sequence[str], target: str) -> Data:
         for name in (*inputs, target):
             if name not in header:
                 raise ValueError(f"{file.name}: no column {name!r}; the header has {', '.join(header) or 'nothing'}")
-        rows = [[_number(file.name, line, row, name) for name in (*inputs, target)] for line, row in enumerate(reader, 2)]
+        wanted = (*inputs, target)
+        rows = [[_number(file.name, line, row, name) for name in wanted] for line, row in enumerate(reader, 2)]
     if not rows:
         raise ValueError(f"{file.name}: the header is followed by no rows; give at least one")
     table = np.array(rows)

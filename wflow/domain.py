@@ -42,7 +42,7 @@ class Box:
     @property
     def lengths(self) -> Array:
         """(d,) lengths of the axes, inf where infinite."""
-        return np.asarray(self.upper) - np.asarray(self.lower)
+        return np.asarray(np.subtract(self.upper, self.lower), dtype=np.float64)
 
     @property
     def bounded(self) -> bool:

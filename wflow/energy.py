@@ -316,4 +316,4 @@ class Energy:
 
 def population_risk(kernel: Kernel, target: Law) -> tuple[Interaction, Potential, Constant]:
     """The terms of F = (1/2) E (f_pi - f_target)^2 = (1/2) int int k d(pi - target)^2: zero at the target."""
-    return Interaction(kernel), Potential.of_target(kernel, target), Constant(0.5 * kernel.double(target))  # type: ignore[arg-type]
+    return Interaction(kernel), Potential.of_target(kernel, target), Constant(0.5 * kernel.double(target))

@@ -38,7 +38,7 @@ class Grid:
     @cached_property
     def widths(self) -> Array:
         """(d,) cell widths."""
-        return self.domain.lengths / np.asarray(self.shape)
+        return np.asarray(self.domain.lengths / np.asarray(self.shape))
 
     @cached_property
     def cell_volume(self) -> float:

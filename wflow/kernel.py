@@ -16,7 +16,7 @@ from wflow.arrays import Array, ComplexArray
 from wflow.domain import TURN
 from wflow.fourier import FourierDensity, series_at_nodes
 from wflow.law import Atoms, Law, Uniform
-from wflow.measure import Density, Measure
+from wflow.measure import Density, Measure, circle_modes
 from wflow.spectrum import Inputs, kernel_coefficients
 
 COUPLED_MODES = 32
@@ -49,13 +49,12 @@ def circle_modes_of(pi: Measure | Law, count: int) -> ComplexArray:
     if isinstance(pi, Measure):
         return pi.modes(count)
     if isinstance(pi, Atoms):
-        assert pi.weights is not None
-        return np.exp(-1j * np.outer(np.arange(count + 1), pi.points[:, 0])) @ pi.weights
+        return circle_modes(pi.points[:, 0], pi.weights, count)
     if isinstance(pi, Uniform):
-        return np.eye(1, count + 1, dtype=np.complex128)[0]
+        return np.asarray(np.arange(count + 1) == 0, dtype=np.complex128)
     # a smooth law: c_n = e^{-i n theta} against the quantile, spectrally accurate in s for positive analytic densities
     s = (np.arange(16 * (count + 1)) + 0.5) / (16 * (count + 1))
-    return np.exp(-1j * np.outer(np.arange(count + 1), pi.quantile(s))).mean(axis=1)
+    return circle_modes(pi.quantile(s), np.full(len(s), 1.0 / len(s)), count)
 
 
 def _shaped(values: Array, derivative: int) -> Array:
@@ -146,7 +145,6 @@ class PiecewiseKernel:
             count = pi.degree if isinstance(pi, FourierDensity) else _modes_kept(pi)
             values = _series(self.coefficients(count), circle_modes_of(pi, count), w, derivative)
             return _shaped(values, derivative)
-        assert pi.weights is not None
         parts = self.parts
         for _ in range(derivative):
             parts = _differentiated(parts)
@@ -243,7 +241,7 @@ def relu_kernel(threshold: float, inputs: Inputs, leak: float = 0.0) -> Piecewis
     breaks = np.unique(np.round([0.0, min(2 * p, TURN - 2 * p), max(2 * p, TURN - 2 * p), TURN], 15))
     parts = np.zeros((len(breaks) - 1, 3, 2), dtype=np.complex128)
     scale = (2.0 if inputs == "gaussian" else 1.0) * (1.0 - leak) ** 2 / TURN
-    # I(t): constant, linear and e^{it} parts; sin(2p - t)/2 = Re(e^{it} i e^{-2ip}/2), sin(p - t) = Re(e^{it} i e^{-ip})
+    # I(t) by parts: sin(2p - t)/2 = Re(e^{it} i e^{-2ip}/2), sin(p - t) = Re(e^{it} i e^{-ip})
     wave = 0.5j * np.exp(-2j * p) - 2j * b * np.exp(-1j * p)
     here = np.zeros((3, 2), dtype=np.complex128)
     here[0] = [2 * p * b * b - 2 * b * math.sin(p), p + wave]

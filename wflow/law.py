@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_ndtr, ndtr, ndtri
 
 from wflow.arrays import Array, count, finite, shaped, weights_of_mass_one
@@ -126,7 +126,9 @@ class Gaussian(Law):
         for name in ("mean", "std"):
             value = finite(f"Gaussian {name}", getattr(self, name))
             if value.shape not in ((), (1,), (self.dim,)):
-                raise ValueError(f"Gaussian {name}: shape {value.shape} on {self.dim} axes; give a number or one an axis")
+                raise ValueError(
+                    f"Gaussian {name}: shape {value.shape} on {self.dim} axes; give a number or one entry an axis"
+                )
             object.__setattr__(self, name, np.array(np.broadcast_to(value, (self.dim,))))
         if np.any(self._std <= 0.0):
             raise ValueError(f"Gaussian std: {self._std} must be above 0; a point mass is Atoms")
@@ -192,7 +194,7 @@ class Uniform(Law):
 
     def cdf(self, w: Array) -> Array:
         self._needs_quantile()
-        s = (np.asarray(w) - self.domain.lower[0]) / self.domain.lengths[0]
+        s = np.asarray((np.asarray(w) - self.domain.lower[0]) / self.domain.lengths[0])
         return s if self.domain.is_circle else np.clip(s, 0.0, 1.0)
 
     def quantile(self, s: Array) -> Array:
@@ -200,9 +202,7 @@ class Uniform(Law):
         return np.asarray(self.domain.lower[0] + self.domain.lengths[0] * s)
 
     def sample(self, m: int, rng: np.random.Generator) -> Array:
-        return np.asarray(
-            self.domain.lower + self.domain.lengths * rng.random((count("m", m), self.domain.dim))
-        )
+        return np.asarray(self.domain.lower + self.domain.lengths * rng.random((count("m", m), self.domain.dim)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,7 +211,7 @@ class Atoms(Law):
 
     domain: Box
     points: Array
-    weights: Array | None = None
+    weights: Array = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         points = shaped("Atoms points", self.points, (None, self.domain.dim))
@@ -232,9 +232,8 @@ class Atoms(Law):
         return self.points[rng.choice(len(self.points), size=count("m", m), p=self.weights)]
 
     @cached_property
-    def _sorted(self) -> tuple[Array, Array]:
+    def _sorted(self) -> tuple[NDArray[np.intp], Array]:
         order = np.argsort(self.domain.wrap(self.points)[:, 0], kind="stable")
-        assert self.weights is not None
         return order, np.cumsum(self.weights[order])
 
 

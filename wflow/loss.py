@@ -11,7 +11,9 @@ from wflow.arrays import Array
 class Loss(Protocol):
     """l and its first two derivatives in the prediction, elementwise on (n,)."""
 
-    convex: bool
+    @property
+    def convex(self) -> bool:
+        """Convex in f."""
 
     def value(self, f: Array, y: Array) -> Array:
         """l(f, y)."""

@@ -17,7 +17,9 @@ from wflow.errors import Refused
 class Neuron(Protocol):
     """psi with its derivatives in w."""
 
-    activation: Activation
+    @property
+    def activation(self) -> Activation:
+        """sigma."""
 
     @property
     def domain(self) -> Box:

@@ -8,6 +8,7 @@ rotation-invariant law of x. A mode with a_n = 0 is invisible to the network (a 
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -35,7 +36,7 @@ def funk_hecke(sigma: Activation, count: int, radius: float = 1.0) -> Array:
 
 def kernel_coefficients(sigma: Activation, inputs: Inputs, count: int) -> Array:
     """a_0..a_count of the circle kernel: closed forms where known, else quadrature (absolute error about 1e-15)."""
-    closed = _closed(sigma, inputs, np.arange(count + 1))
+    closed = _closed(sigma, inputs, np.arange(count + 1, dtype=np.float64))
     return closed if closed is not None else quadrature_coefficients(sigma, inputs, count)
 
 
@@ -47,7 +48,7 @@ def quadrature_coefficients(sigma: Activation, inputs: Inputs, count: int) -> Ar
     ends = np.array([0.0, *sorted({abs(z) for z in sigma.kinks if 0.0 < abs(z) < _RADIUS}), _RADIUS])
     nodes, weights = np.polynomial.legendre.leggauss(_RADIAL_NODES)
     total = np.zeros(count + 1)
-    for a, b in zip(ends[:-1], ends[1:], strict=True):
+    for a, b in pairwise(ends):
         radii = 0.5 * (a + b) + 0.5 * (b - a) * nodes
         chance = 0.5 * (b - a) * weights * radii * np.exp(-0.5 * radii**2)
         for r, p in zip(radii, chance, strict=True):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, solve
 
 from solvers._tridiagonal import solve_tridiagonal
@@ -104,7 +105,7 @@ class _Point:
     pi: Quantiles
     objective: float
     gradient: Array
-    free: Array
+    free: NDArray[np.bool_]
     residual: float
 
 
@@ -179,7 +180,7 @@ class _Problem:
             return np.roll(a_gap, 1), a_gap
         return np.insert(a_gap, 0, 0.0), np.append(a_gap, 0.0)
 
-    def _pinned(self, edges: Array, gradient: Array) -> Array:
+    def _pinned(self, edges: Array, gradient: Array) -> NDArray[np.bool_]:
         """Ends at a wall that G would push through it."""
         pinned = np.zeros(len(edges), dtype=bool)
         if not self.cyclic:

@@ -141,7 +141,9 @@ def verify(
     began = time.monotonic()
     settings = dict(settings or {})
     if settings and len(names) != 1:
-        raise ValueError(f"--set: parameters need exactly one problem, got {len(names)}; name it: wflow verify NAME --set")
+        raise ValueError(
+            f"--set: parameters need exactly one problem, got {len(names)}; name it: wflow verify NAME --set ..."
+        )
     problems = [build(name, **settings) for name in dict.fromkeys(names or VERIFIED)]
     methods = [s.refined(0.5) if quick else s for s in METHODS]
     tasks = [(p.name, dict(p.parameters), s, quick) for p in problems for s in methods]

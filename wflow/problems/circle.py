@@ -27,7 +27,9 @@ def cosine_start(modes: Mapping[int, float]) -> FourierDensity:
         raise ValueError(f"modes: {dict(modes)} has a mode number that is not a whole number >= 1; mode 0 is the mass")
     total = sum(abs(h) for h in clean.values())
     if total > 1.0 + 1e-12:
-        raise ValueError(f"modes: sum |h_n| = {total:g} makes the density negative, allowed: at most 1; scale them down")
+        raise ValueError(
+            f"modes: sum |h_n| = {total:g} makes the density negative, allowed: at most 1; scale them down"
+        )
     return FourierDensity.cosines(clean)
 
 
@@ -53,7 +55,7 @@ def circle_teacher(
     activation: str = "cos_minus_sin",
     b: float | None = None,
     inputs: Inputs = "gaussian",
-    modes: Mapping[int, float] = {1: 0.5, 3: 0.3},  # noqa: B006
+    modes: Mapping[int, float] = {1: 0.5, 3: 0.3},
     horizon: float = 20.0,
     temperature: float = 0.0,
 ) -> Problem:
@@ -82,7 +84,7 @@ def circle_teacher(
     )
 
 
-def sawtooth(modes: Mapping[int, float] = {1: 0.5, 3: 0.3}, horizon: float = 5.0) -> Problem:  # noqa: B006
+def sawtooth(modes: Mapping[int, float] = {1: 0.5, 3: 0.3}, horizon: float = 5.0) -> Problem:
     """k = sum cos(n theta)/(pi n^2), target uniform: every quantile relaxes exactly, X_t(s) - 2 pi s ~ e^{-nu t}.
 
     nu = 1/2 pi; rho_t = nu/(1 + (nu/rho_0 - 1) e^{-nu t}) along characteristics; W2(t) = e^{-nu t} W2(0); a JKO step

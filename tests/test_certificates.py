@@ -1,0 +1,159 @@
+"""Certificates can fail, and the refinement studies measure the orders of sequences whose order is known."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from solvers.finite_volume import Muscl, Upwind
+from solvers.jko import Quantile
+from solvers.particles import GradientFlow
+from solvers.spectral import Fourier
+from wflow import FourierDensity, problems, solve, w2
+from wflow.app.verify import agreements, order_certificate, study
+from wflow.certificates import (
+    Certificate,
+    distance_to_exact,
+    global_gap,
+    kept,
+    mixture_gap,
+    moved_downhill,
+)
+from wflow.convergence import Laboratory, Refinement, distance, estimated_error, particle_slope
+
+
+@pytest.mark.parametrize(
+    ("relation", "measured", "holds"),
+    [
+        ("equal", 1.0 + 2.9e-3, True),
+        ("equal", 1.0 + 3.1e-3, False),
+        ("equal", 1.0 - 3.1e-3, False),
+        ("at most", 1.0 + 2.9e-3, True),
+        ("at most", 1.0 + 3.1e-3, False),
+        ("at most", -5.0, True),
+        ("at least", 1.0 - 2.9e-3, True),
+        ("at least", 1.0 - 3.1e-3, False),
+        ("equal", math.nan, False),
+        ("at most", math.nan, False),
+        ("at least", math.nan, False),
+    ],
+)
+def test_a_certificate_holds_within_tolerance_plus_floor(relation, measured, holds):
+    """Slack is tolerance + floor = 3e-3; nan never holds."""
+    assert Certificate("claim", relation, measured, 1.0, tolerance=2e-3, floor=1e-3).holds is holds
+
+
+@pytest.fixture(scope="module")
+def teacher():
+    """cos - sin, b = 2: everything about it is smooth."""
+    return problems.build("circle_teacher", b=2.0, horizon=4.0)
+
+
+def test_kept_fails_on_a_run_whose_numbers_are_broken(teacher):
+    """Three broken diagnostics, three red claims: mass off by 1e-11, a density of -1e-12, an energy up by 1e-12."""
+    run = solve(teacher.flow, Upwind(cells=32))
+    assert [c.holds for c in kept(run)] == [True, True, True]
+    bad = {**run.diagnostics, "mass": run.diagnostics["mass"] + 1e-11 * (run.times > 1.0)}
+    bad["least"] = run.diagnostics["least"] - 1.0
+    rising = run.energies + 1e-12 * np.arange(len(run.energies)) + (run.times > 2.0) * 1.0
+    assert [c.holds for c in kept(replace(run, diagnostics=bad, energies=rising))] == [False, False, False]
+
+
+def test_a_minimising_movement_that_moves_too_far_is_caught(teacher):
+    """sum W2^2/(2 tau) <= F_0 - F_end holds for JKO; doubling the dissipation breaks it in this half-spent run."""
+    run = solve(teacher.flow, Quantile(points=50), steps=40)
+    (good,) = moved_downhill(run)
+    # F_0 - F_end -> 2 * sum W2^2/(2 tau) as tau -> 0, so the inequality is slack by a factor near 2
+    (bad,) = moved_downhill(replace(run, dissipated=2.2 * run.dissipated))
+    assert good.holds and not bad.holds
+    assert 0.4 < good.measured / good.expected < 0.6
+
+
+def test_the_gap_bounds_the_risk_and_shrinks_with_it(teacher):
+    """F - inf F <= int V dpi - min V for F convex along mixtures; here inf F = 0 (the teacher)."""
+    run = solve(teacher.flow, Muscl(cells=64))
+    gaps = [mixture_gap(run, pi) for pi in run.measures]
+    assert all(gap >= energy for gap, energy in zip(gaps, run.energies, strict=True))
+    assert gaps[-1] < 0.5 * gaps[0]
+    (row,) = global_gap(teacher, run)
+    assert row.holds and not replace(row, measured=0.5 * float(run.energies[-1])).holds
+
+
+def test_no_gap_row_where_it_bounds_nothing():
+    """Infinite domain or temperature > 0: int V dpi - min V bounds nothing, so there is no row."""
+    p = problems.build("ornstein_uhlenbeck", horizon=0.1)
+    run = solve(p.flow, Quantile(points=50), steps=5)
+    assert mixture_gap(run, run.final) is None and not list(global_gap(p, run))
+
+
+def test_distance_to_exact_fails_for_a_wrong_answer():
+    """The sawtooth's answer at t and at the start differ by far more than the error of 64 modes."""
+    p = problems.build("sawtooth")
+    run = solve(p.flow, Fourier(modes=48), steps=50)
+    error = estimated_error(Laboratory(p.flow), run)
+    (good,) = distance_to_exact(p, run, error)
+    (bad,) = distance_to_exact(replace(p, exact=lambda t: p.flow.initial), run, error)
+    assert good.holds and not bad.holds
+
+
+def test_refinement_reads_off_a_known_order():
+    """Distances C 4^-k have order 2; C 2^-k have order 1 and fail a declared 2."""
+    second = Refinement((8, 16, 32, 64), tuple(3.0 * 4.0**-k for k in range(3)))
+    first = Refinement((8, 16, 32, 64), tuple(3.0 * 2.0**-k for k in range(3)))
+    assert second.observed == pytest.approx(2.0, abs=1e-12)
+    assert order_certificate("order", second, 2.0).holds
+    assert not order_certificate("order", first, 2.0).holds
+    assert order_certificate("order", first, 1.0).holds
+
+
+def test_nothing_left_to_refine_is_said_and_bounded():
+    """Distances at rounding give no order: the row bounds the distance instead."""
+    still = Refinement((8, 16, 32), (1e-16, 1e-15))
+    row = order_certificate("order", still, 2.0)
+    assert "nothing left" in row.claim and row.holds and row.relation == "at most"
+
+
+def test_fourier_distance_is_w2_to_first_order():
+    """W2((1 + e cos k t)/2 pi, uniform) = e/(sqrt 2 k) exactly, and the H^-1 norm gives the same number."""
+    uniform = FourierDensity(np.array([1.0]))
+    assert distance(FourierDensity.cosines({3: 0.3}), uniform) == pytest.approx(0.3 / (3 * math.sqrt(2)), rel=1e-12)
+    a, b = FourierDensity.cosines({1: 0.02, 4: 0.01}), FourierDensity.cosines({1: 0.01, 2: 0.02})
+    assert distance(a, b) == pytest.approx(w2(a, b), rel=0.03)
+
+
+def test_estimated_error_covers_the_true_error():
+    """Richardson's estimate against the exact Poisson-kernel solution, for methods of orders (1,1), (2,2), (1,2)."""
+    p = problems.build("linear_neuron", r0=0.4, horizon=2.0)
+    law = p.exact(2.0)
+    for solver in (Upwind(cells=64), Muscl(cells=64), Quantile(points=100)):
+        lab = Laboratory(p.flow)
+        run = lab.enough(solver, 40)
+        error, true = estimated_error(lab, run), w2(run.final, law)
+        assert true <= error + 1e-6, solver
+        assert error <= 8.0 * true, solver
+
+
+def test_particle_slope_finds_minus_one_for_equispaced_points():
+    """W2(m equispaced atoms, uniform) = pi/(sqrt 3 m) exactly: a flow at rest has slope -1 to rounding."""
+    p = problems.build("circle_teacher", activation="relu", modes={}, horizon=1.0)
+    rest = FourierDensity(np.array([1.0]))
+    slope, _ = particle_slope(p.flow, [[GradientFlow(m)] for m in (20, 40, 80)], rest, 2)
+    assert slope == pytest.approx(-1.0, abs=1e-5)
+
+
+def test_agreement_fails_between_different_flows():
+    """Ends of two different problems lie farther apart than both estimated errors."""
+    a = study("linear_neuron", {"horizon": 1.0}, Upwind(cells=32), True)
+    b = study("linear_neuron", {"horizon": 4.0}, Muscl(cells=32), True)
+    c = study("linear_neuron", {"horizon": 1.0}, Muscl(cells=32), True)
+    p = problems.build("linear_neuron", horizon=1.0)
+    (wrong,) = agreements(p, [a, b])
+    (right,) = agreements(p, [a, c])
+    assert right.holds and not wrong.holds
+
+
+def test_refusals_are_rows():
+    """A refused flow is one row with its sentence, and it holds."""
+    (row,) = study("ornstein_uhlenbeck", {}, GradientFlow(particles=10), True).rows
+    assert row.certificate is None and row.holds and "entropy" in row.refusal
