@@ -116,8 +116,17 @@ def distance_to_exact(problem: Problem, run: Trajectory, error: float) -> Iterat
 
 
 def distance_to_limit(problem: Problem, run: Trajectory, error: float) -> Iterator[Certificate]:
-    """W2 to the predicted limit at the horizon: no larger than at the start, whatever the finite time."""
-    if problem.limit is not None:
+    """W2 to the predicted limit at the horizon: no larger than at the start, whatever the finite time.
+
+    Where the start itself is the limit although it is no minimiser's law (it sits in null modes of the activation),
+    the row is the counterexample: W2 to the minimiser stays what it was, at zero risk.
+    """
+    if problem.limit is problem.flow.initial and problem.minimiser is not None:
+        was, now = w2(problem.flow.initial, problem.minimiser), w2(run.final, problem.minimiser)
+        claim = "refutes W2 -> 0: W2 to the minimiser stays, at zero risk"
+        # the run may start quantised: its own distance to the law it stands for adds to the error
+        yield Certificate(claim, "equal", now, was, error + w2(run.measures[0], problem.flow.initial), 2e-7)
+    elif problem.limit is not None:
         start, end = w2(run.measures[0], problem.limit), w2(run.final, problem.limit)
         yield Certificate("W2 to the predicted limit, end against start", "at most", end, start, error)
 

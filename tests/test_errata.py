@@ -1,0 +1,77 @@
+"""Each entry of docs/errata.md as a test: the statement as printed fails, the corrected one holds."""
+
+import math
+
+import numpy as np
+import pytest
+
+from solvers.finite_volume import Muscl
+from solvers.particles import GradientFlow
+from solvers.spectral import Fourier
+from wflow import CircleNeuron, Energy, Particles, Risk, activation, circle, problems, solve, w2
+from wflow.data import gaussian_plane_inputs
+from wflow.domain import TURN
+
+
+@pytest.fixture(scope="module")
+def network():
+    """tanh neurons on the circle, x ~ N(0, I_2) by 12 radii and 24 angles, a random target, 7 random neurons."""
+    rng = np.random.default_rng(5)
+    data = gaussian_plane_inputs(12, 24)
+    data = data.with_targets(lambda x: np.sin(2 * x[:, 0]) + 0.3 * x[:, 1])
+    pi = Particles(circle(), TURN * rng.random((7, 1)), rng.dirichlet(np.ones(7)))
+    return Risk(CircleNeuron(activation("tanh", 2.0)), data), pi
+
+
+def mean_square(risk, pi):
+    """R = E (f_pi - f*)^2."""
+    return float(risk.data.weights @ (risk.predict(pi) - risk.data.targets) ** 2)
+
+
+@pytest.mark.parametrize("solver", [Fourier(modes=16), Muscl(cells=64), GradientFlow(particles=300)], ids=str)
+def test_circle_theorem_fails_for_relu(solver):
+    """Printed: W2(pi_t, uniform) -> 0. relu(z) = z/2 + |z|/2 does not see mode 3: from (1 + cos(3 theta)/2)/2 pi,
+    F = 0 and V is constant, so W2 stays .5/(3 sqrt 2) = .117851 for ever (proved)."""
+    p = problems.circle_teacher(activation="relu", modes={3: 0.5}, horizon=100.0)
+    run = solve(p.flow, solver, steps=200)
+    assert w2(run.final, p.minimiser) == pytest.approx(0.5 / (3 * math.sqrt(2)), abs=1e-3)
+    assert abs(run.energies[-1]) < 1e-10
+
+
+def test_expanded_risk_needs_minus_two(network):
+    """Slides (0.9): R = int int k dpi dpi - int g dpi + C as printed; with g = E f* psi the identity needs -2 int g."""
+    risk, pi = network
+    psi = risk.neuron.value(risk.data.inputs, pi.points)
+    weights, y = risk.data.weights, risk.data.targets
+    k, g, c = psi.T @ (weights[:, None] * psi), psi.T @ (weights * y), float(weights @ y**2)
+    double, single = float(pi.weights @ k @ pi.weights), float(g @ pi.weights)
+    assert double - 2.0 * single + c == pytest.approx(mean_square(risk, pi), rel=1e-12)
+    assert abs(double - single + c - mean_square(risk, pi)) > 1e-2
+
+
+def test_first_variation_of_r_has_a_two(network):
+    """Slides: dR/dpi = E[(f - f*) psi] as printed; that is dF/dpi for F = R/2. By (R((1-s) pi + s nu) - R(pi))/s."""
+    risk, pi = network
+    other = Particles(circle(), np.array([[1.0]]))
+    s = 1e-6
+    mixed = Particles(circle(), np.vstack([pi.points, other.points]), np.append((1 - s) * pi.weights, s))
+    slope = (mean_square(risk, mixed) - mean_square(risk, pi)) / s
+    v = Energy(risk).potential
+    change = float(v(pi, other.points)[0] - pi.weights @ v(pi, pi.points))
+    assert slope == pytest.approx(2.0 * change, rel=1e-4)
+    assert abs(slope / change - 1.0) > 0.9
+
+
+def test_particle_time_scale_needs_m_halves(network):
+    """Slides (0.6): w_j' = -grad_{w_j} R as printed; the flow of the slides' (0.4) is -(m/2) grad_{w_j} R."""
+    risk, _ = network
+    w = np.array([[0.3], [2.0], [4.5]])
+    h = 1e-5
+
+    def r_of(points):
+        return mean_square(risk, Particles(circle(), points))
+
+    gradient = np.array([(r_of(w + h * e) - r_of(w - h * e)) / (2 * h) for e in np.eye(3)[:, :, None]])
+    velocity = Energy(risk).velocity(Particles(circle(), w), w)[:, 0]
+    assert velocity == pytest.approx(-1.5 * gradient, rel=1e-6)
+    assert np.max(np.abs(velocity + gradient)) > 0.1 * np.max(np.abs(velocity))
