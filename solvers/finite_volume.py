@@ -128,7 +128,8 @@ class _Explicit(Solver):
         allowed = self._positive_step(flow, pi.grid, v)
         if dt > allowed * (1.0 + 1e-9):
             raise StepTooLarge(
-                f"{self}: dt = {dt:.4g} is above the CFL bound {allowed:.4g}; pass dt <= {rounded_down(allowed)}", allowed
+                f"{self}: dt = {dt:.4g} is above the CFL bound {allowed:.4g}; pass dt <= {rounded_down(allowed)}",
+                allowed,
             )
         temperature = flow.energy.temperature
         left, right = self._face_values(pi, cyclic)

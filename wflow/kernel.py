@@ -261,14 +261,16 @@ def relu_kernel(threshold: float, inputs: Inputs, leak: float = 0.0) -> Piecewis
 
 
 def _relu_spectrum(threshold: float, inputs: Inputs, leak: float) -> Callable[[int], Array]:
-    from wflow.activation import leaky_relu, relu
+    from wflow.activation import relu
 
     plain = relu(threshold)
+    # z = leak z + (1 - leak) max(z, 0) has mean slope (1 + leak)/2: mode 1 is the linear neuron's times its square
+    first = (1.0 + leak) ** 2 / (4.0 if inputs == "gaussian" else 8.0)
 
     def spectrum(count: int) -> Array:
         a = kernel_coefficients(plain, inputs, count) * (1.0 - leak) ** 2
         if leak and count >= 1:
-            a[1] = kernel_coefficients(leaky_relu(leak), inputs, 1)[1]
+            a[1] = first
         return a
 
     return spectrum

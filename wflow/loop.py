@@ -5,7 +5,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from numbers import Real
 
 import numpy as np
 
@@ -69,7 +68,7 @@ def solve(
 def _end(flow: Flow, until: float | Callable[[State], bool] | None) -> float:
     if until is None or callable(until):
         return flow.horizon
-    if not isinstance(until, Real) or isinstance(until, bool):
+    if np.ndim(until) or np.asarray(until).dtype.kind not in "iuf":
         raise TypeError(f"until: {until!r} is neither a time nor a function of the state; give one of them")
     end = float(until)
     if not 0.0 < end <= flow.horizon:
