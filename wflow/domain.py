@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -39,17 +40,25 @@ class Box:
         """The number d of parameter axes."""
         return len(self.lower)
 
-    @property
+    @cached_property
     def lengths(self) -> Array:
-        """(d,) lengths of the axes, inf where infinite."""
-        return np.asarray(np.subtract(self.upper, self.lower), dtype=np.float64)
+        """(d,) lengths of the axes, inf where infinite; read-only."""
+        lengths: Array = np.subtract(self.upper, self.lower, dtype=np.float64)
+        lengths.flags.writeable = False
+        return lengths
 
-    @property
+    @cached_property
     def bounded(self) -> bool:
         """Every axis has finite length (a grid can cover it)."""
         return bool(np.all(np.isfinite(self.lengths)))
 
-    @property
+    @cached_property
+    def walled(self) -> bool:
+        """Some axis ends at a wall."""
+        ends = zip(self.lower, self.upper, self.periodic, strict=True)
+        return any(not turns and (math.isfinite(a) or math.isfinite(b)) for a, b, turns in ends)
+
+    @cached_property
     def is_circle(self) -> bool:
         """One periodic axis of length 2 pi."""
         return self.dim == 1 and self.periodic[0] and abs(self.lengths[0] - TURN) < 1e-12
@@ -66,6 +75,8 @@ class Box:
 
     def retract(self, w: Array) -> Array:
         """Points (m, d) moved to the nearest point of the box; periodic coordinates stay lifted."""
+        if not self.walled:
+            return w
         free = np.asarray(self.periodic)
         low = np.where(free, -np.inf, self.lower)
         high = np.where(free, np.inf, self.upper)
@@ -73,6 +84,8 @@ class Box:
 
     def slide(self, w: Array, velocity: Array) -> Array:
         """Velocity (m, d) at w (m, d) without its part that leaves through a wall."""
+        if not self.walled:
+            return velocity
         free = np.asarray(self.periodic)
         out_low = ~free & (w <= np.asarray(self.lower)) & (velocity < 0.0)
         out_high = ~free & (w >= np.asarray(self.upper)) & (velocity > 0.0)

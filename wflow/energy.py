@@ -6,6 +6,7 @@ F(pi) = sum of terms;   V[pi] = dF/dpi (a function of w);   velocity = -grad V. 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -13,10 +14,11 @@ import numpy as np
 from wflow.arrays import Array, finite
 from wflow.data import Data
 from wflow.errors import Refused
+from wflow.grid import Grid
 from wflow.kernel import Kernel
 from wflow.law import Law
 from wflow.loss import HalfSquare, Loss
-from wflow.measure import Measure
+from wflow.measure import Density, Measure
 from wflow.neuron import Neuron
 
 
@@ -91,7 +93,10 @@ class Risk:
 
 @dataclass(frozen=True, eq=False)
 class Potential:
-    """int r dpi for a function with its derivatives: field(w (m, d), j) -> (m,), (m, d) or (m, d, d)."""
+    """int r dpi for a function with its derivatives: field(w (m, d), j) -> (m,), (m, d) or (m, d, d).
+
+    On the cells of a grid, which stay where they are, the field is asked once: it must be a function of w and j alone.
+    """
 
     field: Callable[[Array, int], Array]
     name: str = "potential"
@@ -133,15 +138,25 @@ class Potential:
 
     def value(self, pi: Measure) -> float:
         """int r dpi."""
-        return float(pi.weights @ self.field(pi.points, 0))
+        return float(pi.weights.dot(self.potential(pi, pi.points, 0)))
 
     def potential(self, pi: Measure, w: Array, derivative: int) -> Array:
         """r and its derivatives, whatever pi."""
+        if isinstance(pi, Density) and w is pi.grid.centres:
+            return _at_centres(self, pi.grid, derivative)
         return self.field(w, derivative)
 
     def coupling(self, pi: Measure, w: Array) -> None:
         """None: r does not depend on pi."""
         return None
+
+
+@lru_cache(maxsize=16)
+def _at_centres(potential: Potential, grid: Grid, derivative: int) -> Array:
+    """The field at the cells of a grid; shared, hence read-only."""
+    values = np.array(potential.field(grid.centres, derivative))
+    values.flags.writeable = False
+    return values
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,10 +268,10 @@ class Energy:
         """Convex along mixtures: then V certifies distance to the minimum."""
         return all(term.convex for term in self.terms)
 
-    @property
+    @cached_property
     def interacting(self) -> bool:
-        """V depends on pi."""
-        return any(isinstance(term, Risk | Interaction) for term in self.terms)
+        """V may depend on pi."""
+        return not all(isinstance(term, Potential | Constant | TotalVariation) for term in self.terms)
 
     @property
     def rate(self) -> float:

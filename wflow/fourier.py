@@ -126,4 +126,4 @@ def series_at_nodes(coefficients: ComplexArray, nodes: int, offset: float = 0.0)
     padded = np.zeros(nodes // 2 + 1, dtype=np.complex128)
     kept = min(len(padded), len(coefficients))
     padded[:kept] = (coefficients * np.exp(1j * n * offset))[:kept]
-    return np.asarray(np.fft.irfft(padded, nodes) * nodes)
+    return np.fft.irfft(padded, nodes, norm="forward")

@@ -4,6 +4,7 @@ One axis, n cells:   |  0  |  1  |  2  | ... | n-1 |      edges[0] = lower ... e
                      e0    e1    e2   e3          en      edges i and i+1; on a periodic axis edge n is edge 0.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -30,10 +31,10 @@ class Grid:
         for n in self.shape:
             count("Grid: cells an axis", n, least=2)
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Number of cells m."""
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
 
     @cached_property
     def widths(self) -> Array:
@@ -51,6 +52,8 @@ class Grid:
 
     @cached_property
     def centres(self) -> Array:
-        """(m, d) cell centres."""
+        """(m, d) cell centres; read-only."""
         axes = [0.5 * (e[:-1] + e[1:]) for e in map(self.edges, range(self.domain.dim))]
-        return np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="ij")], axis=1)
+        centres = np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="ij")], axis=1)
+        centres.flags.writeable = False
+        return centres

@@ -7,6 +7,7 @@ exactly, by prefix sums over the sorted angles in O(m log m), since nodal quadra
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -64,13 +65,15 @@ def _shaped(values: Array, derivative: int) -> Array:
 def _series(a: Array, c: ComplexArray, w: Array, derivative: int) -> Array:
     """d^j/dw^j sum_n a_n Re(c_n e^{i n w}); FFT where w are the centres of a circle grid or the nodes of a density."""
     n = np.arange(len(a))
-    spectrum = 0.5 * a * c * (1j * n) ** derivative
+    spectrum = 0.5 * a * c
     spectrum[0] *= 2.0
+    for _ in range(derivative):
+        spectrum *= 1j * n
     nodes = len(w)
     step = TURN / nodes
     # equispaced points over the turn, by their ends: two comparisons, then an FFT instead of a matrix
     equispaced = nodes > 2 * len(a) and abs(w[-1, 0] - w[0, 0] - (nodes - 1) * step) < 1e-12 * nodes
-    if equispaced and np.allclose(np.diff(w[:, 0]), step, rtol=0.0, atol=1e-13):
+    if equispaced and np.max(np.abs(w[1:, 0] - w[:-1, 0] - step)) <= 1e-13:
         return series_at_nodes(spectrum, nodes, float(w[0, 0]))
     used = np.flatnonzero(spectrum)
     if not len(used):
@@ -78,7 +81,8 @@ def _series(a: Array, c: ComplexArray, w: Array, derivative: int) -> Array:
     turn = np.exp(1j * w[:, 0])
     total = np.zeros(nodes, dtype=np.complex128)
     for k in range(int(used[-1]), 0, -1):
-        total = (total + spectrum[k]) * turn
+        total += spectrum[k]
+        total *= turn
     return np.asarray(spectrum[0].real + 2.0 * total.real)
 
 
@@ -108,7 +112,7 @@ class FourierKernel:
         """Columns cos n w, sin n w with core n^2 a_n."""
         return _cosines(w, np.arange(len(self.modes)) ** 2 * self.modes)
 
-    @property
+    @cached_property
     def rate(self) -> float:
         return float(np.max(np.arange(len(self.modes)) ** 2 * self.modes)) / 2.0
 
@@ -161,7 +165,7 @@ class PiecewiseKernel:
         """Columns cos n w, sin n w with the low coefficients of -k''."""
         return _cosines(w, self.core)
 
-    @property
+    @cached_property
     def rate(self) -> float:
         n = np.arange(COUPLED_MODES + 1)
         return float(np.max(n**2 * self.coefficients(COUPLED_MODES))) / 2.0

@@ -62,10 +62,11 @@ def circle_modes(theta: Array, weights: Array, count: int) -> ComplexArray:
     size = max(1, _BLOCK // (count + 1))
     for start in range(0, len(theta), size):
         turn = np.exp(-1j * theta[start : start + size])
-        power = weights[start : start + size].astype(np.complex128)
-        for n in range(count + 1):
-            out[n] += power.sum()
-            power = power * turn
+        powers = np.empty((count + 1, len(turn)), dtype=np.complex128)
+        powers[0] = weights[start : start + size]
+        for n in range(count):
+            np.multiply(powers[n], turn, out=powers[n + 1])
+        out += powers.sum(axis=1)
     return out
 
 
@@ -125,19 +126,18 @@ class Density(Measure):
 
     def __post_init__(self) -> None:
         values = shaped("Density values", self.values, (self.grid.size,))
-        if np.any(values < 0.0):
+        object.__setattr__(self, "values", values)
+        if self.least < 0.0:
             worst = int(np.argmin(values))
             raise ValueError(
                 f"Density values: {int(np.sum(values < 0))} of {values.size} cells negative "
                 f"(min {values[worst]:.3g} at cell {worst}). Allowed: >= 0. Check the units of the input or the step"
             )
-        mass = float(values.sum() * self.grid.cell_volume)
-        if abs(mass - 1.0) > 1e-9:
+        if abs(self.mass - 1.0) > 1e-9:
             raise ValueError(
-                f"Density values: the mass is {mass:.12g}, allowed: 1 to within 1e-9; "
+                f"Density values: the mass is {self.mass:.12g}, allowed: 1 to within 1e-9; "
                 "values are averages per unit length, divide them by their mass"
             )
-        object.__setattr__(self, "values", values)
 
     @property
     def domain(self) -> Box:
@@ -151,9 +151,23 @@ class Density(Measure):
     def weights(self) -> Array:
         return self.values * self.grid.cell_volume
 
+    @cached_property
+    def mass(self) -> float:
+        """Total mass."""
+        return float(self.values.sum()) * self.grid.cell_volume
+
+    @cached_property
+    def least(self) -> float:
+        """The smallest cell average."""
+        return float(self.values.min())
+
+    @cached_property
+    def logarithms(self) -> Array:
+        """(m,) log rho; 0 in an empty cell, where rho log rho is 0."""
+        return np.log(self.values if self.least > 0.0 else np.where(self.values > 0.0, self.values, 1.0))
+
     def internal(self) -> float:
-        filled = self.values[self.values > 0.0]
-        return float(np.sum(filled * np.log(filled)) * self.grid.cell_volume)
+        return float(self.values.dot(self.logarithms)) * self.grid.cell_volume
 
     def modes(self, count: int) -> ComplexArray:
         """By FFT where the grid is the circle's; modes at and beyond m/2 are not resolved and set to zero."""
@@ -163,8 +177,13 @@ class Density(Measure):
         out = np.zeros(count + 1, dtype=np.complex128)
         kept = min(count, (m - 1) // 2)
         shift = np.exp(-0.5j * np.arange(kept + 1) * self.grid.widths[0])
-        out[: kept + 1] = np.fft.rfft(self.weights)[: kept + 1] * shift
+        out[: kept + 1] = self._spectrum[: kept + 1] * shift
         return out
+
+    @cached_property
+    def _spectrum(self) -> ComplexArray:
+        """(m//2 + 1,) FFT of the weights."""
+        return np.fft.rfft(self.weights)
 
 
 @dataclass(frozen=True, eq=False)

@@ -106,5 +106,6 @@ def explicit_bound(energy: Energy, pi: Measure) -> float:
     """
     worst = energy.rate
     if energy.curved:
-        worst = max(worst, float(np.max(np.linalg.norm(energy.curvature(pi, pi.points), axis=(1, 2)))))
+        hessian = energy.curvature(pi, pi.points)
+        worst = max(worst, math.sqrt(float(np.max(np.sum(hessian * hessian, axis=(1, 2))))))
     return 1.0 / worst if worst > 0.0 else math.inf
