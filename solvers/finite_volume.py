@@ -1,9 +1,9 @@
 """This file owns finite volumes in one dimension: cell averages moved by fluxes through faces.
 
-    rho_i' = -(J_{i+1/2} - J_{i-1/2}) / h,      v_{i+1/2} = -(V_{i+1} - V_i) / h,      V = V[pi] at the centres
+rho_i' = -(J_{i+1/2} - J_{i-1/2}) / h,      v_{i+1/2} = -(V_{i+1} - V_i) / h,      V = V[pi] at the centres
 
-    |    0    |    1    |  ...  |   m-1   |      face f stands between cells f and f+1; m-1 inner faces (walls carry no
-              f=0       f=1                      flux), or m faces on the circle, the last one between m-1 and 0
+|    0    |    1    |  ...  |   m-1   |      face f stands between cells f and f+1; m-1 inner faces (walls carry no
+          f=0       f=1                      flux), or m faces on the circle, the last one between m-1 and 0
 """
 
 import math
@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from solvers._tridiagonal import solve_tridiagonal
+from solvers._tridiagonal import CyclicFactors, Factors, exchange
 from wflow.arrays import Array, count, positive, rounded_down
 from wflow.errors import LostDensity, NotConverged, StepTooLarge
 from wflow.flow import Flow
@@ -21,6 +21,7 @@ from wflow.measure import Density
 from wflow.solver import EVERY_PROMISE, Order, Promise, Solver, State, Step, explicit_bound
 
 _OUTSIDE = 1e-6
+_WALL = np.zeros(1)
 
 
 def _start(flow: Flow, cells: int, window: tuple[float, float] | None) -> Density:
@@ -50,34 +51,42 @@ def _refusal(flow: Flow, window: tuple[float, float] | None) -> str | None:
 
 def _difference(cells: Array, cyclic: bool) -> Array:
     """cell right of each face minus cell left of it."""
-    return np.roll(cells, -1) - cells if cyclic else cells[1:] - cells[:-1]
+    left, right = _sides(cells, cyclic)
+    return right - left
 
 
 def _sides(cells: Array, cyclic: bool) -> tuple[Array, Array]:
     """Values left and right of each face."""
-    return (cells, np.roll(cells, -1)) if cyclic else (cells[:-1], cells[1:])
+    return (cells, np.concatenate((cells[1:], cells[:1]))) if cyclic else (cells[:-1], cells[1:])
+
+
+def _at_right(faces: Array, cyclic: bool) -> Array:
+    """(m,) value at the face right of each cell, 0 at a wall."""
+    return faces if cyclic else np.concatenate((faces, _WALL))
+
+
+def _at_left(faces: Array, cyclic: bool) -> Array:
+    """(m,) value at the face left of each cell, 0 at a wall."""
+    return np.concatenate((faces[-1:], faces[:-1]) if cyclic else (_WALL, faces))
 
 
 def _divergence(flux: Array, h: float, cyclic: bool) -> Array:
     """(J_{i+1/2} - J_{i-1/2}) / h; nothing passes a wall."""
-    if cyclic:
-        return (flux - np.roll(flux, 1)) / h
-    return np.diff(flux, prepend=0.0, append=0.0) / h
+    return (_at_right(flux, cyclic) - _at_left(flux, cyclic)) / h
 
 
 def _outflow(velocity: Array, cyclic: bool) -> Array:
     """Speed at which each cell empties: v+ at its right face plus v- at its left face."""
-    right, left = np.maximum(velocity, 0.0), np.maximum(-velocity, 0.0)
-    if cyclic:
-        return right + np.roll(left, 1)
-    return np.append(right, 0.0) + np.insert(left, 0, 0.0)
+    return _at_right(np.maximum(velocity, 0.0), cyclic) + _at_left(np.maximum(-velocity, 0.0), cyclic)
 
 
-def _log_jump(values: Array, cyclic: bool) -> Array:
+def _log_jump(pi: Density, cyclic: bool) -> Array:
     """log rho jump across each face; 0 beside an empty cell, whose flux is then given in full elsewhere."""
-    left, right = _sides(values, cyclic)
-    full = (left > 0.0) & (right > 0.0)
-    return np.where(full, np.log(np.where(full, right, 1.0)) - np.log(np.where(full, left, 1.0)), 0.0)
+    jump = _difference(pi.logarithms, cyclic)
+    if pi.least > 0.0:
+        return jump
+    left, right = _sides(pi.values, cyclic)
+    return np.where((left > 0.0) & (right > 0.0), jump, 0.0)
 
 
 @dataclass(frozen=True)
@@ -137,7 +146,7 @@ class _Explicit(Solver):
         force = v
         if temperature:
             flux = flux - temperature * _difference(pi.values, cyclic) / h
-            force = v - temperature * _log_jump(pi.values, cyclic) / h
+            force = v - temperature * _log_jump(pi, cyclic) / h
         new = pi.values - dt * _divergence(flux, h, cyclic)
         return Density(pi.grid, _nonnegative(new)), dt * h * float(flux @ force)
 
@@ -148,6 +157,8 @@ class _Explicit(Solver):
 def _nonnegative(values: Array) -> Array:
     """Zero for negatives at rounding (a cell emptied exactly); anything more is refused."""
     lowest = float(values.min())
+    if lowest >= 0.0:
+        return values
     if lowest < -1e-14 * float(values.max()):
         worst = int(np.argmin(values))
         raise LostDensity(f"finite volumes: density {lowest:.3g} at cell {worst}, allowed: >= 0; shorten the step")
@@ -206,8 +217,7 @@ class Muscl(_Explicit):
 def limited_slopes(values: Array, cyclic: bool) -> Array:
     """Monotonised central differences a cell: minmod(2 back, centre, 2 forward); 0 at walls and extrema."""
     jump = _difference(values, cyclic)
-    back = np.roll(jump, 1) if cyclic else np.insert(jump, 0, 0.0)
-    ahead = jump if cyclic else np.append(jump, 0.0)
+    back, ahead = _at_left(jump, cyclic), _at_right(jump, cyclic)
     size = np.minimum(2.0 * np.minimum(np.abs(back), np.abs(ahead)), 0.5 * np.abs(back + ahead))
     return np.where(back * ahead > 0.0, np.sign(ahead) * size, 0.0)
 
@@ -255,54 +265,71 @@ class ScharfetterGummel(Solver):
     def step(self, flow: Flow, state: State, dt: float) -> Step:
         pi = state.measure
         assert isinstance(pi, Density)
+        if not flow.energy.interacting:
+            frozen = state.memory.get("frozen")
+            if not (isinstance(frozen, _Frozen) and frozen.serves(flow, pi.grid, dt)):
+                frozen = _Frozen.at(flow, pi, dt)
+            new = frozen.moved(pi)
+            return Step(state.after(dt, new, frozen=frozen), frozen.dissipated(new))
         new, change = pi, 0.0
         for _ in range(self.limit):
-            middle = Density(pi.grid, 0.5 * (pi.values + new.values))
-            v = flow.energy.potential(middle, pi.points)
-            last, new = new, self._implicit(flow, pi, v, dt)
+            frozen = _Frozen.at(flow, Density(pi.grid, 0.5 * (pi.values + new.values)), dt)
+            last, new = new, frozen.moved(pi)
             change = float(np.sum(np.abs(new.values - last.values))) * pi.grid.cell_volume
-            if not flow.energy.interacting:
-                return Step(state.after(dt, new), self._dissipated(flow, new, v, dt))
             if change <= self.tolerance:
-                return Step(state.after(dt, new), self._dissipated(flow, new, v, dt), residual=change)
+                return Step(state.after(dt, new), frozen.dissipated(new), residual=change)
         raise NotConverged(
             f"{self}: the fixed point for V stopped at a change of {change:.3g} > {self.tolerance:g} in L1 after "
             f"{self.limit} iterations at t = {state.time:g}; halve dt or raise `limit`",
             change,
         )
 
-    def _implicit(self, flow: Flow, pi: Density, v: Array, dt: float) -> Density:
-        """(I - dt L) rho_new = rho for frozen V, a column-stochastic M-matrix."""
-        h, cyclic = float(pi.grid.widths[0]), pi.domain.is_circle
-        out, back = self._coefficients(flow, v, h, cyclic)
-        out, back = dt * out / h, dt * back / h
-        if cyclic:
-            lower, upper = -np.roll(out, 1), -back
-            diagonal = 1.0 + out + np.roll(back, 1)
-        else:
-            lower, upper = -np.insert(out, 0, 0.0), -np.append(back, 0.0)
-            diagonal = 1.0 + np.append(out, 0.0) + np.insert(back, 0, 0.0)
-        values = _nonnegative(solve_tridiagonal(lower, diagonal, upper, pi.values, cyclic))
-        # the exact answer has the old mass; rounding of the solve (some 1e-16 a step) is scaled away, not more
-        mass = float(values.sum() * pi.grid.cell_volume)
+
+@dataclass(frozen=True, eq=False)
+class _Frozen:
+    """Backward Euler for frozen V: rho_new + dt div J[rho_new] = rho, an exchange between neighbours, in factors.
+
+    out, back: dt (T/h) B(d) and dt (T/h) B(-d) at the faces.   rise: V_{i+1} - V_i.
+    Where V does not depend on pi one such object serves all steps of one length; made anew it has the same bits.
+    """
+
+    flow: Flow
+    grid: Grid
+    dt: float
+    out: Array
+    back: Array
+    rise: Array
+    matrix: Factors | CyclicFactors
+
+    @classmethod
+    def at(cls, flow: Flow, pi: Density, dt: float) -> "_Frozen":
+        """With V = V[pi]."""
+        grid, cyclic, temperature = pi.grid, pi.domain.is_circle, flow.energy.temperature
+        h = float(grid.widths[0])
+        rise = _difference(flow.energy.potential(pi, pi.points), cyclic)
+        share = dt * temperature / h
+        out, back = share * bernoulli(rise / temperature), share * bernoulli(-rise / temperature)
+        return cls(flow, grid, dt, out, back, rise, exchange(out / h, back / h, cyclic))
+
+    def serves(self, flow: Flow, grid: Grid, dt: float) -> bool:
+        """Whether these are the factors for that step, V being fixed."""
+        return self.dt == dt and self.flow is flow and self.grid is grid
+
+    def moved(self, pi: Density) -> Density:
+        """rho_new. Its mass is the old one; rounding of the solve (some 1e-16 a step) is scaled away, not more."""
+        values = _nonnegative(self.matrix.solve(pi.values))
+        mass = float(values.sum()) * self.grid.cell_volume
         if abs(mass - pi.mass) > 1e-10:
-            raise LostDensity(f"{self}: the linear solve changed the mass by {mass - pi.mass:.3g}; check V for overflow")
-        return Density(pi.grid, values * (pi.mass / mass))
+            raise LostDensity(
+                f"ScharfetterGummel: the linear solve changed the mass by {mass - pi.mass:.3g}; check V for overflow"
+            )
+        return Density(self.grid, values * (pi.mass / mass))
 
-    @staticmethod
-    def _coefficients(flow: Flow, v: Array, h: float, cyclic: bool) -> tuple[Array, Array]:
-        """(T/h) B(d) and (T/h) B(-d) at the faces."""
-        temperature = flow.energy.temperature
-        d = _difference(v, cyclic) / temperature
-        return temperature / h * bernoulli(d), temperature / h * bernoulli(-d)
-
-    def _dissipated(self, flow: Flow, new: Density, v: Array, dt: float) -> float:
+    def dissipated(self, new: Density) -> float:
         """dt sum J (-jump(V + T log rho)), each summand nonnegative."""
-        h, cyclic = float(new.grid.widths[0]), new.domain.is_circle
-        out, back = self._coefficients(flow, v, h, cyclic)
-        left, right = _sides(new.values, cyclic)
-        force = -_difference(v, cyclic) - flow.energy.temperature * _log_jump(new.values, cyclic)
-        return dt * float((out * left - back * right) @ force)
+        left, right = _sides(new.values, new.domain.is_circle)
+        force = self.rise + self.flow.energy.temperature * _log_jump(new, new.domain.is_circle)
+        return float((self.back * right - self.out * left).dot(force))
 
 
 def bernoulli(x: Array) -> Array:
