@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from wflow.arrays import Array
 from wflow.law import Law
@@ -50,6 +52,14 @@ def w2_label(runs: Mapping[str, Trajectory]) -> str:
     return "W2 (radian)" if on_circle else "W2 (units of w)"
 
 
+def log_or_linear(rows: Sequence[Array]) -> tuple[Literal["log", "linear"], list[Array]]:
+    """The scale that these values take, and the values to show: on a log axis, 0 where they vanish to rounding."""
+    rounding = 1e-13 * max((float(np.nanmax(np.append(np.abs(row), 0.0))) for row in rows), default=0.0)
+    if rounding == 0.0 or any(np.nanmin(np.append(row, 0.0)) < -rounding for row in rows):
+        return "linear", list(rows)
+    return "log", [np.where(np.abs(row) <= rounding, 0.0, row) for row in rows]
+
+
 def curve(axes: Axes, times: Array, values: Array, label: str, style: Style) -> None:
     """A curve with some eight markers, elsewhere for each curve; values that are nan or exactly 0 are left out."""
     seen = np.isfinite(values) & (values != 0.0)
@@ -77,15 +87,16 @@ def w2_curves(runs: Runs, reference: Reference, *, levels: Mapping[str, float] |
 
 @styled
 def energies(runs: Runs, *, least: float = 0.0) -> Figure:
-    """F - least over time, on a log axis where it is above zero; runs whose energy is undefined are left out."""
+    """F - least over time, on a log axis if it is nowhere below zero; runs whose energy is undefined are left out."""
     figure = canvas()
     axes = figure.subplots()
     runs = named(runs)
-    for (name, run), style in zip(runs.items(), run_styles(runs), strict=True):
-        if np.isfinite(run.energies).any():
-            curve(axes, run.times, run.energies - least, name, style)
-    every = np.concatenate([run.energies - least for run in runs.values()])
-    axes.set_yscale("log" if np.nanmin(np.append(every, np.inf)) > 0.0 else "linear")
+    above = [run.energies - least for run in runs.values()]
+    scale, shown = log_or_linear(above)
+    for (name, run), values, style in zip(runs.items(), shown, run_styles(runs), strict=True):
+        if np.isfinite(values).any():
+            curve(axes, run.times, values, name, style)
+    axes.set_yscale(scale)
     axes.set_xlabel("time t")
     axes.set_ylabel("energy F" if least == 0.0 else f"energy F - ({least:.4g})")
     legend(figure, axes)
@@ -101,11 +112,12 @@ def ledger(runs: Runs) -> Figure:
     figure = canvas(WIDTH * 1.3, 4.0)
     books, gaps = figure.subplots(1, 2)
     runs = named(runs)
-    for (name, run), style in zip(runs.items(), run_styles(runs), strict=True):
+    for place, ((name, run), style) in enumerate(zip(runs.items(), run_styles(runs), strict=True)):
         lost = run.energies[0] - run.energies
         label = f"{name} (at most the line)" if run.solver.variational else name
         books.plot(run.times, lost, color=style.colour, linestyle=style.line, linewidth=style.width)
-        some = slice(None, None, max(1, len(lost) // 10))
+        every = max(1, len(lost) // 10)
+        some = slice(place * every // len(runs), None, every)
         books.plot(run.times[some], run.dissipated[some], style.marker, color=style.colour, mfc="white", label=label)
         curve(gaps, run.times, np.abs(lost - run.dissipated), name, replace(style, width=1.8))
     gaps.set_yscale("log")
@@ -143,6 +155,6 @@ def order_plot(
         axes.plot(x, y[finest] * (x / x[finest]) ** slope, color="black", linestyle="--", linewidth=0.9, zorder=4)
     axes.set(xscale="log", yscale="log", xlabel=across, ylabel=error)
     axes.set_xticks(x, [f"{v:g}" for v in x])
-    axes.minorticks_off()
+    axes.xaxis.set_minor_locator(NullLocator())
     legend(figure, axes)
     return figure

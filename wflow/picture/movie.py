@@ -16,7 +16,7 @@ from PIL import Image
 from wflow.arrays import Array
 from wflow.law import Law
 from wflow.measure import Measure
-from wflow.picture.curves import distances, w2_label
+from wflow.picture.curves import distances, log_or_linear, w2_label
 from wflow.picture.measures import Drawing, Exact, density_axis, exact_curve, show_exact
 from wflow.picture.style import Runs, canvas, legend, named, run_styles, styled, writable
 from wflow.trajectory import Trajectory
@@ -116,7 +116,6 @@ def _curves(
         axes.plot(at, values, **{**style.drawn, "marker": ""})
         (marker,) = axes.plot([], [], style.marker, color=style.colour)
         found.append((marker, at, values))
-    positive = all(np.nanmin(np.append(values, np.inf)) > 0.0 for _, _, values in found)
-    axes.set_yscale("log" if positive else "linear")
+    axes.set_yscale(log_or_linear([values for _, _, values in found])[0])
     axes.set(xlabel="time t", ylabel="energy F" if reference is None else w2_label(runs))
     return found

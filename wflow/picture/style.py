@@ -93,7 +93,7 @@ def styles(solvers: Sequence[str]) -> list[Style]:
     for i, name in enumerate(solvers):
         base = Style(_COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)]) if by_place else solver_style(name)
         again = i if by_place else list(solvers[:i]).count(name)
-        found.append(replace(base, line=_LINES[again % len(_LINES)], width=1.6 + 0.9 * min(n - 1 - i, 4)))
+        found.append(replace(base, line=_LINES[again % len(_LINES)], width=1.6 + 0.7 * min(n - 1 - i, 4)))
     return found
 
 
@@ -133,11 +133,11 @@ def canvas(width: float = WIDTH, height: float = HEIGHT) -> Figure:
 
 
 def legend(figure: Figure, axes: Axes) -> None:
-    """The labelled artists of one axis, above all axes."""
+    """The labelled artists of one axis, above all axes, over at most 4/5 of the width: a page may draw it smaller."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         widest = max(map(len, labels))
-        columns = max(1, min(len(labels), int(11.0 * figure.get_figwidth() / (widest + 6))))
+        columns = max(1, min(len(labels), int(0.8 * figure.get_figwidth() / (0.08 * widest + 0.6))))
         figure.legend(handles, labels, loc="outside upper center", ncols=columns)
 
 

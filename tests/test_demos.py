@@ -1,0 +1,200 @@
+"""Demos: their form, that they run headless on the core dependencies, and that each refutation holds and can fail."""
+
+import ast
+import importlib.util
+import io
+import math
+import os
+import subprocess
+import sys
+import tokenize
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DEMOS = sorted((ROOT / "demos").glob("*.py"))
+HEADINGS = ["Problem", "Solve", "Check", "Picture", "What would refute this", "Exercise"]
+LONGEST, MOST_CODE, SECONDS = 80, 40, 20.0
+EXTRAS = ("typer", "rich", "numba", "dolfinx", "pytest", "fipy", "matplotlib.pyplot")
+
+# Runs a demo as a script, then tells its CPU time and which modules of the extras it has imported.
+RUNNER = f"""
+import runpy, sys, time
+runpy.run_path(sys.argv[1], run_name="__main__")
+print("extras:", [name for name in {EXTRAS} if name in sys.modules])
+print("seconds:", time.process_time())
+"""
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"demo_{name}", ROOT / "demos" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def demo() -> dict[str, ModuleType]:
+    return {path.stem: load(path.stem) for path in DEMOS}
+
+
+def by_name(path: Path) -> str:
+    return path.stem
+
+
+def code_lines(source: str) -> int:
+    """Lines with code: neither blank, nor comment, nor docstring."""
+    quiet = {
+        tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER,
+    }  # fmt: skip
+    lines = {t.start[0] for t in tokenize.generate_tokens(io.StringIO(source).readline) if t.type not in quiet}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.FunctionDef) and ast.get_docstring(node):
+            lines -= set(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+    return len(lines)
+
+
+@pytest.mark.parametrize("path", DEMOS, ids=by_name)
+def test_a_demo_has_the_form_of_a_lesson(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+    lines = source.splitlines()
+    found = [h for line in lines for h in HEADINGS if line.startswith(f"# {h}")]
+    assert found == HEADINGS
+    assert len(lines) <= LONGEST and code_lines(source) <= MOST_CODE
+    docstring = ast.get_docstring(ast.parse(source)) or ""
+    assert docstring.splitlines()[0].split("Slides:")[0].strip().endswith("?") and "Slides:" in docstring
+    assert "\nClaim: " in docstring
+    assert 3 <= sum(line.startswith("    ") for line in docstring.splitlines()) <= 6
+    assert any(f"[{tag}" in docstring for tag in ("proved", "derived", "measured", "cited"))
+    references = source[source.index("# References:") :]
+    assert all(f"[{i}]" in references for i in (1, 2, 3)) and "[4]" not in references
+    following = references.split("Next lesson: ")[1].strip()
+    assert (ROOT / "demos" / following).is_file()
+
+
+def test_the_lessons_form_one_round_and_the_list_names_each() -> None:
+    listed = (ROOT / "demos" / "README.md").read_text(encoding="utf-8")
+    following = {p.name: p.read_text(encoding="utf-8").split("Next lesson: ")[1].strip() for p in DEMOS}
+    at, seen = "circle_theorem.py", []
+    while at not in seen:
+        seen.append(at)
+        at = following[at]
+    assert sorted(seen) == sorted(following) and at == "circle_theorem.py"
+    places = [listed.index(f"]({name})") for name in seen]
+    assert places == sorted(places), "the list in demos/README.md is in another order than the lessons"
+
+
+@pytest.mark.parametrize("path", DEMOS, ids=by_name)
+def test_nothing_is_solved_or_drawn_on_import(path: Path) -> None:
+    """At the top level: imports, definitions, assignments without solve( or picture., and the main block."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        text = ast.unparse(node)
+        if isinstance(node, ast.If):
+            assert text.startswith("if __name__ == '__main__'")
+        elif isinstance(node, ast.Assign):
+            assert "solve(" not in text and "picture." not in text
+        elif isinstance(node, ast.FunctionDef):
+            assert "picture." not in text, f"{node.name} draws: only the main block may"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", DEMOS, ids=by_name)
+def test_a_demo_runs_headless_on_the_core_dependencies_within_its_time(path: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1"}
+    environment.pop("DISPLAY", None)
+    done = subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "-c", RUNNER, str(path)],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=55, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    answers = dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)
+    assert answers["refuted"].startswith("no (")
+    assert "exercise" in answers
+    assert answers["extras"] == "[]"
+    assert float(answers["seconds"]) < SECONDS
+    figure = tmp_path / "results" / "demos" / f"{path.stem}.png"
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    assert figure.stat().st_size > 10_000
+
+
+BROKEN = {
+    "circle_theorem": {"sigma": "relu", "b": None},
+    "null_mode": {"sigma": "tanh", "b": 3.0},
+    "jko_steps": {"predicted": lambda tau: math.exp(-tau / (2 * math.pi))},
+    "finite_width_is_exact": {"wrong_clock": True},
+    "energy_dissipation": {"scale": 2.0},
+    "methods_agree": {"b_of_particles": 1.5},
+}
+"""What each refutation must find: relu for a good activation, one that sees the mode, the flow's contraction for that
+of a step, gradient descent on R without m/2, R in place of F, another network for the particles."""
+
+
+def test_every_demo_has_a_broken_case() -> None:
+    assert set(BROKEN) == {path.stem for path in DEMOS}
+
+
+@pytest.mark.parametrize("name", list(BROKEN))
+def test_the_claim_is_not_refuted_but_could_be(
+    name: str, demo: dict[str, ModuleType], capsys: pytest.CaptureFixture[str]
+) -> None:
+    refuted, value, limit = demo[name].refutation()
+    assert not refuted and value <= limit
+    assert capsys.readouterr().out.startswith("refuted: no (")
+    refuted, value, limit = demo[name].refutation(**BROKEN[name])
+    assert refuted and value > limit
+    assert capsys.readouterr().out.startswith("refuted: yes (")
+
+
+@pytest.mark.parametrize(
+    ("name", "tolerance"),
+    [
+        ("circle_theorem", 0.12),  # a rate linearised at uniform, for a start with h_2 = 1/2
+        ("null_mode", 0.0),
+        ("jko_steps", 1e-6),
+        ("finite_width_is_exact", 0.0),
+        ("energy_dissipation", 0.01),  # the limit tau -> 0 at tau = 1/16
+        ("methods_agree", 0.02),  # the density at t = 10 is uniform but for a dent
+    ],
+)
+def test_the_exercise_has_its_answer(name: str, tolerance: float, demo: dict[str, ModuleType]) -> None:
+    predicted, found = demo[name].exercise()
+    if tolerance:
+        assert found == pytest.approx(predicted, rel=tolerance)
+    else:
+        assert found == predicted
+
+
+def test_the_circle_theorem_row_by_row(demo: dict[str, ModuleType]) -> None:
+    """cos - sin and relu(z - 1/2) fall, slowly the latter; plain relu stalls while its risk vanishes."""
+    lesson = demo["circle_theorem"]
+    cosine, biased, plain = (lesson.run(*row) for row in lesson.ROWS.values())
+    assert [lesson.to_uniform(biased, t) for t in (40, 100, 400)] == pytest.approx([0.2455, 0.1387, 0.0234], abs=2e-4)
+    assert lesson.to_uniform(plain, 400) > 0.05 and 2 * plain.energies[-1] < 1e-8
+    consistent = "consistent at a stated resolution (Fourier(modes=64), t = 400)"
+    assert lesson.verdict(cosine) == lesson.verdict(biased) == consistent
+    assert lesson.verdict(plain) == "refuted (R -> 0, W2 stalls)"
+
+
+def test_the_null_mode_by_three_methods(demo: dict[str, ModuleType]) -> None:
+    """W2 = eps/(sqrt 2 k) at t = 100, to each method's own resolution: floors pi/(sqrt 3 m) added in squares, h^2."""
+    from solvers.finite_volume import Muscl
+    from solvers.particles import GradientFlow
+
+    lesson = demo["null_mode"]
+    assert lesson.to_uniform(lesson.run("relu")) == pytest.approx(lesson.EXACT, abs=1e-6)
+    assert lesson.to_uniform(lesson.run("relu", solver=Muscl(cells=128))) == pytest.approx(lesson.EXACT, abs=3e-4)
+    atoms = lesson.to_uniform(lesson.run("relu", solver=GradientFlow(particles=200)))
+    assert atoms == pytest.approx(math.hypot(lesson.EXACT, math.pi / (math.sqrt(3) * 200)), abs=1e-4)
+    assert lesson.blind(3) == ["relu", "leaky_relu", "softplus", "gelu"]
+
+
+def test_steps_of_finite_width_and_of_jko_have_their_orders(demo: dict[str, ModuleType]) -> None:
+    jko, width = demo["jko_steps"], demo["finite_width_is_exact"]
+    errors = jko.errors()
+    assert math.log2(errors[-2] / errors[-1]) == pytest.approx(1.0, abs=0.05)
+    for m in (1, 3, 50):
+        rows = [width.residual(m, n) for n in width.STEPS]
+        assert math.log2(rows[-2] / rows[-1]) > 3.85
