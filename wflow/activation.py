@@ -82,9 +82,7 @@ def gelu() -> Activation:
     def bell(z: Array) -> Array:
         return np.asarray(np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi))
 
-    return Activation(
-        "gelu", lambda z: z * ndtr(z), lambda z: ndtr(z) + z * bell(z), lambda z: (2.0 - z * z) * bell(z)
-    )
+    return Activation("gelu", lambda z: z * ndtr(z), lambda z: ndtr(z) + z * bell(z), lambda z: (2.0 - z * z) * bell(z))
 
 
 def tanh(scale: float = 1.0) -> Activation:

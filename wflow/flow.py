@@ -30,9 +30,7 @@ class Flow:
             raise ValueError(
                 f"Flow: the domain is {self.domain} but the initial law lives on {self.initial.domain}; give the same"
             )
-        if self.window is not None and not (
-            all(map(math.isfinite, self.window)) and self.window[0] < self.window[1]
-        ):
+        if self.window is not None and not (all(map(math.isfinite, self.window)) and self.window[0] < self.window[1]):
             raise ValueError(f"Flow window: {self.window} is not a bounded interval (lower, upper)")
 
     def grid(self, cells: int, window: tuple[float, float] | None = None) -> Grid:

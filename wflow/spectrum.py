@@ -8,6 +8,7 @@ rotation-invariant law of x. A mode with a_n = 0 is invisible to the network (a 
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
 
@@ -23,15 +24,33 @@ _RADIAL_NODES = 120
 _DEGREE = 8  # polynomial parts are looked for up to this degree
 
 
+@lru_cache(maxsize=32)
+def _gauss_legendre(n: int) -> tuple[Array, Array]:
+    """The rule is an eigenvalue problem: solved once for all radii."""
+    nodes, weights = np.polynomial.legendre.leggauss(n)
+    return nodes, weights
+
+
 def funk_hecke(sigma: Activation, count: int, radius: float = 1.0) -> Array:
     """mu_0..mu_count at one input length, by Gauss-Legendre between the kinks: exact to rounding."""
-    kinks = [math.acos(z / radius) for z in sigma.kinks if abs(z) < radius]
-    ends = np.array([0.0, *sorted(kinks), math.pi])
-    nodes, weights = np.polynomial.legendre.leggauss(count + 80)
-    half = 0.5 * np.diff(ends)
-    t = (0.5 * (ends[1:] + ends[:-1])[:, None] + half[:, None] * nodes).ravel()
-    values = (half[:, None] * weights).ravel() * sigma.value(radius * np.cos(t)) / math.pi
-    return np.array([values @ np.cos(n * t) for n in range(count + 1)])
+    return np.asarray(_funk_hecke(sigma, count, np.array([radius]))[0])
+
+
+def _funk_hecke(sigma: Activation, count: int, radii: Array) -> Array:
+    """(R, count+1): the same at many lengths at once, by powers of e^{i t}."""
+    kinks = np.arccos(np.clip(np.outer(1.0 / radii, sorted(sigma.kinks, reverse=True)), -1.0, 1.0))
+    ends = np.column_stack([np.zeros(len(radii)), kinks, np.full(len(radii), math.pi)])
+    nodes, weights = _gauss_legendre(count + 80)
+    half, middle = 0.5 * np.diff(ends, axis=1), 0.5 * (ends[:, 1:] + ends[:, :-1])
+    t = (middle[..., None] + half[..., None] * nodes).reshape(len(radii), -1)
+    share = (half[..., None] * weights).reshape(len(radii), -1) * sigma.value(radii[:, None] * np.cos(t)) / math.pi
+    out = np.empty((len(radii), count + 1))
+    turn, power = np.exp(1j * t), np.ones_like(t, dtype=np.complex128)
+    for n in range(count + 1):
+        # powers gain one rounding each; starting afresh every 32 keeps the coefficients at 1e-15
+        power = np.exp(1j * n * t) if n % 32 == 0 else power * turn
+        out[:, n] = np.einsum("rt,rt->r", share, power.real)
+    return out
 
 
 def kernel_coefficients(sigma: Activation, inputs: Inputs, count: int) -> Array:
@@ -46,13 +65,12 @@ def quadrature_coefficients(sigma: Activation, inputs: Inputs, count: int) -> Ar
     if inputs == "circle":
         return np.asarray(double * funk_hecke(sigma, count) ** 2)
     ends = np.array([0.0, *sorted({abs(z) for z in sigma.kinks if 0.0 < abs(z) < _RADIUS}), _RADIUS])
-    nodes, weights = np.polynomial.legendre.leggauss(_RADIAL_NODES)
+    nodes, weights = _gauss_legendre(_RADIAL_NODES)
     total = np.zeros(count + 1)
     for a, b in pairwise(ends):
         radii = 0.5 * (a + b) + 0.5 * (b - a) * nodes
         chance = 0.5 * (b - a) * weights * radii * np.exp(-0.5 * radii**2)
-        for r, p in zip(radii, chance, strict=True):
-            total += p * funk_hecke(sigma, count, float(r)) ** 2
+        total += chance @ _funk_hecke(sigma, count, radii) ** 2
     return np.asarray(double * total)
 
 
