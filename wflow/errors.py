@@ -31,3 +31,7 @@ class EnergyRose(WflowError, RuntimeError):
 
 class LostDensity(WflowError, RuntimeError):
     """A density went negative or lost mass beyond rounding."""
+
+
+class Damaged(WflowError, RuntimeError):
+    """A file of a run folder is not what was written."""

@@ -1,0 +1,193 @@
+"""Run folders: an acknowledged file is never lost, a damaged one is never believed."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from solvers.finite_volume import Upwind
+from solvers.jko import Quantile
+from solvers.particles import GradientFlow, Sampled
+from solvers.spectral import Fourier
+from wflow import Atoms, Flow, Particles, SignedParticles, Solver, Trajectory, plane, problems, solve
+from wflow.errors import Damaged
+from wflow.store import RunFolder, pack, unpack, write_whole
+
+ROOT = Path(__file__).parent.parent
+TEACHER = problems.linear_neuron(horizon=1.0)
+
+
+def run_of(solver: Solver) -> Trajectory:
+    """A short run of the linear neuron."""
+    return solve(TEACHER.flow, solver, steps=8)
+
+
+@pytest.mark.parametrize(
+    "solver", [GradientFlow(20), GradientFlow(20, Sampled(1)), Upwind(16), Fourier(24), Quantile(16)], ids=str
+)
+def test_a_trajectory_comes_back_as_it_was(solver: Solver) -> None:
+    run = run_of(solver)
+    saved = unpack(pack(run))
+    again = saved.trajectory(run.flow, solver)
+    assert again.steps == run.steps
+    for name in ("times", "energies", "dissipated"):
+        assert np.array_equal(getattr(again, name), getattr(run, name))
+    assert {k: v.tolist() for k, v in again.diagnostics.items()} == {k: v.tolist() for k, v in run.diagnostics.items()}
+    for a, b in zip(again.measures, run.measures, strict=True):
+        assert type(a) is type(b) and a.domain == b.domain
+        assert np.array_equal(a.points, b.points) and np.array_equal(a.weights, b.weights)
+
+
+def test_signed_particles_in_the_plane_come_back() -> None:
+    signed = SignedParticles(plane(), np.eye(2), np.array([1.0, -2.0]))
+    atoms = Particles(plane(), np.eye(2))
+    flow = Flow(problems.ornstein_uhlenbeck().flow.energy, plane(), Atoms(plane(), np.eye(2)), 1.0)
+    for pi in (signed, atoms):
+        run = Trajectory(flow, GradientFlow(2), np.zeros(1), (pi,), np.zeros(1), np.zeros(1), {}, 0)
+        (again,) = unpack(pack(run)).measures
+        assert type(again) is type(pi)
+        assert np.array_equal(again.points, pi.points) and np.array_equal(again.weights, pi.weights)
+
+
+def test_a_damaged_trajectory_is_refused_or_unchanged() -> None:
+    """Truncated at 16 places; 256 single bits flipped: whatever is not refused says the same as before."""
+    data = pack(run_of(Quantile(16)))
+    whole = unpack(data)
+    for k in range(16):
+        with pytest.raises(Damaged):
+            unpack(data[: k * len(data) // 16])
+    for place in np.random.default_rng(1).integers(0, 8 * len(data), 256):
+        flipped = bytearray(data)
+        flipped[place // 8] ^= 1 << (place % 8)
+        try:
+            saved = unpack(bytes(flipped))
+        except Damaged:
+            continue
+        assert np.array_equal(saved.energies, whole.energies)
+        assert np.array_equal(saved.measures[-1].points, whole.measures[-1].points)
+
+
+def bomb(**arrays: Any) -> bytes:
+    """An npz file of these arrays."""
+    import io
+
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
+    return stream.getvalue()
+
+
+def test_foreign_npz_files_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wflow.store.MOST_BYTES", 1 << 20)
+    objects = bomb(format=np.array([{}], dtype=object))
+    for data in (b"", b"PK", b"x" * 1000, bomb(format=np.zeros(1 << 20)), bomb(a=np.zeros(3)), objects):
+        with pytest.raises(Damaged):
+            unpack(data)
+
+
+def test_a_folder_checks_what_it_wrote(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path, "case")
+    folder.write("a.bin", b"one")
+    folder.write("figures/b.bin", b"two")
+    folder.note(seed=3)
+    folder.check()
+    assert RunFolder.open(folder.path).manifest["seed"] == 3
+    with pytest.raises(Damaged, match="does not list"):
+        folder.read("c.bin")
+    (folder.path / "a.bin").write_bytes(b"One")
+    with pytest.raises(Damaged, match=r"a\.bin.*checksum"):
+        folder.check()
+
+
+def test_the_manifest_is_sealed(tmp_path: Path) -> None:
+    """Whoever changes a checksum in the manifest must also forge the manifest's own."""
+    folder = RunFolder.create(tmp_path, "case")
+    folder.write("a.bin", b"one")
+    path = folder.path / "manifest.json"
+    entries = json.loads(path.read_text())
+    entries["files"]["a.bin"] = "0" * 64
+    path.write_text(json.dumps(entries))
+    with pytest.raises(Damaged, match=r"manifest\.json"):
+        folder.check()
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_litter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "a.bin"
+    write_whole(target, b"old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_whole(target, b"new" * 1000)
+    assert target.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.bin"]
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from wflow import store
+
+target, point = Path(sys.argv[1]), sys.argv[2]
+dies = lambda *arguments, **options: os._exit(9)
+half = lambda stream, data: (stream.write(data[: len(data) // 2]), stream.flush(), os._exit(9))
+match point:
+    case "fsync": os.fsync = dies
+    case "rename": Path.replace = dies
+    case "unlink": Path.unlink = dies
+    case "folder": os.open = dies
+    case "write":
+        whole = Path.open
+        class Half:
+            def __init__(self, stream): self.stream = stream
+            def __enter__(self): return self
+            def __exit__(self, *rest): return None
+            def write(self, data): half(self.stream, data)
+        Path.open = lambda self, mode: Half(whole(self, mode))
+store.write_whole(target, b"new" * 1000)
+"""
+
+
+@pytest.mark.parametrize("point", ["write", "fsync", "rename", "unlink", "folder"])
+def test_a_process_killed_while_writing_leaves_the_old_or_the_new_file(tmp_path: Path, point: str) -> None:
+    target = tmp_path / "a.bin"
+    write_whole(target, b"old")
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(target), point], cwd=ROOT, check=False)
+    assert ended.returncode == 9
+    assert target.read_bytes() == (b"old" if point in ("write", "fsync", "rename") else b"new" * 1000)
+
+
+def test_a_run_killed_leaves_its_status_and_what_it_had_finished(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path, "case")
+    with pytest.raises(RuntimeError), folder.recorded():
+        assert folder.status == "running"
+        folder.write("a.bin", b"one")
+        raise RuntimeError("boom")
+    assert folder.status == "failed: RuntimeError: boom"
+    assert folder.read("a.bin") == b"one"
+    with pytest.raises(KeyboardInterrupt), folder.recorded():
+        raise KeyboardInterrupt
+    assert folder.status == "interrupted"
+    with folder.recorded():
+        pass
+    assert folder.status == "done"
+    log = (folder.path / "log.txt").read_text().splitlines()
+    said = [line.split("  ")[1].split(":")[0] for line in log]
+    assert said == ["running", "failed", "running", "interrupted", "running", "done"]
+
+
+def test_names_are_never_used_twice_by_two_processes(tmp_path: Path) -> None:
+    code = "import sys; from pathlib import Path; from wflow.store import RunFolder\n"
+    code += "for _ in range(20): print(RunFolder.create(Path(sys.argv[1]), 'case').path)"
+    started = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        for _ in range(2)
+    ]
+    names = [line for process in started for line in process.communicate(timeout=50)[0].split()]
+    assert len(names) == len(set(names)) == 40

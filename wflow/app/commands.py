@@ -1,0 +1,205 @@
+"""This file owns the commands of the command line: their arguments, messages and exit codes.
+
+Exit codes: 0 every claim holds, 1 a claim or a promise fails or a file is damaged, 2 wrong use, 3 not converged,
+130 interrupted (143 by SIGTERM). What draws is imported where it is used: matplotlib takes a second, in workers too.
+"""
+
+import json
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import wflow
+from wflow.app.catalogue import show_catalogue
+from wflow.app.config import read
+from wflow.app.progress import progress
+from wflow.app.provenance import machine, versions
+from wflow.app.rows import as_json
+from wflow.app.settings import UsageError, assignments, problem
+from wflow.app.show import show as show_folder
+from wflow.app.table import console, show_rows
+from wflow.app.verify import SEED, VERIFIED, Report
+from wflow.app.verify import verify as verify_problems
+from wflow.errors import NotConverged, Refused, StepTooLarge, WflowError
+from wflow.store import RunFolder, write_whole
+
+FAILED, USAGE, NOT_CONVERGED, INTERRUPTED, TERMINATED = 1, 2, 3, 130, 143
+DEMO = Path("results") / "demo"
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Wasserstein gradient flows of mean-field neural networks: solved by independent methods and certified.",
+)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, treated as Ctrl-C with its own exit code."""
+
+
+@contextmanager
+def _exit_codes() -> Iterator[None]:
+    """Failures that are the user's or the method's become one message and an exit code; faults of wflow stay faults."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, _stop)
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        code = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+        _leave("interrupted", code)
+    except (UsageError, Refused, StepTooLarge) as error:
+        _leave(str(error), USAGE)
+    except NotConverged as error:
+        _leave(str(error), NOT_CONVERGED)
+    except WflowError as error:
+        _leave(str(error), FAILED)
+    except BrokenProcessPool:
+        _leave("a worker process died, most often for lack of memory; pass --workers 1 or --quick", FAILED)
+    except OSError as error:
+        _leave(str(error), USAGE)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stop(number: int, frame: object) -> None:
+    """End the worker processes, for which the pool would wait, and then this one."""
+    for worker in multiprocessing.active_children():
+        worker.kill()
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+
+def _leave(message: str, code: int) -> None:
+    typer.echo(f"wflow: {message}", err=True)
+    raise typer.Exit(code)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"wflow {wflow.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def verify(
+    names: Annotated[list[str] | None, typer.Argument(help="Problems; all that need no file by default.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value, a parameter of the one problem.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Half the resolution, one refinement level less.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows into this file.")] = None,
+    report: Annotated[Path | None, typer.Option("--report", help="Write report.html into this folder.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = max(1, min(4, os.cpu_count() or 1)),
+) -> None:
+    """Solve problems by every method that takes them and certify the answers, one row a claim."""
+    with _exit_codes():
+        given = assignments(settings or ())
+        chosen = list(dict.fromkeys(names or VERIFIED))
+        if given and len(chosen) != 1:
+            raise UsageError(f"--set: parameters need exactly one problem, got {len(chosen)}; name one")
+        for name in chosen:
+            problem(name, given)
+        parameters = problem(chosen[0], given).parameters if given else {}
+        _writable(json_file, report)
+        with progress() as told:
+            found = verify_problems(
+                chosen, {key: parameters[key] for key in given}, quick=quick, workers=workers, progress=told
+            )
+        show_rows(found.rows, console())
+        if json_file is not None:
+            write_json(json_file, found)
+        if report is not None:
+            from wflow.app.report import write_report
+
+            typer.echo(f"report: {write_report(report, [found])}")
+        typer.echo(f"{found.seconds:.1f} s")
+    if not found.holds:
+        raise typer.Exit(FAILED)
+
+
+def _writable(json_file: Path | None, report: Path | None) -> None:
+    """Refuse before the work what could not be written after it."""
+    if json_file is not None and (json_file.is_dir() or not json_file.absolute().parent.is_dir()):
+        raise UsageError(f"--json: {json_file} is a folder or lies in none; name a file in an existing folder")
+    if report is not None:
+        try:
+            report.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--report: {report} cannot be made ({error.strerror}); name another folder") from error
+
+
+def write_json(path: Path, report: Report) -> None:
+    """machine, versions, seed and rows, as strict JSON."""
+    rows = [as_json(row) for row in report.rows]
+    whole: dict[str, Any] = {"machine": machine(), "versions": versions(), "seed": SEED, "rows": rows}
+    write_whole(path, json.dumps(whole, indent=1, allow_nan=False).encode())
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Argument(help="A TOML file: [problem], [solver] or several [[solver]], [solve].")],
+    out: Annotated[Path, typer.Option(help="The new run folder is made in here.")] = Path("results"),
+) -> None:
+    """Solve one flow into a new run folder."""
+    with _exit_codes():
+        asked = read(config)
+        from wflow.app.run import run as run_config
+
+        every = 100 if sys.stderr.isatty() else 4
+        with progress() as told:
+            folder = RunFolder.create(out, config.stem)
+            typer.echo(f"run folder: {folder.path}", err=True)
+            run_config(asked, folder, told, every=every)
+        holds = show_folder(folder, console())
+    if not holds:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def show(folder: Annotated[Path, typer.Argument(help="A folder that `wflow run` wrote.")]) -> None:
+    """Print what a run folder says, after checking its files."""
+    with _exit_codes():
+        show_folder(RunFolder.open(folder), console())
+
+
+@app.command("list")
+def catalogue() -> None:
+    """Print the problems, the solvers, and who takes what."""
+    show_catalogue(console())
+
+
+@app.command()
+def demo(out: Annotated[Path, typer.Option(help="The folder of the report and the animation.")] = DEMO) -> None:
+    """The main job on one flow of the circle theorem and on its counterexample, with a report and an animation."""
+    from wflow.app.demo import demonstrate, write_demo
+
+    with _exit_codes():
+        _writable(None, out)
+        with progress() as told:
+            reports = demonstrate(told)
+        show_rows([row for report in reports for row in report.rows], console())
+        for path in write_demo(reports, out):
+            typer.echo(f"written: {path}")
+    if not all(report.holds for report in reports):
+        raise typer.Exit(FAILED)

@@ -1,0 +1,179 @@
+"""This file owns which pictures a problem and its runs get."""
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from wflow import picture
+from wflow.app.verify import Outcome
+from wflow.convergence import Refinement
+from wflow.domain import Box
+from wflow.grid import Grid
+from wflow.law import Law
+from wflow.measure import Density
+from wflow.problems import Problem
+from wflow.trajectory import Trajectory
+from wflow.transport import LAW_CELLS
+
+Runs = Mapping[str, Trajectory]
+EARLY = 0.15
+"""The middle panel of the densities: this part of the horizon, where much has happened but not all."""
+MOST_KNOWN = 17
+"""Times at which a run is compared with an exact law, which may be slow to evaluate."""
+COMPACT = (5.6, 4.2)
+"""Inches of a picture in a page: on a phone of 390 px its letters keep nine tenths of their nominal size."""
+WIDE = 8.0
+"""Pictures wider than this many inches have panels side by side and keep their size."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A figure with a file name (without suffix) and a caption that says what it shows."""
+
+    name: str
+    caption: str
+    figure: Any
+
+    @property
+    def wide(self) -> bool:
+        """Panels side by side."""
+        return bool(self.figure.get_figwidth() > WIDE)
+
+    @property
+    def png(self) -> bytes:
+        """The file."""
+        return base64.b64decode(picture.png_base64(self.figure))
+
+    def compact(self) -> str:
+        """A PNG in base64 for a page, drawn smaller unless it is wide."""
+        if not self.wide:
+            self.figure.set_size_inches(*COMPACT)
+        return picture.png_base64(self.figure)
+
+
+def of_runs(problem: Problem, runs: Runs) -> Iterator[Picture]:
+    """Pictures of one problem solved several times: densities, energies and distances, or the network on its data."""
+    if not runs:
+        return
+    if problem.flow.domain.dim == 1:
+        yield _densities(problem, runs)
+    if problem.flow.energy.risk is not None:
+        yield from _of_network(problem, runs)
+    elif any(np.isfinite(run.energies).all() for run in runs.values()):
+        yield Picture("energies", "The energy F over time.", picture.energies(runs))
+    if problem.flow.domain.dim == 1:
+        yield from _distances(problem, runs)
+
+
+def _densities(problem: Problem, runs: Runs) -> Picture:
+    """All runs at the start, early, and at the end."""
+    shared = shared_times(list(runs.values()))
+    early = min(shared, key=lambda t: abs(t - EARLY * shared[-1]))
+    times = sorted({shared[0], early, shared[-1]})
+    known = problem.exact if problem.exact(shared[-1]) is not None else None
+    caption = "Every method on one axis. Ticks below zero: particles and quantiles (at most 100)."
+    return Picture("densities", caption, picture.densities(runs, times, known))
+
+
+def shared_times(runs: Sequence[Trajectory]) -> list[float]:
+    """The saved times that all runs have in common, 0 and the end among them."""
+    return [
+        float(t) for t in runs[0].times if all(np.min(np.abs(run.times - t)) <= 1e-9 * max(1.0, t) for run in runs[1:])
+    ]
+
+
+def _of_network(problem: Problem, runs: Runs) -> Iterator[Picture]:
+    risk = problem.flow.energy.risk
+    assert risk is not None
+    yield Picture("risk", "The risk R = E (f - y)^2 over time.", picture.risk(runs))
+    if risk.data.inputs.shape[1] == 1:
+        caption = "The data, standardised, and the networks at the end."
+        yield Picture("fit", caption, picture.fit(risk.data, runs))
+    name, largest = max(runs.items(), key=lambda pair: len(pair[1].final.points))
+    if largest.flow.domain.dim in (2, 3):
+        caption = f"The neurons of {name} at the end; crosses: where they started."
+        yield Picture("neurons", caption, picture.neurons(largest.final, largest.measures[0]))
+
+
+def _distances(problem: Problem, runs: Runs) -> Iterator[Picture]:
+    """W2 to the predicted limit, to the minimiser where that is another law, and to the exact answer, where known."""
+    if problem.limit is not None and problem.limit is not problem.flow.initial:
+        caption = f"W2 to the predicted limit; {problem.limit_reason}."
+        yield Picture("w2_limit", caption, picture.w2_curves(runs, problem.limit))
+    if problem.minimiser is not None and problem.minimiser is not problem.limit:
+        caption = "W2 to the global minimiser, which is not what this start is predicted to reach."
+        yield Picture("w2_minimiser", caption, picture.w2_curves(runs, problem.minimiser))
+    if problem.exact(problem.flow.horizon) is not None:
+        few = {name: thinned(run, MOST_KNOWN) for name, run in runs.items()}
+        caption = "W2 to the exact answer at the same time: the error of each method."
+        yield Picture("w2_exact", caption, picture.w2_curves(few, _Tabulated(problem)))
+
+
+class _Tabulated:
+    """exact(t) by its cells, tabulated once for all runs: W2 would tabulate it for each."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.known: dict[float, Density | None] = {}
+
+    def __call__(self, t: float) -> Density | None:
+        if t not in self.known:
+            law = self.problem.exact(t)
+            self.known[t] = None if law is None else tabulated(law)
+        return self.known[t]
+
+
+def tabulated(law: Law) -> Density:
+    """A one-dimensional law by its masses on the cells by which W2 takes it in."""
+    low, high = law.support
+    grid = Grid(Box((low,), (high,), law.domain.periodic), (LAW_CELLS,))
+    masses = np.maximum(law.cell_masses(grid.edges()), 0.0)
+    return Density(grid, masses / masses.sum() / grid.cell_volume)
+
+
+def thinned(run: Trajectory, most: int) -> Trajectory:
+    """The run at `most` of its saved times, both ends among them."""
+    kept = np.unique(np.linspace(0, len(run.times) - 1, min(len(run.times), most)).round().astype(int))
+    return replace(
+        run,
+        times=run.times[kept],
+        measures=tuple(run.measures[i] for i in kept),
+        energies=run.energies[kept],
+        dissipated=run.dissipated[kept],
+        diagnostics={name: values[kept] for name, values in run.diagnostics.items()},
+    )
+
+
+def of_refinements(problem: Problem, outcomes: Sequence[Outcome]) -> Iterator[Picture]:
+    """Orders in time and space and of the energy identity, log-log, each against its declared slope."""
+    for kind, caption in (
+        ("time", "Order in time: W2 of the ends of two runs, one with twice the steps of the other."),
+        ("space", "Order in space: W2 of the ends of two runs, one with twice the resolution of the other."),
+        ("dissipation", "Energy identity: what F lost and was not dissipated."),
+    ):
+        studies = [(o, o.refinements[kind]) for o in outcomes if kind in o.refinements]
+        seen = [(o, study) for o, study in studies if not study.at_rounding and min(study.distances) > 0.0]
+        lengths = sorted({len(study.distances) for _, study in seen})
+        for length in lengths:  # methods refined equally often share an axis
+            some = [(o, study) for o, study in seen if len(study.distances) == length]
+            name = kind if len(lengths) == 1 else f"{kind}_{length}"
+            yield Picture(f"order_{name}", caption, _orders(problem, kind, some))
+
+
+def _orders(problem: Problem, kind: str, studies: Sequence[tuple[Outcome, Refinement]]) -> Any:
+    """One curve a method over its own levels, each counted from the coarsest; the declared slopes dashed."""
+    errors, declared = {}, {}
+    for outcome, study in studies:
+        order = outcome.solver.order(problem.flow)
+        name = f"{outcome.solver} {study.levels[0]}..{study.levels[-1]}"
+        if kind != "dissipation":
+            name += f", {study.norm}"
+        errors[name] = study.distances
+        declared[name] = -(order.space if kind == "space" else order.time)
+    levels = [2.0**k for k in range(len(studies[0][1].distances))]
+    across = f"{'resolution' if kind == 'space' else 'steps'}, as a multiple of the coarsest"
+    error = "residual" if kind == "dissipation" else "distance"
+    return picture.order_plot(levels, errors, declared, across=across, error=error)

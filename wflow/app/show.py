@@ -1,0 +1,68 @@
+"""This file owns `wflow show`: what a run folder says, after its checksums."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from wflow.app.rows import RESULTS, from_json, number, parameters
+from wflow.app.table import show_rows
+from wflow.store import RunFolder
+
+_LEFT_RUNNING = "running (or killed before it could say otherwise)"
+
+
+def show(folder: RunFolder, out: Console) -> bool:
+    """Print the summary of a run folder; whether every claim in it holds. Raises Damaged before it prints."""
+    folder.check()
+    manifest, status = folder.manifest, folder.status
+    out.print(Text(f"{folder.path}: {_LEFT_RUNNING if status == 'running' else status}", style="bold"))
+    posed = manifest.get("problem")
+    if posed:
+        out.print(Text(f"{posed['name']}({parameters(posed['parameters'])})"), soft_wrap=True)
+        out.print(Text(f"solve: {parameters(manifest['solve']) or 'default steps'}"))
+    made = ", ".join(f"{name} {number}" for name, number in manifest.get("versions", {}).items())
+    out.print(Text(f"started {manifest['started']}, ended {manifest.get('ended', '-')}; {made}"), soft_wrap=True)
+    out.print()
+    if manifest.get("runs"):
+        out.print(_energies(manifest["runs"], manifest["seed"]))
+        out.print()
+    if RESULTS not in manifest["files"]:
+        return False
+    results = json.loads(folder.read(RESULTS))
+    rows = [from_json(entry) for entry in results["rows"]]
+    if results["distances"]:
+        out.print(_distances(results["distances"]))
+        out.print()
+    show_rows(rows, out)
+    out.print(Text(f"files, their checksums hold: {', '.join(manifest['files'])}"), soft_wrap=True)
+    return all(row.holds for row in rows)
+
+
+def _energies(runs: Mapping[str, Any], seeds: Mapping[str, Any]) -> Table:
+    table = Table(
+        "solver", "seed", "steps", "F at 0", "F at end", "dissipated", "seconds", show_edge=False, box=SIMPLE_HEAD
+    )
+    for label, run in runs.items():
+        values = (run["energy"]["start"], run["energy"]["end"], run["dissipated"])
+        seed = "-" if seeds.get(label) is None else str(seeds[label])
+        shown = ("-" if v is None else f"{v:.6g}" for v in values)
+        table.add_row(Text(label), seed, str(run["steps"]), *shown, f"{run['seconds']:.1f}")
+    return table
+
+
+def _distances(entries: list[dict[str, Any]]) -> Table:
+    """One row a pair, one column a time."""
+    times = sorted({entry["time"] for entry in entries})
+    table = Table("W2 from", "to", *(f"t = {t:g}" for t in times), box=SIMPLE_HEAD)
+    pairs: dict[tuple[str, str], dict[float, str]] = {}
+    for entry in entries:
+        shown = entry["refused"] if "refused" in entry else number(entry["w2"])
+        pairs.setdefault((entry["from"], entry["to"]), {})[entry["time"]] = shown
+    for (a, b), row in pairs.items():
+        table.add_row(Text(a), Text(b), *(Text(row.get(t, "")) for t in times))
+    return table
