@@ -13,7 +13,7 @@ CASES = (
     {"activation": "cos_minus_sin", "b": 2.0, "modes": {1: 0.5, 3: 0.3}, "horizon": 20.0},
     {"activation": "relu", "modes": {3: 0.5}, "horizon": 20.0},
 )
-"""Every mode visible: all methods go to the uniform law. Mode 3 is null for relu: zero risk, and nothing moves."""
+"""No null mode: W2 to the uniform law falls. Mode 3 is null for relu: zero risk, and nothing moves."""
 
 
 def demonstrate(progress: Progress, workers: int = 2) -> list[Report]:
