@@ -55,6 +55,7 @@ from wflow import (
 )
 from wflow.data import circle_inputs, gaussian_inputs, uniform_inputs
 from wflow.energy import Energy
+from wflow.transport import pieces
 
 NAN, INF = float("nan"), float("inf")
 POINTS = np.array([[0.0], [1.0], [2.0]])
@@ -293,6 +294,14 @@ SOLVE = [
 ]
 
 
+def stepped(solver, flow, dt):
+    """One step outside the loop, where only the method's own checks stand."""
+    return solver.step(flow, solver.init(flow), dt)
+
+
+WARM = short("circle_teacher", temperature=0.1)
+
+
 def far_relu():
     """ReLU neurons on data have no Hessian, so only the loop's check of F stands in the way of a huge step."""
     neuron = RidgeNeuron(activation("relu"), bias=True, outer=True)
@@ -313,6 +322,24 @@ DISTANCES = [
         "2001 atoms",
         "at most 2000",
     ),
+    (
+        "pieces of the plane",
+        lambda: pieces(Particles(plane(), np.zeros((1, 2)))),
+        Refused,
+        "pieces",
+        "2 axes",
+        "need one",
+    ),
+    ("bare upwind step", lambda: stepped(C8, SAW, 1e3), StepTooLarge, "Upwind", "1000 is above", "pass dt <="),
+    (
+        "fixed point",
+        lambda: stepped(ScharfetterGummel(8, limit=2), WARM, 9),
+        NotConverged,
+        "fixed p",
+        "2 iter",
+        "halve",
+    ),
+    ("tolerance tiny", lambda: solve(SAW, C8, tolerance=1e-99), NotConverged, "Upwind", "tolerance 1e-99", "raise it"),
     ("far step", far_relu, EnergyRose, "GradientFlow", "rose from", "use a shorter step"),
 ]
 

@@ -114,6 +114,20 @@ def test_a_run_repeats_itself(problem, solver):
     np.testing.assert_array_equal(again.final.weights, run(problem, solver).final.weights)
 
 
+@pytest.mark.parametrize(("problem", "solver"), TAKEN)
+def test_what_a_state_carries_only_saves_work(problem, solver):
+    """A step from a state without its memory has the same bits, whatever dt came before."""
+    flow, method = GIVEN[problem].flow, TRIED[solver]
+    state = method.init(flow)
+    dt = 0.2 * min(method.largest_step(flow, state), flow.horizon / 100)
+    for factor in (1.0, 1.0, 0.7):
+        bare = State(state.time, state.measure, state.count)
+        ends = [method.step(flow, s, factor * dt).state for s in (state, bare)]
+        np.testing.assert_array_equal(ends[0].measure.points, ends[1].measure.points)
+        np.testing.assert_array_equal(ends[0].measure.weights, ends[1].measure.weights)
+        state = ends[0]
+
+
 @pytest.mark.parametrize("solver", METHODS, ids=str)
 def test_refinement_multiplies_the_resolution(solver):
     """refined(2) has twice the points, cells or modes, and nothing else changes."""
