@@ -167,9 +167,9 @@ def run(
         from wflow.app.run import run as run_config
 
         every = 100 if sys.stderr.isatty() else 4
+        folder = RunFolder.create(out, config.stem)
+        typer.echo(f"run folder: {folder.path}", err=True)
         with progress() as told:
-            folder = RunFolder.create(out, config.stem)
-            typer.echo(f"run folder: {folder.path}", err=True)
             run_config(asked, folder, told, every=every)
         holds = show_folder(folder, console())
     if not holds:

@@ -10,19 +10,14 @@ import numpy as np
 from wflow import picture
 from wflow.app.verify import Outcome
 from wflow.convergence import Refinement
-from wflow.domain import Box
-from wflow.grid import Grid
-from wflow.law import Law
-from wflow.measure import Density
 from wflow.problems import Problem
 from wflow.trajectory import Trajectory
-from wflow.transport import LAW_CELLS
 
 Runs = Mapping[str, Trajectory]
 EARLY = 0.15
 """The middle panel of the densities: this part of the horizon, where much has happened but not all."""
-MOST_KNOWN = 17
-"""Times at which a run is compared with an exact law, which may be slow to evaluate."""
+MOST_LIMIT, MOST_EXACT = 33, 9
+"""Times at which a run is compared with one law, and with the exact law of each time, which may be slow to evaluate."""
 COMPACT = (5.6, 4.2)
 """Inches of a picture in a page: on a phone of 390 px its letters keep nine tenths of their nominal size."""
 WIDE = 8.0
@@ -100,38 +95,17 @@ def _of_network(problem: Problem, runs: Runs) -> Iterator[Picture]:
 
 def _distances(problem: Problem, runs: Runs) -> Iterator[Picture]:
     """W2 to the predicted limit, to the minimiser where that is another law, and to the exact answer, where known."""
+    some = {name: thinned(run, MOST_LIMIT) for name, run in runs.items()}
     if problem.limit is not None and problem.limit is not problem.flow.initial:
         caption = f"W2 to the predicted limit; {problem.limit_reason}."
-        yield Picture("w2_limit", caption, picture.w2_curves(runs, problem.limit))
-    if problem.minimiser is not None and problem.minimiser is not problem.limit:
-        caption = "W2 to the global minimiser, which is not what this start is predicted to reach."
-        yield Picture("w2_minimiser", caption, picture.w2_curves(runs, problem.minimiser))
+        yield Picture("w2_limit", caption, picture.w2_curves(some, problem.limit))
+    if problem.minimiser is not None and problem.minimiser != problem.limit:
+        caption = "W2 to the global minimiser, which this start is not predicted to reach."
+        yield Picture("w2_minimiser", caption, picture.w2_curves(some, problem.minimiser))
     if problem.exact(problem.flow.horizon) is not None:
-        few = {name: thinned(run, MOST_KNOWN) for name, run in runs.items()}
+        few = {name: thinned(run, MOST_EXACT) for name, run in runs.items()}
         caption = "W2 to the exact answer at the same time: the error of each method."
-        yield Picture("w2_exact", caption, picture.w2_curves(few, _Tabulated(problem)))
-
-
-class _Tabulated:
-    """exact(t) by its cells, tabulated once for all runs: W2 would tabulate it for each."""
-
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-        self.known: dict[float, Density | None] = {}
-
-    def __call__(self, t: float) -> Density | None:
-        if t not in self.known:
-            law = self.problem.exact(t)
-            self.known[t] = None if law is None else tabulated(law)
-        return self.known[t]
-
-
-def tabulated(law: Law) -> Density:
-    """A one-dimensional law by its masses on the cells by which W2 takes it in."""
-    low, high = law.support
-    grid = Grid(Box((low,), (high,), law.domain.periodic), (LAW_CELLS,))
-    masses = np.maximum(law.cell_masses(grid.edges()), 0.0)
-    return Density(grid, masses / masses.sum() / grid.cell_volume)
+        yield Picture("w2_exact", caption, picture.w2_curves(few, problem.exact))
 
 
 def thinned(run: Trajectory, most: int) -> Trajectory:

@@ -52,6 +52,7 @@ def run(config: Config, folder: RunFolder, report: Report, *, every: int) -> Non
             rows += list(_rows(config.problem, label, runs[label], seconds))
         results = {"rows": [as_json(row) for row in rows], "distances": list(distances(config.problem, runs))}
         folder.write(RESULTS, json.dumps(results, indent=1, allow_nan=False).encode())
+        report("drawing", 100, 100)
         for drawn in of_runs(config.problem, runs):
             folder.write(f"figures/{drawn.name}.png", drawn.png)
         folder.note(ended=now())

@@ -58,7 +58,9 @@ def _energies(runs: Mapping[str, Any], seeds: Mapping[str, Any]) -> Table:
 def _distances(entries: list[dict[str, Any]]) -> Table:
     """One row a pair, one column a time."""
     times = sorted({entry["time"] for entry in entries})
-    table = Table("W2 from", "to", *(f"t = {t:g}" for t in times), box=SIMPLE_HEAD)
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for column in ("W2 from", "to", *(f"t = {t:g}" for t in times)):
+        table.add_column(column, overflow="fold")
     pairs: dict[tuple[str, str], dict[float, str]] = {}
     for entry in entries:
         shown = entry["refused"] if "refused" in entry else number(entry["w2"])
