@@ -44,7 +44,7 @@ def verdict(trajectory: Trajectory) -> str:
     falls = to_uniform(trajectory, 400) < 0.1 * to_uniform(trajectory, 0)
     stalls = to_uniform(trajectory, 400) > 0.99 * to_uniform(trajectory, 200)
     consistent = f"consistent at a stated resolution ({trajectory.solver}, t = 400)"
-    return consistent if falls else "refuted (R -> 0, W2 stalls)" if stalls else "undecided"
+    return consistent if falls else "stalls (measured): R -> 0, W2 does not" if stalls else "undecided"
 
 
 # Picture: W2 to uniform in time, one curve a row of the table (drawn at the end of this file)

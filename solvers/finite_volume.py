@@ -44,6 +44,8 @@ def _refusal(flow: Flow, window: tuple[float, float] | None) -> str | None:
         return f"the periodic axis has length {flow.domain.lengths[0]:g}, not 2 pi; scale it to the circle"
     if not flow.initial.has_quantile:
         return "the initial law gives no cell masses; give one with a cdf"
+    if flow.domain.bounded and window is not None:
+        return f"window {window} belongs to an infinite axis and this domain is bounded; leave the window out"
     if not flow.domain.bounded and flow.window is None and window is None:
         return "an infinite axis needs a window; set Flow(window=(lower, upper)) or the solver's own"
     return None
@@ -319,7 +321,7 @@ class _Frozen:
         """rho_new. Its mass is the old one; rounding of the solve (some 1e-16 a step) is scaled away, not more."""
         values = _nonnegative(self.matrix.solve(pi.values))
         mass = float(values.sum()) * self.grid.cell_volume
-        if abs(mass - pi.mass) > 1e-10:
+        if abs(mass - pi.mass) > 1e-12:
             raise LostDensity(
                 f"ScharfetterGummel: the linear solve changed the mass by {mass - pi.mass:.3g}; check V for overflow"
             )

@@ -51,6 +51,8 @@ class GradientFlow(Solver):
 
     def __post_init__(self) -> None:
         count("GradientFlow particles", self.particles)
+        if not isinstance(self.start, Quantised | Sampled):
+            raise TypeError(f"GradientFlow start: {self.start!r} is not a start; give Quantised() or Sampled(seed)")
 
     @property
     def needs(self) -> Literal["quantile", "sample"]:  # type: ignore[override]

@@ -248,7 +248,7 @@ def test_null_modes_have_no_coefficient(name, inputs):
 
 def test_a_sporadic_null_mode():
     """max(z - b, 0) on unit inputs loses mode 4 alone where C_2^(2)(b) = 12 b^2 - 2 = 0, that is b = 1/sqrt 6."""
-    assert null_modes(activation("relu", 1 / math.sqrt(6.0)), "circle").sporadic == (4,)
+    assert null_modes(activation("relu", 1 / math.sqrt(6.0)), "circle").unseen == (4,)
 
 
 def test_a_threshold_leaves_no_null_mode():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import erf, expit, ndtr
 
-from wflow.arrays import Array, finite
+from wflow.arrays import Array, finite, nearest
 
 Scalar = Callable[[Array], Array]
 
@@ -18,6 +18,8 @@ class Activation:
 
     kinks: the numbers z where sigma is not smooth (quadrature splits there). At a kink `slope` is the mean of both
     sides, the choice that keeps symmetric configurations symmetric.
+    odd_degree: degree of (sigma(z) - sigma(-z))/2 where that is a polynomial (0: it vanishes), else None; even_degree
+    likewise of the even part. They make null modes on the circle.
     """
 
     name: str
@@ -26,6 +28,8 @@ class Activation:
     curvature: Scalar | None = None
     kinks: tuple[float, ...] = ()
     parameter: float | None = None
+    odd_degree: int | None = None
+    even_degree: int | None = None
 
     def __str__(self) -> str:
         return self.name if self.parameter is None else f"{self.name}({self.parameter:g})"
@@ -39,6 +43,7 @@ def relu(threshold: float = 0.0) -> Activation:
         lambda z: np.heaviside(z - threshold, 0.5),
         kinks=(threshold,),
         parameter=threshold or None,
+        odd_degree=None if threshold else 1,
     )
 
 
@@ -50,6 +55,7 @@ def leaky_relu(leak: float = 0.1) -> Activation:
         lambda z: leak + (1.0 - leak) * np.heaviside(z, 0.5),
         kinks=(0.0,),
         parameter=leak,
+        odd_degree=1,
     )
 
 
@@ -61,6 +67,7 @@ def relu_squared() -> Activation:
         lambda z: 2.0 * np.maximum(z, 0.0),
         lambda z: 2.0 * np.heaviside(z, 0.5),
         kinks=(0.0,),
+        even_degree=2,
     )
 
 
@@ -73,6 +80,7 @@ def softplus(sharpness: float = 1.0) -> Activation:
         lambda z: expit(s * z),
         lambda z: s * expit(s * z) * expit(-s * z),
         parameter=s,
+        odd_degree=1,
     )
 
 
@@ -82,7 +90,9 @@ def gelu() -> Activation:
     def bell(z: Array) -> Array:
         return np.asarray(np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi))
 
-    return Activation("gelu", lambda z: z * ndtr(z), lambda z: ndtr(z) + z * bell(z), lambda z: (2.0 - z * z) * bell(z))
+    return Activation(
+        "gelu", lambda z: z * ndtr(z), lambda z: ndtr(z) + z * bell(z), lambda z: (2.0 - z * z) * bell(z), odd_degree=1
+    )
 
 
 def tanh(scale: float = 1.0) -> Activation:
@@ -97,6 +107,7 @@ def tanh(scale: float = 1.0) -> Activation:
         slope,
         lambda z: -2.0 * scale * np.tanh(scale * z) * slope(z),
         parameter=None if scale == 1.0 else scale,
+        even_degree=0,
     )
 
 
@@ -112,6 +123,7 @@ def erf_unit(scale: float = 1.0) -> Activation:
         slope,
         lambda z: -2.0 * scale**2 * z * slope(z),
         parameter=None if scale == 1.0 else scale,
+        even_degree=0,
     )
 
 
@@ -127,6 +139,7 @@ def sigmoid(scale: float = 1.0) -> Activation:
         slope,
         lambda z: scale * slope(z) * (1.0 - 2.0 * expit(scale * z)),
         parameter=None if scale == 1.0 else scale,
+        even_degree=0,
     )
 
 
@@ -155,12 +168,14 @@ def cos_minus_sin(frequency: float = 1.0) -> Activation:
 
 def linear() -> Activation:
     """z."""
-    return Activation("linear", lambda z: np.asarray(z), np.ones_like, np.zeros_like)
+    return Activation("linear", lambda z: np.asarray(z), np.ones_like, np.zeros_like, odd_degree=1, even_degree=0)
 
 
 def quadratic() -> Activation:
     """z^2."""
-    return Activation("quadratic", np.square, lambda z: 2.0 * z, lambda z: np.full_like(z, 2.0))
+    return Activation(
+        "quadratic", np.square, lambda z: 2.0 * z, lambda z: np.full_like(z, 2.0), odd_degree=0, even_degree=2
+    )
 
 
 PARAMETERLESS: dict[str, Callable[[], Activation]] = {
@@ -196,5 +211,6 @@ def activation(name: str, b: float | None = None) -> Activation:
         if name not in ("relu", "leaky_relu") and value <= 0.0:
             raise ValueError(f"activation b: {name} needs b > 0, got {value:g}")
         return ONE_PARAMETER[name](value)
-    known = ", ".join(sorted([*PARAMETERLESS, *ONE_PARAMETER]))
-    raise ValueError(f"activation: unknown name {name!r}; known: {known}")
+    raise ValueError(
+        f"activation: unknown name {name!r}; {nearest(str(name), sorted([*PARAMETERLESS, *ONE_PARAMETER]))}"
+    )

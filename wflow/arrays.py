@@ -1,5 +1,6 @@
 """This file owns the array type of the house and the checks at its doors."""
 
+import difflib
 import math
 
 import numpy as np
@@ -94,3 +95,10 @@ def count(name: str, value: int, least: int = 1) -> int:
     if number < least:
         raise ValueError(f"{name}: {value} is too small; give at least {least}")
     return int(value)
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """What a refusal says of an unknown word: the nearest known one, and all of them."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.4)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}Known: {', '.join(known)}"

@@ -24,6 +24,9 @@ Relation = Literal["equal", "at most", "at least"]
 MASS = 1e-12
 ROUNDING = 1e-13
 SAMPLES = 4096
+NO_RISK = 1e-10
+REFUTED = "refutes W2 -> 0: W2 to the minimiser stays"
+APPROACHES = "W2 to the predicted limit, end against start"
 
 
 @dataclass(frozen=True)
@@ -123,12 +126,14 @@ def distance_to_limit(problem: Problem, run: Trajectory, error: float) -> Iterat
     """
     if problem.limit is problem.flow.initial and problem.minimiser is not None:
         was, now = w2(problem.flow.initial, problem.minimiser), w2(run.final, problem.minimiser)
-        claim = "refutes W2 -> 0: W2 to the minimiser stays, at zero risk"
         # the run may start quantised: its own distance to the law it stands for adds to the error
-        yield Certificate(claim, "equal", now, was, error + w2(run.measures[0], problem.flow.initial), 2e-7)
+        apart = error + w2(run.measures[0], problem.flow.initial)
+        yield Certificate(REFUTED, "equal", now, was, apart, law_floor(problem.flow.initial))
+        yield Certificate("zero risk: F at the end", "at most", float(run.energies[-1]), 0.0, NO_RISK, run.energies[0])
     elif problem.limit is not None:
         start, end = w2(run.measures[0], problem.limit), w2(run.final, problem.limit)
-        yield Certificate("W2 to the predicted limit, end against start", "at most", end, start, error)
+        share = end / start if start > 0.0 else 0.0
+        yield Certificate(f"{APPROACHES} (share of the start left: {share:.3g})", "at most", end, start, error)
 
 
 def law_floor(law: Law) -> float:

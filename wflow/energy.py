@@ -1,7 +1,8 @@
 """This file owns energies F and their first variations V[pi]: sums of terms.
 
 F(pi) = sum of terms;   V[pi] = dF/dpi (a function of w);   velocity = -grad V. At most one internal term
-(Entropy, Power), which atoms cannot have; `potential`, `velocity` and `curvature` speak of the explicit part alone.
+(Entropy; powers come with the porous-medium problems), which atoms cannot have; `potential`, `velocity` and
+`curvature` speak of the explicit part alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ import numpy as np
 
 from wflow.arrays import Array, finite
 from wflow.data import Data
+from wflow.domain import Box
 from wflow.errors import Refused
 from wflow.grid import Grid
 from wflow.kernel import Kernel
@@ -20,6 +22,8 @@ from wflow.law import Law
 from wflow.loss import HalfSquare, Loss
 from wflow.measure import Density, Measure
 from wflow.neuron import Neuron
+
+_EIGENVALUES = 400
 
 
 @runtime_checkable
@@ -37,11 +41,7 @@ class Term(Protocol):
         """V[pi] (m,), its gradient (m, d) or Hessian (m, d, d) at w (m, d)."""
 
     def coupling(self, pi: Measure, w: Array) -> tuple[Array, Array] | None:
-        """factor (m, q), core (q,) with d_w d_w' (second variation) = factor diag(core) factor^T; None: zero."""
-
-    @property
-    def rate(self) -> float:
-        """A linear rate that bounds explicit steps besides V''; 0 if none is known."""
+        """factor (m d, q), core (q,) with d_w d_w' (second variation) = factor diag(core) factor^T; None: zero."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,13 +82,9 @@ class Risk:
         return np.asarray(np.tensordot(slope, feature, axes=(0, 0)))
 
     def coupling(self, pi: Measure, w: Array) -> tuple[Array, Array]:
-        """Columns d_w psi(x_i; w), core weights_i loss''_i: exact."""
-        factor = self.neuron.gradient(self.data.inputs, w)[..., 0].T
+        """Columns d_w psi(x_i; w) (m d, n), core weights_i loss''_i: exact."""
+        factor = self.neuron.gradient(self.data.inputs, w).reshape(len(self.data), -1).T
         return factor, self.data.weights * self.loss.curvature(self.predict(pi), self.data.targets)
-
-    @property
-    def rate(self) -> float:
-        return 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,11 +97,11 @@ class Potential:
     field: Callable[[Array, int], Array]
     name: str = "potential"
     convex: bool = True
-    rate: float = 0.0
 
     @classmethod
     def quadratic(cls, strength: float, centre: float | Sequence[float] = 0.0) -> "Potential":
         """strength |w - centre|^2 / 2."""
+        finite("Potential strength", strength)
         middle = np.atleast_1d(finite("Potential centre", centre))
 
         def field(w: Array, derivative: int) -> Array:
@@ -167,8 +163,8 @@ class Interaction:
 
     @property
     def convex(self) -> bool:
-        """The kernel is positive semidefinite."""
-        return True
+        """As the kernel is positive semidefinite."""
+        return self.kernel.convex
 
     def value(self, pi: Measure) -> float:
         """Half the double integral."""
@@ -182,10 +178,6 @@ class Interaction:
         """The kernel's own."""
         return self.kernel.coupling(w)
 
-    @property
-    def rate(self) -> float:
-        return self.kernel.rate
-
 
 @dataclass(frozen=True)
 class Constant:
@@ -193,7 +185,9 @@ class Constant:
 
     number: float
     convex: bool = True
-    rate: float = 0.0
+
+    def __post_init__(self) -> None:
+        finite("Constant number", self.number)
 
     def value(self, pi: Measure) -> float:
         """The number times the mass."""
@@ -214,7 +208,6 @@ class TotalVariation:
 
     strength: float
     convex: bool = True
-    rate: float = 0.0
 
     def value(self, pi: Measure) -> float:
         """strength sum |weights|."""
@@ -236,8 +229,10 @@ class Entropy:
     temperature: float
 
     def __post_init__(self) -> None:
-        if not np.isfinite(self.temperature) or self.temperature <= 0.0:
-            raise ValueError(f"Entropy temperature: {self.temperature!r} is not above 0; leave the term out for 0")
+        if np.ndim(self.temperature) or not finite("Entropy temperature", self.temperature) > 0.0:
+            raise ValueError(
+                f"Entropy temperature: {self.temperature!r} is not allowed; give a number above 0 (0: leave it out)"
+            )
 
 
 @dataclass(frozen=True, init=False)
@@ -250,6 +245,8 @@ class Energy:
     def __init__(self, *terms: Term | Entropy) -> None:
         internal = [t for t in terms if isinstance(t, Entropy)]
         explicit = tuple(t for t in terms if not isinstance(t, Entropy))
+        if not terms:
+            raise ValueError("Energy: no terms; pass at least one of Risk, Potential, Interaction, Constant, Entropy")
         if len(internal) > 1:
             raise ValueError(f"Energy: {len(internal)} internal terms; at most one, add their strengths")
         for term in explicit:
@@ -274,9 +271,10 @@ class Energy:
         return not all(isinstance(term, Potential | Constant | TotalVariation) for term in self.terms)
 
     @property
-    def rate(self) -> float:
-        """Sum of the terms' known linear rates."""
-        return sum(term.rate for term in self.terms)
+    def homes(self) -> list[Box]:
+        """The domains on which neurons and kernels live."""
+        risks = [term.neuron.domain for term in self.terms if isinstance(term, Risk)]
+        return risks + [term.kernel.domain for term in self.terms if isinstance(term, Interaction)]
 
     @property
     def curved(self) -> bool:
@@ -316,11 +314,23 @@ class Energy:
         return self._sum(pi, w, 2)
 
     def coupling(self, pi: Measure, w: Array) -> tuple[Array, Array]:
-        """factor (m, q), core (q,): the terms' couplings side by side; q = 0 without interaction (one axis)."""
+        """factor (m d, q), core (q,): the terms' couplings side by side; q = 0 without interaction."""
         found = [c for c in (term.coupling(pi, w) for term in self.terms) if c is not None]
         if not found:
-            return np.zeros((len(w), 0)), np.zeros(0)
+            return np.zeros((w.size, 0)), np.zeros(0)
         return np.concatenate([f for f, _ in found], axis=1), np.concatenate([c for _, c in found])
+
+    def coupling_norm(self, pi: Measure) -> float:
+        """Largest |eigenvalue| of (d_i d_j k) weights_j at the points of pi; beyond 400 columns a bound, its trace."""
+        factor, core = self.coupling(pi, pi.points)
+        if not len(core):
+            return 0.0
+        weights = np.repeat(pi.weights, pi.points.shape[1])
+        scaled = factor * np.sqrt(weights)[:, None]
+        if len(core) > _EIGENVALUES:
+            return float(np.abs(core) @ np.sum(scaled * scaled, axis=0))
+        # the nonzero eigenvalues of G C G^T are those of the small C G^T G
+        return float(np.max(np.abs(np.linalg.eigvals(core[:, None] * (scaled.T @ scaled)))))
 
     def _sum(self, pi: Measure, w: Array, derivative: int) -> Array:
         total = np.zeros((len(w),) + w.shape[1:] * derivative)

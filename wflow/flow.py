@@ -26,6 +26,17 @@ class Flow:
 
     def __post_init__(self) -> None:
         positive("Flow horizon", self.horizon)
+        if not isinstance(self.energy, Energy):
+            raise TypeError(f"Flow energy: got {type(self.energy).__name__}; wrap the terms, Energy(term, ...)")
+        if not isinstance(self.initial, Law):
+            raise TypeError(
+                f"Flow initial: got {type(self.initial).__name__}; give a law (for points: Atoms(domain, points))"
+            )
+        for home in self.energy.homes:
+            if home.dim != self.domain.dim or home.is_circle != self.domain.is_circle:
+                raise ValueError(
+                    f"Flow energy: a term lives on {home}, the flow on {self.domain}; give the same domain"
+                )
         if self.initial.domain != self.domain:
             raise ValueError(
                 f"Flow: the domain is {self.domain} but the initial law lives on {self.initial.domain}; give the same"

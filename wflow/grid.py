@@ -22,6 +22,10 @@ class Grid:
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.shape, tuple):
+            raise TypeError(
+                f"Grid shape: {self.shape!r} is not a tuple; give one number of cells an axis, such as (128,)"
+            )
         if not self.domain.bounded:
             raise ValueError(
                 f"Grid: the domain {self.domain.lower}..{self.domain.upper} is infinite; pass a bounded window"

@@ -7,14 +7,14 @@ exactly, by prefix sums over the sorted angles in O(m log m), since nodal quadra
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 
 from wflow.activation import Activation
-from wflow.arrays import Array, ComplexArray
-from wflow.domain import TURN
+from wflow.arrays import Array, ComplexArray, shaped
+from wflow.domain import TURN, Box, circle
 from wflow.fourier import FourierDensity, series_at_nodes
 from wflow.law import Atoms, Law, Uniform
 from wflow.measure import Density, Measure, circle_modes
@@ -22,6 +22,7 @@ from wflow.spectrum import Inputs, kernel_coefficients
 
 COUPLED_MODES = 32
 _SMOOTH_MODES = 256
+_RESOLVED = 1e-12
 _KINKED_MODES = 512
 _LAW_MODES = 256
 
@@ -42,8 +43,12 @@ class Kernel(Protocol):
         """factor (m, q) and core (q,) of d_w d_w' k = factor diag(core) factor^T, possibly truncated."""
 
     @property
-    def rate(self) -> float:
-        """max_n n^2 a_n / 2, the fastest linear rate of the flow near the uniform law: bounds explicit steps."""
+    def domain(self) -> Box:
+        """Where w and w' live."""
+
+    @property
+    def convex(self) -> bool:
+        """Positive semidefinite: every a_n >= 0."""
 
 
 def circle_modes_of(pi: Measure | Law, count: int) -> ComplexArray:
@@ -93,6 +98,9 @@ class FourierKernel:
 
     modes: Array
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "modes", shaped("FourierKernel modes", self.modes, (None,)))
+
     def coefficients(self, count: int) -> Array:
         """a_0..a_count, zero beyond N."""
         out = np.zeros(count + 1)
@@ -113,9 +121,15 @@ class FourierKernel:
         """Columns cos n w, sin n w with core n^2 a_n."""
         return _cosines(w, np.arange(len(self.modes)) ** 2 * self.modes)
 
-    @cached_property
-    def rate(self) -> float:
-        return float(np.max(np.arange(len(self.modes)) ** 2 * self.modes)) / 2.0
+    @property
+    def domain(self) -> Box:
+        """The circle."""
+        return circle()
+
+    @property
+    def convex(self) -> bool:
+        """Every a_n >= 0, to rounding."""
+        return bool(np.all(self.modes >= -1e-15 * np.max(np.abs(self.modes))))
 
 
 def _cosines(w: Array, core: Array) -> tuple[Array, Array]:
@@ -166,10 +180,15 @@ class PiecewiseKernel:
         """Columns cos n w, sin n w with the low coefficients of -k''."""
         return _cosines(w, self.core)
 
-    @cached_property
-    def rate(self) -> float:
-        n = np.arange(COUPLED_MODES + 1)
-        return float(np.max(n**2 * self.coefficients(COUPLED_MODES))) / 2.0
+    @property
+    def domain(self) -> Box:
+        """The circle."""
+        return circle()
+
+    @property
+    def convex(self) -> bool:
+        """Every a_n = 2 E mu_n^2 is a mean square."""
+        return True
 
     def value(self, theta: Array) -> Array:
         """k(theta) at angles (m,), for tests and pictures."""
@@ -287,9 +306,10 @@ def circle_kernel(sigma: Activation, inputs: Inputs) -> Kernel:
     """The kernel of sigma(x . w) on the circle for x ~ N(0, I_2) ("gaussian") or uniform on S^1 ("circle").
 
     ReLU and leaky ReLU: piecewise closed form. Others: Fourier coefficients, cut where they fall below 1e-17 of the
-    largest, or at 256 modes (512 where sigma' jumps). Smooth sigma: the tail is below rounding; where sigma'' jumps
+    largest, or at 256 modes (512 where sigma' jumps). Smooth sigma: refused where the last
+    modes are above 1e-12 of the largest (a steep sigma); where sigma'' jumps
     a_n ~ n^-6, where sigma' does n^-4, and V' keeps a relative error near 1e-9 and 1e-6.
-    Raises ValueError for inputs of another name, or a threshold beyond the reach of unit inputs.
+    Raises ValueError for inputs of another name, a threshold beyond the reach of unit inputs, a sigma too steep.
     """
     if inputs not in ("gaussian", "circle"):
         raise ValueError(f"inputs: unknown law {inputs!r}; known: gaussian (N(0, I_2)), circle (uniform on S^1)")
@@ -303,6 +323,11 @@ def circle_kernel(sigma: Activation, inputs: Inputs) -> Kernel:
     jumps = sigma.kinks and sigma.curvature is None
     count = _KINKED_MODES if jumps else _SMOOTH_MODES
     a = kernel_coefficients(sigma, inputs, count)
+    if not sigma.kinks and a[-8:].max() > _RESOLVED * a.max():
+        raise ValueError(
+            f"activation b: {sigma} needs more than {count} Fourier modes (the last ones are "
+            f"{a[-8:].max() / a.max():.1e} of the largest, allowed: {_RESOLVED:g}); give a smaller |b|"
+        )
     last = int(np.flatnonzero(a > 1e-17 * a.max()).max())
     return FourierKernel(a[: last + 1])
 

@@ -239,7 +239,7 @@ class Atoms(Law):
 
 @dataclass(frozen=True, eq=False)
 class ClosedForm(Law):
-    """A one-dimensional law by formulas: a density and its cdf, or a quantile and the density along it."""
+    """A one-dimensional law by formulas: a density and its cdf, both functions of numbers (m,)."""
 
     domain: Box
     density_at: Callable[[Array], Array]

@@ -38,8 +38,9 @@ def solve(
 ) -> Trajectory:
     """Solve a flow by a solver; the only time loop.
 
-    At most one of: steps, equal ones over the horizon; dt, an upper bound of the step; tolerance, the W2 error over
-    the horizon, by step doubling with the solver's order. None: min(0.9 largest_step, horizon/200).
+    At most one of: steps, equal ones over the horizon; dt, an upper bound of the step; tolerance, the sum of the
+    steps' W2 errors over the horizon, by step doubling with the solver's order. None: min(0.9 largest_step,
+    horizon/200).
     times: saved times (0 is always saved; each is hit exactly by equal steps). until: an earlier end, or a function
     of the state asked after every step. progress: True writes to stderr; a function receives the fraction done.
 
@@ -47,6 +48,12 @@ def solve(
     every saved time; explicit schemes look at their CFL bound themselves at every step), EnergyRose where a promised
     decrease fails by more than 1e-13 max(1, |F_0|), NotConverged from inner iterations.
     """
+    if not isinstance(flow, Flow):
+        raise TypeError(
+            f"solve flow: got {type(flow).__name__}; pass a Flow (of a problem of the catalogue: problem.flow)"
+        )
+    if not isinstance(solver, Solver):
+        raise TypeError(f"solve solver: got {solver!r}; pass an instance with its resolution, such as Muscl(cells=256)")
     reason = solver.refusal(flow)
     if reason is not None:
         raise Refused(f"{solver} refuses this flow: {reason}")

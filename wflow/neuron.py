@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from wflow.activation import Activation
-from wflow.arrays import Array
+from wflow.arrays import Array, count
 from wflow.domain import Box, circle, space
 from wflow.errors import Refused
 
@@ -92,6 +92,11 @@ class RidgeNeuron:
     inputs: int = 1
     bias: bool = False
     outer: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.activation, Activation):
+            raise TypeError(f"RidgeNeuron activation: got {self.activation!r}; pass activation(name), an Activation")
+        count("RidgeNeuron inputs", self.inputs)
 
     @property
     def dim(self) -> int:

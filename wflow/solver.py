@@ -92,20 +92,21 @@ class Solver(ABC):
     def refined(self, factor: float) -> Self:
         """The same method with `factor` times the resolution."""
         now = getattr(self, self.resolution)
-        return replace(self, **{self.resolution: max(2, round(now * factor))})  # type: ignore[type-var]
+        return replace(self, **{self.resolution: max(4, round(now * factor))})  # type: ignore[type-var]
 
     def __str__(self) -> str:
         return f"{type(self).__name__}({self.resolution}={getattr(self, self.resolution)})"
 
 
 def explicit_bound(energy: Energy, pi: Measure) -> float:
-    """min(1/max|V''|, 1/rate) at the points of pi, the stability bound common to explicit methods.
+    """1/(max|V''| + |K|) at the points of pi: the stability bound common to explicit methods; inf where both vanish.
 
-    V'' in the Frobenius norm; where the neuron has no Hessian (ReLU on data) only the rate counts and the loop's
-    energy check guards. inf where both vanish.
+    The velocities' Jacobian is -(diag V''(w_i) + (d_i d_j k) weights_j); |K| is the largest eigenvalue of its second
+    part, the coupling of V[pi] to the moving points. V'' in the Frobenius norm; where the neuron has no Hessian
+    (ReLU on data) only |K| counts and the loop's energy check guards.
     """
-    worst = energy.rate
+    worst = energy.coupling_norm(pi)
     if energy.curved:
         hessian = energy.curvature(pi, pi.points)
-        worst = max(worst, math.sqrt(float(np.max(np.sum(hessian * hessian, axis=(1, 2))))))
+        worst += math.sqrt(float(np.max(np.sum(hessian * hessian, axis=(1, 2)))))
     return 1.0 / worst if worst > 0.0 else math.inf

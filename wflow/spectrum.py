@@ -21,7 +21,6 @@ from wflow.arrays import Array
 Inputs = Literal["gaussian", "circle"]
 _RADIUS = 12.0  # e^{-r^2/2} is 5e-32 there
 _RADIAL_NODES = 120
-_DEGREE = 8  # polynomial parts are looked for up to this degree
 
 
 @lru_cache(maxsize=32)
@@ -112,34 +111,35 @@ class NullModes:
     """Modes n >= 1 that the activation does not see on the circle.
 
     odd_above, even_above: every odd (even) n above that number is null, for any rotation-invariant law of x, because
-    the odd (even) part of sigma is a polynomial of that degree; None: no such family.   sporadic: further n at most
-    `searched` whose coefficient is zero to rounding although its neighbours are not.
+    the odd (even) part of sigma is a polynomial of that degree (proved); None: no such family.   unseen: further
+    n <= `searched` whose coefficient is zero to rounding although a higher one of the same parity is not (a finding).
     """
 
     odd_above: int | None
     even_above: int | None
-    sporadic: tuple[int, ...] = ()
+    unseen: tuple[int, ...] = ()
     searched: int = 24
 
     def __contains__(self, n: int) -> bool:
+        """Whether n lies in a proved family."""
         above = self.odd_above if n % 2 else self.even_above
-        return (above is not None and n > above) or n in self.sporadic
+        return above is not None and n > above
 
     @property
     def empty(self) -> bool:
-        """No null mode at all (sporadic ones: none up to `searched`)."""
-        return self.odd_above is None and self.even_above is None and not self.sporadic
+        """No null family, and none unseen up to `searched`."""
+        return self.odd_above is None and self.even_above is None and not self.unseen
 
     def meets_multiples_of(self, q: int) -> bool:
-        """Some multiple of q is null."""
+        """Some multiple of q is null or unseen."""
         family = (q % 2 == 1 and self.odd_above is not None) or self.even_above is not None
-        return family or any(n % q == 0 for n in self.sporadic)
+        return family or any(n % q == 0 for n in self.unseen)
 
     def __str__(self) -> str:
         parts = [f"odd n > {self.odd_above}"] if self.odd_above is not None else []
         parts += [f"even n > {self.even_above}"] if self.even_above is not None else []
-        parts += [f"n = {n}" for n in self.sporadic]
-        return ", ".join(parts) or "none"
+        parts += [f"n = {n} (to rounding)" for n in self.unseen]
+        return ", ".join(parts) or f"none (searched to n = {self.searched})"
 
 
 def null_modes(sigma: Activation, inputs: Inputs) -> NullModes:
@@ -148,32 +148,13 @@ def null_modes(sigma: Activation, inputs: Inputs) -> NullModes:
     cos(phi - theta + pi) = -cos(phi - theta): odd modes come from the odd part of sigma alone, even modes from the
     even part; a polynomial of degree q in cos t has no mode above q. So a polynomial part makes a null family.
     """
-    odd = _polynomial_degree(sigma, parity=1)
-    even = _polynomial_degree(sigma, parity=0)
-    families = NullModes(odd, even)
-    a = kernel_coefficients(sigma, inputs, families.searched + 1)
-    zero = a <= 1e-28 * a.max()
-    zero[0] = False
-    # a decaying spectrum below rounding is not a null mode: a visible neighbour of the same parity must stand above
-    alone = [
+    families = NullModes(sigma.odd_degree, sigma.even_degree)
+    a = kernel_coefficients(sigma, inputs, families.searched + 12)
+    seen = a > 1e-28 * a.max()
+    # a spectrum that decays below rounding is not null: a higher mode of the same parity must stand well above
+    unseen = [
         n
-        for n in range(1, families.searched)
-        if zero[n] and n not in families and np.any(~zero[n + 2 :: 2]) and a[n + 2 :].max() > 1e-20 * a.max()
+        for n in range(1, families.searched + 1)
+        if n not in families and not seen[n] and a[n + 2 :: 2].max() > 1e-20 * a.max()
     ]
-    return NullModes(odd, even, tuple(alone), families.searched)
-
-
-def _polynomial_degree(sigma: Activation, parity: int) -> int | None:
-    """Degree of the odd (parity 1) or even part of sigma on [-4, 4] if that part is a polynomial, else None.
-
-    The zero part has degree 0 for the even and, by convention, 0 for the odd one: every odd mode is then null.
-    """
-    z = 4.0 * np.cos(np.pi * (np.arange(400) + 0.5) / 400)
-    sign = -1.0 if parity else 1.0
-    part = 0.5 * (sigma.value(z) + sign * sigma.value(-z))
-    scale = max(1.0, float(np.max(np.abs(sigma.value(z)))))
-    fit = np.polynomial.chebyshev.chebfit(z / 4.0, part, _DEGREE)
-    if np.max(np.abs(np.polynomial.chebyshev.chebval(z / 4.0, fit) - part)) > 1e-12 * scale:
-        return None
-    present = np.flatnonzero(np.abs(fit) > 1e-12 * scale)
-    return int(present.max(initial=0))
+    return NullModes(sigma.odd_degree, sigma.even_degree, tuple(unseen), families.searched)

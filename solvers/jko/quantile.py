@@ -14,6 +14,7 @@ from wflow.flow import Flow
 from wflow.law import Atoms
 from wflow.measure import Quantiles
 from wflow.solver import EVERY_PROMISE, Order, Promise, Solver, State, Step
+from wflow.transport import finite_quantiles
 
 _ARMIJO = 1e-4
 _HALVINGS = 60
@@ -28,7 +29,9 @@ class Quantile(Solver):
     Minimises  G(x) = sum_i w_i |x_i - x0_i|^2 / (2 dt) + F(x)  over increasing x, w the trapezoidal weights, with
     int rho log rho = -mean log(m gap). Fully implicit Newton: tridiagonal (cyclic on the circle) plus low rank, the
     coupling of V[pi] to the moving edges; backtracking keeps the order. On an interval an end pressed against its
-    wall stays there. Order 1 in dt; space order 2 on bounded support, about 1/2 in W2 with Gaussian tails.
+    wall stays there. The answer is a stationary point of G below the start: the minimiser where G is convex (with
+    V'' >= -1/dt and a positive semidefinite coupling it is). Order 1 in dt; space order 2 on bounded support, about
+    1/2 in W2 with Gaussian tails.
     Raises NotConverged if the optimality residual, as a displacement dt sqrt(sum_i g_i^2 / w_i), exceeds `tolerance`.
     Source: Jordan, Kinderlehrer & Otto 1998, SIAM J. Math. Anal. 29(1), 1-17.
     """
@@ -69,11 +72,7 @@ class Quantile(Solver):
         m, law = self.points, flow.initial
         if flow.domain.is_circle:
             return State(0.0, Quantiles(flow.domain, law.quantile(np.arange(m) / m)))
-        edges = law.quantile(np.arange(m + 1) / m)
-        # an infinite end would carry the last 1/m of mass to infinity: place it so that this cell keeps its mean
-        low, high = law.tail_means(1.0 / m)
-        edges[0] = edges[0] if np.isfinite(edges[0]) else 2.0 * low - edges[1]
-        edges[-1] = edges[-1] if np.isfinite(edges[-1]) else 2.0 * high - edges[-2]
+        edges = finite_quantiles(law, m)
         return State(0.0, Quantiles(flow.domain, edges))
 
     def step(self, flow: Flow, state: State, dt: float) -> Step:
@@ -170,7 +169,7 @@ class _Problem:
         try:
             inner = np.diag(1.0 / core[core != 0.0]) + wide.T @ spread
             newton = spread @ solve(inner, wide.T @ plain) - plain
-        except LinAlgError:
+        except LinAlgError:  # the coupling is an indefinite truncation here: without it the direction still descends
             return -plain
         return newton if here.gradient @ newton < 0.0 else -plain
 

@@ -11,10 +11,13 @@ from wflow.app.figures import Picture, of_refinements, of_runs
 from wflow.app.provenance import machine, versions
 from wflow.app.rows import cells, counts, parameters, verdict
 from wflow.app.verify import SEED, Outcome, Report, Row
+from wflow.certificates import APPROACHES, REFUTED
 from wflow.problems import CATALOGUE, Problem
 from wflow.store import now, write_whole
 
 REPORT = "report.html"
+NEAR = 0.1
+"""Share of the first W2 to the predicted limit below which a finite run counts as consistent with it."""
 LEAD = (
     "Wasserstein gradient flows of mean-field neural networks, each solved by several independent methods, "
     "compared in W2, and held against what is known."
@@ -108,15 +111,18 @@ def _verdict(problem: Problem, report: Report) -> str:
     """What the rows about the limit say, with the reason for which the limit is expected."""
     reason = escape(problem.limit_reason)
     rows = [row for row in report.rows if row.problem == problem.name and row.certificate is not None]
-    against = [row for row in rows if row.certificate and row.certificate.claim.startswith("refutes")]
-    about = [row for row in rows if row.certificate and "limit" in row.certificate.claim]
+    against = [row for row in rows if row.certificate and row.certificate.claim == REFUTED]
+    about = [row for row in rows if row.certificate and row.certificate.claim.startswith(APPROACHES)]
     if against and all(row.holds for row in against):
         return f"<strong>refuted</strong>: W2 to the minimiser does not go to 0; {reason}"
     if problem.limit is None or not about:
-        return f"<strong>hypotheses not stated</strong>: no limit is predicted for this start; {reason}"
+        return f"<strong>no verdict</strong>: no limit is predicted for this start; {reason}"
     if not all(row.holds for row in about):
         return f"<strong>refuted</strong>: the end contradicts the predicted limit; {reason}"
-    return f"<strong>consistent at the stated resolution</strong>; {reason}"
+    left = max(row.certificate.measured / row.certificate.expected for row in about if row.certificate)
+    if left > NEAR and problem.exact(problem.flow.horizon) is None:
+        return f"<strong>undecided at this horizon</strong>: {left:.0%} of the first W2 is left; {reason}"
+    return f"<strong>consistent at the stated resolution</strong>: {left:.2g} of the first W2 is left; {reason}"
 
 
 def _section(k: int, problem: Problem, report: Report) -> str:

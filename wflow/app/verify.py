@@ -1,5 +1,6 @@
 """This file owns `wflow verify`: every problem by every solver that takes it, one row a claim."""
 
+import inspect
 import multiprocessing
 import os
 import time
@@ -37,25 +38,18 @@ from wflow.convergence import (
 from wflow.fourier import FourierDensity
 from wflow.grid import Grid
 from wflow.measure import Density, Measure
-from wflow.problems import Problem, build
+from wflow.problems import CATALOGUE, Problem, build, parameters_of
 from wflow.solver import Solver
 from wflow.trajectory import Trajectory
 from wflow.transport import w2
 
 SEED = 20260
 BASE_STEPS = 100
+LEVELS = 4
 DECAYED = 1e-3
 PDE_CELLS = 2000
 """Exact averages by which the spectral answer enters many W2 distances: an error of 1e-6, far below 1/m."""
-VERIFIED = (
-    "circle_teacher",
-    "sawtooth",
-    "linear_neuron",
-    "quadratic_neuron",
-    "ornstein_uhlenbeck",
-    "heat_mode",
-    "drift_diffusion",
-)
+VERIFIED = tuple(name for name in CATALOGUE if inspect.Parameter.empty not in parameters_of(name).values())
 """What `wflow verify` takes without names: the catalogue less the problems that need a file."""
 
 
@@ -135,8 +129,8 @@ def verify(
 ) -> Report:
     """Run every solver on every named problem (all by default) and certify what came out.
 
-    settings: parameters for the named problems, of which there must then be exactly one. quick: half the resolution
-    and one level less. progress(what, done, total) is called as studies end. Raises ValueError for unknown names.
+    settings: parameters for the named problems, of which there must then be exactly one. quick: half the resolution.
+    progress(what, done, total) is called as studies end. Raises ValueError for unknown names.
     """
     began = time.monotonic()
     settings = dict(settings or {})
@@ -190,7 +184,7 @@ def study(name: str, parameters: Mapping[str, Any], solver: Solver, quick: bool)
     run = lab.enough(solver, BASE_STEPS)
     error = estimated_error(lab, run)
     refinements: dict[str, Refinement] = {}
-    found = [*_of_run(problem, run, error), *_of_refinements(lab, solver, quick, refinements)]
+    found = [*_of_run(problem, run, error), *_of_refinements(lab, solver, refinements)]
     if isinstance(solver, GradientFlow) and problem.flow.domain.is_circle:
         found += _of_particles(lab, solver, quick)
     seconds = (time.monotonic() - began) / max(1, len(found))
@@ -209,21 +203,20 @@ def _of_run(problem: Problem, run: Trajectory, error: float) -> Iterator[Certifi
     yield from distance_to_limit(problem, run, error)
 
 
-def _of_refinements(lab: Laboratory, solver: Solver, quick: bool, out: dict[str, Refinement]) -> Iterator[Certificate]:
+def _of_refinements(lab: Laboratory, solver: Solver, out: dict[str, Refinement]) -> Iterator[Certificate]:
     """Orders in time (at half the resolution) and space, and of the energy identity; all kept in `out` for pictures."""
     order = solver.order(lab.flow)
-    levels = 3 if quick else 4
     coarse = solver.refined(0.5)
     first = lab.enough(coarse, 10 if order.time > 2.0 else 20).steps
-    out["time"] = in_time(lab, coarse, first, levels)
+    out["time"] = in_time(lab, coarse, first, LEVELS)
     yield order_certificate("order in time", out["time"], order.time)
     if np.isfinite(order.space):
-        out["space"] = in_space(lab, solver, [2.0**k for k in range(2 - levels, 2)], 20)
+        out["space"] = in_space(lab, solver, [2.0**k for k in range(2 - LEVELS, 2)], 20)
         yield order_certificate("order in space", out["space"], order.space)
     else:
         yield from _decay(lab.enough(solver, BASE_STEPS).final)
     if not solver.variational:
-        out["dissipation"] = dissipation_refinement(lab, coarse, first, levels)
+        out["dissipation"] = dissipation_refinement(lab, coarse, first, LEVELS)
         yield order_certificate("energy identity F_0 - F = dissipated, order", out["dissipation"], order.time)
 
 

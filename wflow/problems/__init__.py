@@ -1,11 +1,11 @@
 """The catalogue: one function a problem, one file a family."""
 
-import difflib
 import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from wflow.arrays import nearest
 from wflow.problems.circle import circle_teacher, linear_neuron, quadratic_neuron, sawtooth
 from wflow.problems.diffusion import drift_diffusion, heat_mode, ornstein_uhlenbeck
 from wflow.problems.network import regression
@@ -24,13 +24,6 @@ CATALOGUE: dict[str, Callable[..., Problem]] = {
         regression,
     )
 }
-
-
-def nearest(word: str, known: list[str]) -> str:
-    """What a refusal says of an unknown word: the nearest known one, and all of them."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.4)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}Known: {', '.join(known)}"
 
 
 def parameters_of(name: str) -> dict[str, Any]:

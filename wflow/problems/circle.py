@@ -22,6 +22,10 @@ _TAIL = 1e-18
 
 def cosine_start(modes: Mapping[int, float]) -> FourierDensity:
     """(1 + sum_n h_n cos n theta) / 2 pi; ValueError unless each n >= 1 and sum |h_n| <= 1."""
+    if not isinstance(modes, Mapping) or not all(isinstance(n, int) for n in modes):
+        raise TypeError(
+            f"modes: {modes!r} is not a mapping from mode numbers to amplitudes; give e.g. {{1: 0.5, 3: 0.3}}"
+        )
     clean = {int(n): float(finite(f"modes[{n}]", h)) for n, h in modes.items()}
     if any(n < 1 or n != float(key) for n, key in zip(clean, modes, strict=True)):
         raise ValueError(f"modes: {dict(modes)} has a mode number that is not a whole number >= 1; mode 0 is the mass")
@@ -42,12 +46,15 @@ def predicted_limit(modes: Mapping[int, float], null: NullModes, start: Law) -> 
     """
     present = [int(n) for n, h in modes.items() if h]
     if present and all(n in null for n in present):
-        return start, "every mode of the start is null: V is constant and nothing moves"
+        return start, "every mode of the start is null: V is constant and nothing moves (proved)"
     if null.empty:
         return UNIFORM, "no null modes: uniform (a numerical finding, no theorem)"
-    period = math.gcd(*present) if present else 0
-    if not present or not null.meets_multiples_of(period):
-        return UNIFORM, f"the start has period 2 pi/{period} and no multiple of {period} is null: uniform"
+    if not present:
+        return UNIFORM, "the start is uniform already"
+    period = math.gcd(*present)
+    if not null.meets_multiples_of(period):
+        reason = f"the start has period 2 pi/{period} and no multiple of {period} is null"
+        return UNIFORM, f"{reason}: uniform (a numerical finding, no theorem)"
     return None, "not predicted: the start mixes visible modes with null modes they couple to"
 
 
@@ -68,6 +75,8 @@ def circle_teacher(
     sigma = activation_named(activation, b)
     kernel = circle_kernel(sigma, inputs)
     start = cosine_start(modes)
+    if not float(finite("temperature", temperature)) >= 0.0:
+        raise ValueError(f"temperature: {temperature!r} is not allowed; give a number >= 0 (0: no noise)")
     internal = (Entropy(temperature),) if temperature else ()
     flow = Flow(Energy(*population_risk(kernel, UNIFORM), *internal), circle(), start, horizon)
     null = null_modes(sigma, inputs)

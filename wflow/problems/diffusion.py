@@ -104,7 +104,7 @@ def drift_diffusion(g: float = 1.0, start: float = 0.05, horizon: float = 0.2) -
     limit: Law = gibbs
     return Problem(
         Flow(Energy(Potential.linear(-g), Entropy(1.0)), domain, exact(0.0), horizon),
-        "test case of Cances, Gallouet & Todeschini 2020, Numer. Math. 146, arXiv:1907.08305",
+        "test case of Cances, Gallouet & Todeschi 2020, Numer. Math. 146, arXiv:1907.08305",
         "drift, diffusion and walls in closed form",
         exact=exact,
         minimiser=limit,

@@ -18,7 +18,6 @@ class Problem:
 
     exact(t): the law at time t from the flow's start, or None.   minimiser: a global minimiser of F, or None.
     limit: what theory predicts for t -> infinity, or None.   note: one sentence on what the problem shows.
-    known_from: exact answers are asked for only from this time on (a start that is not smooth).
     """
 
     flow: Flow
