@@ -291,16 +291,16 @@ class ScharfetterGummel(Solver):
 class _Frozen:
     """Backward Euler for frozen V: rho_new + dt div J[rho_new] = rho, an exchange between neighbours, in factors.
 
-    out, back: dt (T/h) B(d) and dt (T/h) B(-d) at the faces.   rise: V_{i+1} - V_i.
+    rise: d = (V_{i+1} - V_i)/T at the faces.   out, back: dt (T/h) B(d) and dt (T/h) B(-d).
     Where V does not depend on pi one such object serves all steps of one length; made anew it has the same bits.
     """
 
     flow: Flow
     grid: Grid
     dt: float
+    rise: Array
     out: Array
     back: Array
-    rise: Array
     matrix: Factors | CyclicFactors
 
     @classmethod
@@ -308,18 +308,18 @@ class _Frozen:
         """With V = V[pi]."""
         grid, cyclic, temperature = pi.grid, pi.domain.is_circle, flow.energy.temperature
         h = float(grid.widths[0])
-        rise = _difference(flow.energy.potential(pi, pi.points), cyclic)
+        rise = _difference(flow.energy.potential(pi, pi.points), cyclic) / temperature
         share = dt * temperature / h
-        out, back = share * bernoulli(rise / temperature), share * bernoulli(-rise / temperature)
-        return cls(flow, grid, dt, out, back, rise, exchange(out / h, back / h, cyclic))
+        out, back = share * bernoulli(rise), share * bernoulli(-rise)
+        return cls(flow, grid, dt, rise, out, back, exchange(out / h, back / h, cyclic))
 
     def serves(self, flow: Flow, grid: Grid, dt: float) -> bool:
         """Whether these are the factors for that step, V being fixed."""
         return self.dt == dt and self.flow is flow and self.grid is grid
 
     def moved(self, pi: Density) -> Density:
-        """rho_new. Its mass is the old one; rounding of the solve (some 1e-16 a step) is scaled away, not more."""
-        values = _nonnegative(self.matrix.solve(pi.values))
+        """rho_new >= 0. Its mass is the old one; rounding of the solve (some 1e-16 a step) is scaled away, not more."""
+        values = self.matrix.solve(pi.values)
         mass = float(values.sum()) * self.grid.cell_volume
         if abs(mass - pi.mass) > 1e-12:
             raise LostDensity(
@@ -329,9 +329,10 @@ class _Frozen:
 
     def dissipated(self, new: Density) -> float:
         """dt sum J (-jump(V + T log rho)), each summand nonnegative."""
-        left, right = _sides(new.values, new.domain.is_circle)
-        force = self.rise + self.flow.energy.temperature * _log_jump(new, new.domain.is_circle)
-        return float((self.back * right - self.out * left).dot(force))
+        cyclic = new.domain.is_circle
+        left, right = _sides(new.values, cyclic)
+        force = self.rise + _log_jump(new, cyclic)
+        return self.flow.energy.temperature * float((self.back * right - self.out * left).dot(force))
 
 
 def bernoulli(x: Array) -> Array:
