@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import math
+import pickle
 import re
 import shutil
 import signal
@@ -26,7 +27,7 @@ from typer.testing import CliRunner, Result
 from solvers.finite_volume import ScharfetterGummel, Upwind
 from solvers.jko import Quantile
 from solvers.particles import Sampled
-from wflow import Flow, Order, problems
+from wflow import Flow, NotConverged, Order, StepTooLarge, problems
 from wflow.app import verify as verify_module
 from wflow.app.cli import app
 from wflow.app.config import interpret
@@ -103,7 +104,7 @@ BAD_SETTINGS: dict[str, tuple[str, ...]] = {
     "horizon=-1": ("horizon", "-1", "above 0"),
     "horizon=0": ("horizon", "0", "above 0"),
     "horizon=1e7": ("horizon", "1e+06", "shorten"),
-    "temperature=-0.1": ("temperature", "-0.1", "above 0"),
+    "temperature=-0.1": ("temperature", "-0.1", ">= 0"),
     "modes=3": ("modes", "3", "a table"),
     "modes={1 = 0.8, 2 = 0.8}": ("modes", "1.6", "at most 1"),
     "modes={0 = 0.5}": ("modes", ">= 1"),
@@ -525,6 +526,13 @@ def test_a_claim_that_holds_ends_with_status_0(methods: Callable[..., None]) -> 
     methods(Quantile(points=32))
     found = wflow("verify", "linear_neuron", "--set", "horizon=1", "--quick", "--workers", 1)
     assert found.exit_code == 0, found.output
+
+
+@pytest.mark.parametrize("error", [StepTooLarge("too long", 0.5), NotConverged("stuck", 0.25)], ids=repr)
+def test_failures_come_back_from_worker_processes(error: StepTooLarge | NotConverged) -> None:
+    """An exception that cannot be unpickled breaks the pool, and what went wrong is lost."""
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error) and str(again) == str(error) and vars(again) == vars(error)
 
 
 def test_what_could_not_be_written_is_refused_before_the_work(tmp_path: Path) -> None:

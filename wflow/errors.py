@@ -16,6 +16,10 @@ class StepTooLarge(WflowError, ValueError):
         super().__init__(message)
         self.largest = largest
 
+    def __reduce__(self) -> tuple[type["StepTooLarge"], tuple[str, float]]:
+        """Both arguments, so that it comes back from a worker process."""
+        return type(self), (str(self), self.largest)
+
 
 class NotConverged(WflowError, RuntimeError):
     """An iteration stopped above its tolerance; `residual` is where it stopped."""
@@ -23,6 +27,10 @@ class NotConverged(WflowError, RuntimeError):
     def __init__(self, message: str, residual: float) -> None:
         super().__init__(message)
         self.residual = residual
+
+    def __reduce__(self) -> tuple[type["NotConverged"], tuple[str, float]]:
+        """Both arguments, so that it comes back from a worker process."""
+        return type(self), (str(self), self.residual)
 
 
 class EnergyRose(WflowError, RuntimeError):

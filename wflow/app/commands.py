@@ -66,7 +66,7 @@ def _exit_codes() -> Iterator[None]:
     except WflowError as error:
         _leave(str(error), FAILED)
     except BrokenProcessPool:
-        _leave("a worker process died, most often for lack of memory; pass --workers 1 or --quick", FAILED)
+        _leave("a worker process died, for lack of memory if it left no message; pass --workers 1", FAILED)
     except OSError as error:
         _leave(str(error), USAGE)
     finally:
