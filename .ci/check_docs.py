@@ -103,8 +103,7 @@ def subcommands() -> dict[str, set[str]]:
     app = next(value for value in vars(cli).values() if isinstance(value, typer.Typer))
     commands: dict[str, Any] = getattr(typer.main.get_command(app), "commands", {})
     return {
-        name: {option for item in command.params for option in (*item.opts, *item.secondary_opts)}
-        | {"--help"}
+        name: {option for item in command.params for option in (*item.opts, *item.secondary_opts)} | {"--help"}
         for name, command in commands.items()
     }
 
@@ -125,9 +124,7 @@ def unknown_commands(_: Path, text: str) -> Iterator[str]:
                 yield f"`wflow {words[0]}` is no subcommand"
                 continue
             options = (word.strip("[]").split("=")[0] for word in words if word.strip("[]").startswith("--"))
-            yield from (
-                f"`wflow {words[0]}` has no option {word}" for word in options if word not in known[words[0]]
-            )
+            yield from (f"`wflow {words[0]}` has no option {word}" for word in options if word not in known[words[0]])
 
 
 CHECKS: tuple[Callable[[Path, str], Iterator[str]], ...] = (

@@ -117,7 +117,7 @@ class _Explicit(Solver):
         return State(0.0, _start(flow, self.cells, self.window))
 
     def largest_step(self, flow: Flow, state: State) -> float:
-        """min(positivity: 1/(2T/h^2 + outflow/h), 1/max|V''|, 1/rate)."""
+        """min(positivity: 1/(2T/h^2 + outflow/h), 1/(max|V''| + coupling))."""
         pi = state.measure
         assert isinstance(pi, Density)
         return min(self._positive_step(flow, pi.grid, self._face_velocity(flow, pi)), explicit_bound(flow.energy, pi))

@@ -9,7 +9,7 @@ from wflow.arrays import Array, count
 from wflow.flow import Flow
 from wflow.law import Atoms
 from wflow.measure import Particles
-from wflow.solver import EVERY_PROMISE, Order, Promise, Solver, State, Step, explicit_bound
+from wflow.solver import EVERY_PROMISE, RK4_REAL, Order, Promise, Solver, State, Step, explicit_bound
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class GradientFlow(Solver):
         return Order(4.0, 1.0 if first else 0.5)
 
     def keeps(self, flow: Flow) -> frozenset[Promise]:
-        """Mass and positivity exactly; energy up to 1/max|V''|, checked by the loop."""
+        """Mass and positivity exactly; energy below the stability bound, checked by the loop."""
         return EVERY_PROMISE
 
     def refusal(self, flow: Flow) -> str | None:
@@ -82,8 +82,8 @@ class GradientFlow(Solver):
         return State(0.0, Particles(flow.domain, self.start.points(flow, self.particles)))
 
     def largest_step(self, flow: Flow, state: State) -> float:
-        """1/max|V''| where V has a Hessian; the kernel's linear rate besides."""
-        return explicit_bound(flow.energy, state.measure)
+        """2.7/(max|V''| + coupling): RK4 is stable to 2.785 on the negative axis, where a gradient flow's rates are."""
+        return RK4_REAL * explicit_bound(flow.energy, state.measure)
 
     def step(self, flow: Flow, state: State, dt: float) -> Step:
         pi = state.measure

@@ -11,10 +11,7 @@ from wflow.domain import TURN
 from wflow.flow import Flow
 from wflow.fourier import FourierDensity, series_at_nodes
 from wflow.kernel import circle_modes_of
-from wflow.solver import EVERY_PROMISE, Order, Promise, Solver, State, Step, explicit_bound
-
-_RK4_REAL = 2.7
-"""A little inside RK4's stability interval on the negative real axis (2.785) and on the imaginary one (2.828)."""
+from wflow.solver import EVERY_PROMISE, RK4_REAL, Order, Promise, Solver, State, Step, explicit_bound
 
 
 @dataclass(frozen=True)
@@ -55,11 +52,11 @@ class Fourier(Solver):
         return State(0.0, FourierDensity(c))
 
     def largest_step(self, flow: Flow, state: State) -> float:
-        """min(2.7/(T N^2), 2.7/(N max|v|), 1/max|V''|, 1/rate)."""
+        """min(2.7/(T N^2), 2.7/(N max|v|), 1/(max|V''| + coupling))."""
         pi = state.measure
         speed = float(np.max(np.abs(flow.energy.velocity(pi, pi.points))))
         fastest = flow.energy.temperature * self.modes**2 + speed * self.modes
-        return min(_RK4_REAL / fastest if fastest > 0.0 else math.inf, explicit_bound(flow.energy, pi))
+        return min(RK4_REAL / fastest if fastest > 0.0 else math.inf, explicit_bound(flow.energy, pi))
 
     def step(self, flow: Flow, state: State, dt: float) -> Step:
         pi = state.measure

@@ -23,7 +23,6 @@ from wflow import (
     Constant,
     Data,
     Density,
-    EnergyRose,
     Entropy,
     Flow,
     FourierDensity,
@@ -189,7 +188,7 @@ DATA = [
 ]
 
 NEURONS = [
-    ("activation unknown", lambda: activation("rely"), ValueError, "activation", "'rely'", "known: .*relu"),
+    ("activation unknown", lambda: activation("rely"), ValueError, "activation", "'rely'", "Known: .*relu"),
     ("gelu with b", lambda: activation("gelu", 1.0), ValueError, "b: gelu", "1.0", "leave b out"),
     ("tanh of 0", lambda: activation("tanh", 0.0), ValueError, "b: tanh", "got 0", "b > 0"),
     ("relu of nan", lambda: activation("relu", NAN), ValueError, "activation b", "nan", "remove or replace"),
@@ -220,7 +219,7 @@ ENERGIES = [
     ("not a term", lambda: Energy(3.0), TypeError, "Energy", r"3\.0", "pass Risk"),
     ("cold", lambda: Entropy(0.0), ValueError, "Entropy temperature", r"0\.0", "leave the term out"),
     ("below cold", lambda: Entropy(-1.0), ValueError, "Entropy temperature", "-1", "leave the term out"),
-    ("hot", lambda: Entropy(NAN), ValueError, "Entropy temperature", "nan", "leave the term out"),
+    ("hot", lambda: Entropy(NAN), ValueError, "Entropy temperature", "nan", "remove or replace"),
     ("entropy of atoms", lambda: Energy(Entropy(1.0)).value(ATOM), Refused, "Particles", "infinity", "temperature to"),
     ("nothing to predict", lambda: Energy(Constant(1.0)).predict(ATOM), Refused, "predict", "no Risk", "build it with"),
     ("slope nan", lambda: Potential.linear(NAN), ValueError, "Potential slope", "nan", "remove or replace"),
@@ -303,7 +302,7 @@ WARM = short("circle_teacher", temperature=0.1)
 
 
 def far_relu():
-    """ReLU neurons on data have no Hessian, so only the loop's check of F stands in the way of a huge step."""
+    """ReLU neurons on data have no Hessian; the coupling of V[pi] to the neurons bounds the step."""
     neuron = RidgeNeuron(activation("relu"), bias=True, outer=True)
     flow = Flow(Energy(Risk(neuron, Data(COLUMN, [1.0, -1.0]))), neuron.domain, Gaussian(dim=3), 40.0)
     return solve(flow, GradientFlow(100, Sampled(0)), dt=4.0)
@@ -340,7 +339,7 @@ DISTANCES = [
         "halve",
     ),
     ("tolerance tiny", lambda: solve(SAW, C8, tolerance=1e-99), NotConverged, "Upwind", "tolerance 1e-99", "raise it"),
-    ("far step", far_relu, EnergyRose, "GradientFlow", "rose from", "use a shorter step"),
+    ("far step", far_relu, StepTooLarge, "GradientFlow", "dt = 4 is above", "pass dt <= "),
 ]
 
 BUILD = [
@@ -349,10 +348,11 @@ BUILD = [
     ("parameter missing", lambda: problems.build("regression"), ValueError, "regression", "'csv'", "set it"),
     ("teacher unknown", lambda: short("circle_teacher", activation="relo"), ValueError, "activ", "'relo'", "known"),
     ("inputs of teacher", lambda: short("circle_teacher", inputs="disc"), ValueError, "inputs", "'disc'", "gaussian"),
-    ("teacher below cold", lambda: short("circle_teacher", temperature=-1.0), ValueError, "temper", "-1", "leave"),
+    ("teacher below cold", lambda: short("circle_teacher", temperature=-1.0), ValueError, "temper", "-1", ">= 0"),
     ("modes too large", lambda: short("sawtooth", modes={1: 0.7, 2: 0.7}), ValueError, "modes", "1.4", "scale them"),
     ("mode 0", lambda: short("sawtooth", modes={0: 0.5}), ValueError, "modes", r"\{0: 0.5\}", "mode 0 is the mass"),
-    ("mode 3/2", lambda: short("sawtooth", modes={1.5: 0.5}), ValueError, "modes", "1.5", "whole number"),
+    ("mode 3/2", lambda: short("sawtooth", modes={1.5: 0.5}), TypeError, "modes", "1.5", "give e.g."),
+    ("modes a list", lambda: short("sawtooth", modes=[0.5]), TypeError, "modes", r"\[0.5\]", "give e.g."),
     ("mode of nan", lambda: short("sawtooth", modes={1: NAN}), ValueError, r"modes\[1\]", "nan", "remove or replace"),
     ("radius 1", lambda: short("linear_neuron", r0=1.0), ValueError, "r0", r"1\.0", r"\[0, 1\)"),
     ("radius < 0", lambda: short("quadratic_neuron", r0=-0.1), ValueError, "r0", "-0.1", r"\[0, 1\)"),

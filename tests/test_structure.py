@@ -17,6 +17,7 @@ from solvers.particles import GradientFlow, Sampled
 from solvers.spectral import Fourier
 from wflow import (
     Atoms,
+    Data,
     Density,
     EnergyRose,
     Flow,
@@ -26,13 +27,18 @@ from wflow import (
     Potential,
     Quantiles,
     Refused,
+    RidgeNeuron,
+    Risk,
     Uniform,
+    activation,
     box,
     circle,
+    circle_kernel,
     interval,
     plane,
     problems,
     solve,
+    space,
     w2,
 )
 from wflow.app.methods import METHODS
@@ -279,9 +285,9 @@ def test_steps_between_saved_times_are_equal():
 
 
 def test_the_default_step_stays_below_the_bound():
-    """Horizon 10^4: horizon/200 is far above the bound, which is at most 1/rate = 2/a = 4; 0.9 of it is used."""
+    """Horizon 10^4: horizon/200 is far above the bound, which near rest is 2.7/(a/2) = 10.8; 0.9 of it is used."""
     trajectory = solve(problems.linear_neuron(a=0.5, horizon=1e4).flow, GradientFlow(8), until=100.0)
-    assert trajectory.diagnostics["step"][1:].max() <= 0.9 * 4.0 + 1e-9
+    assert trajectory.diagnostics["step"][1:].max() <= 0.9 * 10.8 + 1e-9
 
 
 def test_until_a_time():
@@ -426,3 +432,24 @@ def test_the_price_of_a_jko_step_is_its_distance(problem):
     state = solver.init(flow)
     step = solver.step(flow, state, dt)
     assert step.dissipated == pytest.approx(w2(state.measure, step.state.measure) ** 2 / (2 * dt), rel=0.01)
+
+
+@pytest.mark.parametrize("case", ["linear data", "near a narrow teacher"])
+def test_the_stability_bound_counts_the_coupling(case):
+    """The Jacobian of the velocities is -(diag V'' + (d_i d_j k) weights_j). A linear neuron has V'' = 0 and rate
+    E x^2 = 144; at a teacher of one atom V'' = 0 too and cos - sin, b = 4, has the rate -k''(0) = b^2 = 16."""
+    if case == "linear data":
+        neuron = RidgeNeuron(activation("linear"))
+        data = Data(np.array([[12.0], [-12.0]]), np.array([6.0, -6.0]))
+        flow = Flow(Energy(Risk(neuron, data)), space(1), Gaussian(0.0, 1.0), 10.0)
+        rate = 144.0
+    else:
+        kernel, teacher = circle_kernel(activation("cos_minus_sin", 4.0), "gaussian"), Atoms(circle(), [[1.0]])
+        start = Atoms(circle(), np.array([[1.0], [1.0]]))
+        flow = Flow(Energy(*population_risk(kernel, teacher)), circle(), start, 10.0)
+        rate = 16.0
+    solver = GradientFlow(particles=2, start=Sampled(1))
+    bound = solver.largest_step(flow, solver.init(flow))
+    assert bound == pytest.approx(2.7 / rate, rel=1e-6)
+    run = solve(flow, solver)  # the default pace obeys it: the energy does not rise
+    assert run.energies[-1] <= run.energies[0]

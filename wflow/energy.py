@@ -231,7 +231,7 @@ class Entropy:
     def __post_init__(self) -> None:
         if np.ndim(self.temperature) or not finite("Entropy temperature", self.temperature) > 0.0:
             raise ValueError(
-                f"Entropy temperature: {self.temperature!r} is not allowed; give a number above 0 (0: leave it out)"
+                f"Entropy temperature: {self.temperature!r} is not above 0; at temperature 0 leave the term out"
             )
 
 
