@@ -591,10 +591,9 @@ def test_two_workers_find_what_one_finds(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_demo_writes_a_report_and_an_animation_in_two_minutes(tmp_path: Path) -> None:
-    began = time.monotonic()
+def test_the_demo_holds_and_writes_a_report_and_an_animation(tmp_path: Path) -> None:
     found = wflow("demo", "--out", tmp_path)
-    assert time.monotonic() - began < 120.0
+    assert found.exit_code == 0, found.output
     last = found.output.strip().splitlines()[-2:]
     assert [Path(line.split()[-1]).name for line in last] == ["report.html", "circle.gif"]
     with Image.open(tmp_path / "circle.gif") as movie:

@@ -199,6 +199,7 @@ def demo(out: Annotated[Path, typer.Option(help="The folder of the report and th
         with progress() as told:
             reports = demonstrate(told)
         show_rows([row for report in reports for row in report.rows], console())
+        typer.echo("drawing", err=True)
         for path in write_demo(reports, out):
             typer.echo(f"written: {path}")
     if not all(report.holds for report in reports):
