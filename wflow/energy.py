@@ -176,7 +176,17 @@ class Interaction:
 
     def coupling(self, pi: Measure, w: Array) -> tuple[Array, Array]:
         """The kernel's own."""
+        if isinstance(pi, Density) and w is pi.grid.centres:
+            return _coupling_at_centres(self, pi.grid)
         return self.kernel.coupling(w)
+
+
+@lru_cache(maxsize=4)
+def _coupling_at_centres(term: Interaction, grid: Grid) -> tuple[Array, Array]:
+    """The kernel's coupling at the cells of a grid; shared, hence read-only."""
+    factor, core = term.kernel.coupling(grid.centres)
+    factor.flags.writeable = core.flags.writeable = False
+    return factor, core
 
 
 @dataclass(frozen=True)
@@ -329,7 +339,10 @@ class Energy:
         scaled = factor * np.sqrt(weights)[:, None]
         if len(core) > _EIGENVALUES:
             return float(np.abs(core) @ np.sum(scaled * scaled, axis=0))
-        # the nonzero eigenvalues of G C G^T are those of the small C G^T G
+        # the nonzero eigenvalues of G C G^T are those of the small C G^T G, and of a symmetric matrix where C >= 0
+        if np.min(core) >= 0.0:
+            half = scaled * np.sqrt(core)
+            return float(np.linalg.eigvalsh(half.T @ half)[-1])
         return float(np.max(np.abs(np.linalg.eigvals(core[:, None] * (scaled.T @ scaled)))))
 
     def _sum(self, pi: Measure, w: Array, derivative: int) -> Array:
