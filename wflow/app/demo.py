@@ -14,8 +14,8 @@ from wflow.trajectory import Trajectory
 MOVIE = "circle.gif"
 FRAMES = 59
 VISIBLE = {"activation": "cos_minus_sin", "b": 1.5, "modes": {1: 0.5, 3: 0.3}, "horizon": 20.0}
-"""No null mode: W2 to the uniform law falls to 3 %. With b = 2 it falls as far, but then the density has so narrow a
-hole at pi that first-order upwind on 256 cells is not yet in its asymptotic range (order .82 where 1 - .15 is asked)."""
+"""No null mode: W2 to the uniform law falls to 3 %. With b = 2 it falls as far, but through a hole at pi so narrow that
+first-order upwind on 256 cells is not yet in its asymptotic range (order .82 where 1 - .15 is asked)."""
 HIDDEN = {"activation": "relu", "modes": {3: 0.5}, "horizon": 20.0}
 """Mode 3 is null for relu: zero risk, and nothing moves; half the resolution shows as much."""
 
