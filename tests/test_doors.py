@@ -26,6 +26,7 @@ from wflow import (
     Entropy,
     Flow,
     FourierDensity,
+    FourierKernel,
     Gaussian,
     Grid,
     LostDensity,
@@ -91,6 +92,7 @@ class Noisy(GradientFlow):
 
 
 GEOMETRY = [
+    ("grid of a number", lambda: Grid(circle(), 8), TypeError, "Grid shape", "8 is not a tuple", r"such as \(128,\)"),
     ("interval reversed", lambda: interval(1, 0), ValueError, "axis 0", r"lower 1\.0", "lower must be below upper"),
     ("interval of nan", lambda: interval(0, NAN), ValueError, "axis 0", "nan", "lower must be below upper"),
     ("box of two lengths", lambda: box([0, 0], [1]), ValueError, "lower, upper", "2, 1", "one entry an axis"),
@@ -188,6 +190,10 @@ DATA = [
 ]
 
 NEURONS = [
+    ("neuron of a name", lambda: RidgeNeuron("tanh"), TypeError, "RidgeNeuron activation", "'tanh'", "pass activation"),
+    ("neuron of no input", lambda: RidgeNeuron(activation("tanh"), 0), ValueError, "RidgeNeuron inputs", "0 is", "1"),
+    ("kernel of a table", lambda: FourierKernel([[1.0]]), ValueError, "FourierKernel modes", r"\(1, 1\)", "reshape"),
+    ("too steep", lambda: circle_kernel(activation("tanh", 80), "circle"), ValueError, "b: tanh", "80", "smaller"),
     ("activation unknown", lambda: activation("rely"), ValueError, "activation", "'rely'", "Known: .*relu"),
     ("gelu with b", lambda: activation("gelu", 1.0), ValueError, "b: gelu", "1.0", "leave b out"),
     ("tanh of 0", lambda: activation("tanh", 0.0), ValueError, "b: tanh", "got 0", "b > 0"),
@@ -215,6 +221,9 @@ NEURONS = [
 
 ATOM = Particles(line(), POINTS)
 ENERGIES = [
+    ("no terms", lambda: Energy(), ValueError, "Energy", "no terms", "pass at least one"),
+    ("strength nan", lambda: Potential.quadratic(NAN), ValueError, "Potential strength", "nan", "remove or replace"),
+    ("constant inf", lambda: Constant(INF), ValueError, "Constant number", "inf", "remove or replace"),
     ("two entropies", lambda: Energy(Entropy(1.0), Entropy(2.0)), ValueError, "Energy", "2 internal", "add their"),
     ("not a term", lambda: Energy(3.0), TypeError, "Energy", r"3\.0", "pass Risk"),
     ("cold", lambda: Entropy(0.0), ValueError, "Entropy temperature", r"0\.0", "leave the term out"),
@@ -227,7 +236,18 @@ ENERGIES = [
 ]
 
 WELL = Energy(Potential.quadratic(1.0))
+SAW = short("sawtooth")
 FLOWS = [
+    ("bare term", lambda: Flow(Potential.linear(1), line(), Gaussian(), 1), TypeError, "energy", "Potential", "wrap"),
+    ("start of points", lambda: Flow(WELL, line(), POINTS, 1), TypeError, "initial", "ndarray", "give a law"),
+    (
+        "kernel elsewhere",
+        lambda: Flow(SAW.energy, line(), Gaussian(), 1),
+        ValueError,
+        "energy",
+        "inf",
+        "the same domain",
+    ),
     ("horizon 0", lambda: Flow(WELL, line(), Gaussian(), 0.0), ValueError, "horizon", r"0\.0", "above 0"),
     ("horizon < 0", lambda: Flow(WELL, line(), Gaussian(), -1), ValueError, "horizon", "-1", "above 0"),
     ("horizon inf", lambda: Flow(WELL, line(), Gaussian(), INF), ValueError, "horizon", "inf", "finite number"),
@@ -239,6 +259,7 @@ FLOWS = [
 ]
 
 KNOBS = [
+    ("start of a seed", lambda: GradientFlow(4, 7), TypeError, "GradientFlow start", "7 is not", r"Sampled\(seed\)"),
     ("no particles", lambda: GradientFlow(0), ValueError, "GradientFlow particles", "0 is", "at least 1"),
     ("half particles", lambda: GradientFlow(2.5), TypeError, "GradientFlow particles", "2.5", "give an int"),
     ("true particles", lambda: GradientFlow(True), TypeError, "GradientFlow particles", "True", "one int or float"),
@@ -255,10 +276,19 @@ KNOBS = [
     ("jko for ever", lambda: Quantile(8, limit=0), ValueError, "Quantile limit", "0 is", "at least 1"),
 ]
 
-SAW = short("sawtooth")
 GAUSS = short("ornstein_uhlenbeck")
 P4, C8, Q8 = GradientFlow(4), Upwind(8), Quantile(8)
 SOLVE = [
+    ("a problem", lambda: solve(problems.sawtooth(), P4), TypeError, "solve flow", "Problem", "problem.flow"),
+    ("a class", lambda: solve(SAW, Upwind), TypeError, "solve solver", "Upwind", "pass an instance"),
+    (
+        "window on a circle",
+        lambda: solve(SAW, Upwind(8, (0, 1))),
+        Refused,
+        "Upwind",
+        r"window \(0, 1\)",
+        "leave the window",
+    ),
     ("steps and dt", lambda: solve(SAW, P4, steps=3, dt=0.1), ValueError, "solve", "steps and dt", "at most one"),
     ("dt and tol", lambda: solve(SAW, P4, dt=0.1, tolerance=1), ValueError, "solve", "dt and tol", "at most one"),
     ("no steps", lambda: solve(SAW, P4, steps=0), ValueError, "steps", "0 is", "at least 1"),
@@ -309,6 +339,8 @@ def far_relu():
 
 
 DISTANCES = [
+    ("a number", lambda: w2(Gaussian(), 3.0), TypeError, "the second argument", "float", r"Particles\(domain"),
+    ("two turns", lambda: w2(Uniform(unit_periodic().domain), Uniform(circle())), Refused, "w2", "1.0", "like with"),
     ("line and circle", lambda: w2(Gaussian(), Uniform(circle())), Refused, "w2", "different domains", "like with"),
     ("signed", lambda: w2(SignedParticles(line(), POINTS, [1, -1, 1]), ATOM), Refused, "w2", "signed", "compare its"),
     ("half a mass", lambda: w2(SignedParticles(line(), POINTS, [0.5, 0, 0]), ATOM), ValueError, "first", "0.5", "1 to"),
