@@ -225,6 +225,16 @@ def test_particles_slide_along_walls(t):
     np.testing.assert_allclose(trajectory.final.points, expected, rtol=0.0, atol=1e-13)
 
 
+def test_a_wall_takes_no_energy():
+    """Pressed against x = 1 by the drift (1, 1/2) only the motion along it dissipates: F_0 - F_t = t/4 at t = 0.8.
+
+    Both sides to rounding, for the velocity is constant; the part into the wall would add t.
+    """
+    run = solve(sliding([1.0, 0.0], [1.0, 0.5]), GradientFlow(1), dt=0.05, times=[0.8])
+    spent = (run.energies[0] - run.energies[-1], run.dissipated[-1])
+    assert spent == pytest.approx((0.2, 0.2), rel=1e-12, abs=0.0)
+
+
 def test_particles_leave_a_wall_they_are_driven_from():
     """x' = -x in the direction inwards: a start on the wall x = 1 leaves it, x = e^{-t} (RK4, 20 steps: 1e-7)."""
     square = box([0, 0], [1, 1])
