@@ -21,6 +21,7 @@ from wflow.certificates import (
     moved_downhill,
 )
 from wflow.convergence import Laboratory, Refinement, distance, estimated_error, particle_slope
+from wflow.errors import NotConverged
 
 
 @pytest.mark.parametrize(
@@ -157,3 +158,28 @@ def test_refusals_are_rows():
     """A refused flow is one row with its sentence, and it holds."""
     (row,) = study("ornstein_uhlenbeck", {}, GradientFlow(particles=10), True).rows
     assert row.certificate is None and row.holds and "entropy" in row.refusal
+
+
+class Failing(Upwind):
+    """Gives up in the middle of the horizon."""
+
+    def step(self, flow, state, dt):
+        if state.time > 0.5:
+            raise NotConverged("the step did not converge", 1.0)
+        return super().step(flow, state, dt)
+
+
+def test_a_run_that_fails_is_one_row_that_does_not_hold():
+    """Nobody else's study ends with it."""
+    outcome = study("linear_neuron", {"horizon": 1.0}, Failing(cells=32), True)
+    (row,) = outcome.rows
+    assert not row.holds and "NotConverged: the step did not converge" in row.certificate.claim
+    assert outcome.trajectory(problems.build("linear_neuron", horizon=1.0)) is None
+
+
+def test_base_runs_of_all_methods_share_their_saved_times():
+    """Their steps are multiples of 64; MUSCL on fine cells needs a step smaller than RK4 does."""
+    p = problems.build("linear_neuron")
+    few, many = (study("linear_neuron", {}, s, True) for s in (GradientFlow(20), Muscl(cells=256)))
+    assert many.steps > few.steps
+    assert many.trajectory(p).times == pytest.approx(few.trajectory(p).times, abs=1e-12)

@@ -80,11 +80,15 @@ class Laboratory:
             self._runs[solver, steps] = solve(self.flow, solver, steps=steps)
         return self._runs[solver, steps]
 
-    def enough(self, solver: Solver, least: int = _FIRST) -> Trajectory:
-        """The run with the fewest equal steps, at least `least`, that an explicit solver accepts to the end."""
+    def enough(self, solver: Solver, least: int = _FIRST, multiple: int = 1) -> Trajectory:
+        """The run with the fewest equal steps, at least `least`, that an explicit solver accepts to the end.
+
+        The number of steps is a multiple of `multiple`: of wflow.loop.SAVED, and all such runs share their saved times.
+        """
         n, largest = least, solver.largest_step(self.flow, solver.init(self.flow))
         while True:
             n = max(n, math.ceil(self.flow.horizon / (_SAFETY * largest)))
+            n = multiple * math.ceil(n / multiple)
             try:
                 return self.run(solver, n)
             except StepTooLarge as error:
