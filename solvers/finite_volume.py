@@ -107,7 +107,7 @@ class _Explicit(Solver):
 
     def keeps(self, flow: Flow) -> frozenset[Promise]:
         """Mass and positivity under the CFL bound; without entropy energy too (the discrete V is F's gradient)."""
-        return EVERY_PROMISE if flow.energy.entropy is None else frozenset({"mass", "positivity"})
+        return EVERY_PROMISE if not flow.energy.internal else frozenset({"mass", "positivity"})
 
     def refusal(self, flow: Flow) -> str | None:
         """Domains of more than one axis; an infinite axis without a window; laws without cell masses."""
@@ -257,7 +257,7 @@ class ScharfetterGummel(Solver):
 
     def refusal(self, flow: Flow) -> str | None:
         """Temperature 0 (the fluxes fall back to first-order upwind), more than one axis, no window."""
-        if flow.energy.entropy is None:
+        if not flow.energy.temperature:
             return "the temperature is 0, where exponential fitting is plain upwind; use Upwind or Muscl"
         return _refusal(flow, self.window)
 

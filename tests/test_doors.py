@@ -29,10 +29,13 @@ from wflow import (
     FourierKernel,
     Gaussian,
     Grid,
+    Law,
     LostDensity,
     NotConverged,
     Particles,
     Potential,
+    Power,
+    Product,
     Quantiles,
     Refused,
     RidgeNeuron,
@@ -44,6 +47,7 @@ from wflow import (
     box,
     circle,
     circle_kernel,
+    cylinder,
     interval,
     line,
     plane,
@@ -62,6 +66,15 @@ POINTS = np.array([[0.0], [1.0], [2.0]])
 CELLS = Grid(interval(0.0, 1.0), (4,))
 
 
+TUBE = Product(Gaussian(), Uniform(circle()))
+
+
+class Nameless(Law):
+    """A law on the plane that offers nothing."""
+
+    domain = plane()
+
+
 def short(problem, **knobs):
     """A catalogue problem with a short horizon."""
     return problems.build(problem, horizon=0.1, **knobs).flow
@@ -71,6 +84,9 @@ def flow_on_plane(energy=None, initial=None):
     """A flow on R^2 in a quadratic well."""
     energy = energy or Energy(Potential.quadratic(1.0))
     return Flow(energy, plane(), initial or Gaussian(0.0, 1.0, dim=2), 0.1)
+
+
+NAMELESS = flow_on_plane(None, Nameless())
 
 
 def flow_from_atoms(domain):
@@ -155,11 +171,11 @@ LAWS = [
     ("half draws", lambda: Gaussian().sample(2.5, np.random.default_rng(0)), TypeError, "m:", "2.5", "give an int"),
     (
         "cells of the plane",
-        lambda: Uniform(torus(2)).averages(Grid(torus(2), (4, 4))),
+        lambda: Atoms(torus(2), np.ones((1, 2))).averages(Grid(torus(2), (4, 4))),
         Refused,
-        "Uniform.averages",
+        "Atoms on",
         "2 axes",
-        "need one",
+        "use particles",
     ),
     (
         "line without support",
@@ -225,6 +241,10 @@ ENERGIES = [
     ("strength nan", lambda: Potential.quadratic(NAN), ValueError, "Potential strength", "nan", "remove or replace"),
     ("constant inf", lambda: Constant(INF), ValueError, "Constant number", "inf", "remove or replace"),
     ("two entropies", lambda: Energy(Entropy(1.0), Entropy(2.0)), ValueError, "Energy", "2 internal", "add their"),
+    ("two powers", lambda: Energy(Power(2.0), Power(3.0)), ValueError, "Energy", "2 internal", "add their"),
+    ("linear power", lambda: Power(1.0), ValueError, "Power exponent", r"1\.0", "use Entropy"),
+    ("weak power", lambda: Power(2.0, 0.0), ValueError, "Power strength", r"0\.0", "leave the term out"),
+    ("power of atoms", lambda: Energy(Power(2.0)).value(ATOM), Refused, "Particles", "infinity", "with a density"),
     ("not a term", lambda: Energy(3.0), TypeError, "Energy", r"3\.0", "pass Risk"),
     ("cold", lambda: Entropy(0.0), ValueError, "Entropy temperature", r"0\.0", "leave the term out"),
     ("below cold", lambda: Entropy(-1.0), ValueError, "Entropy temperature", "-1", "leave the term out"),
@@ -254,7 +274,23 @@ FLOWS = [
     ("horizon None", lambda: Flow(WELL, line(), Gaussian(), None), TypeError, "horizon", "None", "one int or float"),
     ("two domains", lambda: Flow(WELL, circle(), Gaussian(), 1.0), ValueError, "Flow: the domain", "inf", "the same"),
     ("window reversed", lambda: Flow(WELL, line(), Gaussian(), 1, (1, 0)), ValueError, "window", r"\(1, 0\)", "lower"),
-    ("window infinite", lambda: Flow(WELL, line(), Gaussian(), 1, (0, INF)), ValueError, "window", "inf", "bounded"),
+    ("window infinite", lambda: Flow(WELL, line(), Gaussian(), 1, (0, INF)), ValueError, "window", "inf", "not finite"),
+    (
+        "windows of two axes",
+        lambda: Flow(WELL, line(), Gaussian(), 1, ((0, 1), (0, 1))),
+        ValueError,
+        "window",
+        "1 axes",
+        "one",
+    ),
+    (
+        "window of a turn",
+        lambda: Flow(WELL, cylinder(), TUBE, 1, ((0, 1), (0, 1))),
+        ValueError,
+        "window",
+        "axis 1",
+        "None",
+    ),
     ("no window", lambda: Flow(WELL, line(), Gaussian(), 1).grid(8), Refused, "Flow", "infinite axis", "set Flow"),
 ]
 
@@ -318,7 +354,14 @@ SOLVE = [
     ("jko on R^2", lambda: solve(flow_on_plane(), Q8), Refused, "Quantile", "2 axes", "quantiles need one"),
     ("jko of atoms", lambda: solve(flow_from_atoms(line()), Q8), Refused, "Quantile", "has atoms", "use particles"),
     ("particles, hot", lambda: solve(GAUSS, P4), Refused, "GradientFlow", "no entropy", "method with a density"),
-    ("particles on R^2", lambda: solve(flow_on_plane(), P4), Refused, "Gradient", "no quantiles", "start=Sampled"),
+    (
+        "particles on R^2",
+        lambda: solve(NAMELESS, P4),
+        Refused,
+        "Gradient",
+        "no quantised",
+        "start=Sampled",
+    ),
     ("jko cut short", lambda: solve(GAUSS, Quantile(8, limit=1)), NotConverged, "JKO", "residual", "halve dt"),
 ]
 

@@ -42,7 +42,8 @@ from wflow import (
     w2,
 )
 from wflow.app.methods import METHODS
-from wflow.energy import Energy, Entropy, population_risk
+from wflow.energy import Energy, population_risk
+from wflow.internal import Entropy
 from wflow.kernel import sawtooth_kernel
 from wflow.solver import State
 

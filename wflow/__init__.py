@@ -7,11 +7,10 @@ Measure; `solve` returns a Trajectory; Certificates say what is true of it.
 from wflow import problems
 from wflow.activation import activation
 from wflow.data import Data, read_csv
-from wflow.domain import Box, box, circle, interval, line, plane, space, torus
+from wflow.domain import Box, box, circle, cylinder, interval, line, plane, space, torus
 from wflow.energy import (
     Constant,
     Energy,
-    Entropy,
     Interaction,
     Potential,
     Risk,
@@ -22,6 +21,8 @@ from wflow.errors import EnergyRose, LostDensity, NotConverged, Refused, StepToo
 from wflow.flow import Flow
 from wflow.fourier import FourierDensity
 from wflow.grid import Grid
+from wflow.internal import Entropy, Power
+from wflow.joint import Product, Radial
 from wflow.kernel import FourierKernel, PiecewiseKernel, circle_kernel
 from wflow.law import Atoms, ClosedForm, Gaussian, Law, Transported, Uniform
 from wflow.loop import solve
@@ -36,8 +37,9 @@ __version__ = "0.1.0"
 __all__ = [
     "Atoms", "Box", "CircleNeuron", "ClosedForm", "Constant", "Data", "Density", "Energy", "EnergyRose", "Entropy",
     "Flow", "FourierDensity", "FourierKernel", "Gaussian", "Grid", "HalfSquare", "Interaction", "Law", "LostDensity",
-    "Measure", "NotConverged", "Order", "Particles", "PiecewiseKernel", "Potential", "Quantiles", "Refused",
-    "RidgeNeuron", "Risk", "SignedParticles", "Solver", "State", "Step", "StepTooLarge", "TotalVariation",
-    "Trajectory", "Transported", "Uniform", "WflowError", "activation", "box", "circle", "circle_kernel", "interval",
-    "line", "plane", "population_risk", "problems", "read_csv", "solve", "space", "torus", "w2",
+    "Measure", "NotConverged", "Order", "Particles", "PiecewiseKernel", "Potential", "Power", "Product", "Quantiles",
+    "Radial", "Refused", "RidgeNeuron", "Risk", "SignedParticles", "Solver", "State", "Step", "StepTooLarge",
+    "TotalVariation", "Trajectory", "Transported", "Uniform", "WflowError", "activation", "box", "circle",
+    "circle_kernel", "cylinder", "interval", "line", "plane", "population_risk", "problems", "read_csv", "solve",
+    "space", "torus", "w2",
 ]  # fmt: skip

@@ -92,7 +92,7 @@ def mixture_gap(run: Trajectory, pi: Measure) -> float | None:
     most max|V'| times half the sample distance.
     """
     flow = run.flow
-    if flow.energy.entropy or not flow.energy.convex or not flow.domain.bounded or flow.domain.dim != 1:
+    if flow.energy.internal or not flow.energy.convex or not flow.domain.bounded or flow.domain.dim != 1:
         return None
     mean = float(pi.weights @ flow.energy.potential(pi, pi.points))
     return mean - lowest_potential(run, pi)

@@ -1,4 +1,4 @@
-"""This file owns where parameters live: boxes with walls, infinite and periodic axes. Geometry only."""
+"""This file owns where parameters live: boxes with walls, infinite, periodic and frozen axes. Geometry only."""
 
 import math
 from collections.abc import Sequence
@@ -16,19 +16,26 @@ TURN = 2.0 * math.pi
 class Box:
     """Product of d axes [lower_i, upper_i]; each is periodic, walled (no flux) or infinite.
 
-    A gradient flow slides along a wall (`slide`: the velocity is projected); a wall at +-inf is no wall.
+    A gradient flow slides along a wall (`slide`: the velocity is projected); a wall at +-inf is no wall. Nothing moves
+    along a frozen axis (none by default): with two cells there its halves are two sheets, such as the outer weights
+    a = +-A of a network that trains its inner weights alone.
     """
 
     lower: tuple[float, ...]
     upper: tuple[float, ...]
     periodic: tuple[bool, ...]
+    frozen: tuple[bool, ...] = ()
 
     def __post_init__(self) -> None:
+        if not self.frozen:
+            object.__setattr__(self, "frozen", (False,) * len(self.lower))
         if not (len(self.lower) == len(self.upper) == len(self.periodic) >= 1):
             raise ValueError(
                 f"Box: lower, upper and periodic have lengths {len(self.lower)}, {len(self.upper)}, "
                 f"{len(self.periodic)}; give one entry an axis"
             )
+        if len(self.frozen) != len(self.lower):
+            raise ValueError(f"Box frozen: {self.frozen} has not one entry for each of {len(self.lower)} axes")
         for axis, (a, b, turns) in enumerate(zip(self.lower, self.upper, self.periodic, strict=True)):
             if not a < b:
                 raise ValueError(f"Box: axis {axis} has lower {a} and upper {b}; lower must be below upper")
@@ -46,6 +53,11 @@ class Box:
         lengths: Array = np.subtract(self.upper, self.lower, dtype=np.float64)
         lengths.flags.writeable = False
         return lengths
+
+    @property
+    def moving(self) -> tuple[int, ...]:
+        """The axes along which mass may move: all but the frozen ones."""
+        return tuple(axis for axis, still in enumerate(self.frozen) if not still)
 
     @cached_property
     def bounded(self) -> bool:
@@ -83,7 +95,9 @@ class Box:
         return np.clip(w, low, high)
 
     def slide(self, w: Array, velocity: Array) -> Array:
-        """Velocity (m, d) at w (m, d) without its part that leaves through a wall."""
+        """Velocity (m, d) at w (m, d) without its part that leaves through a wall or goes along a frozen axis."""
+        if any(self.frozen):
+            velocity = np.where(self.frozen, 0.0, velocity)
         if not self.walled:
             return velocity
         free = np.asarray(self.periodic)
@@ -122,6 +136,11 @@ def circle() -> Box:
 def torus(dim: int) -> Box:
     """d angles."""
     return Box((0.0,) * dim, (TURN,) * dim, (True,) * dim)
+
+
+def cylinder(lower: float = -math.inf, upper: float = math.inf) -> Box:
+    """(a, theta): a line, or an interval with walls, times the circle."""
+    return Box((float(lower), 0.0), (float(upper), TURN), (False, True))
 
 
 def space(dim: int) -> Box:

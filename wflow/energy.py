@@ -1,8 +1,7 @@
 """This file owns energies F and their first variations V[pi]: sums of terms.
 
-F(pi) = sum of terms;   V[pi] = dF/dpi (a function of w);   velocity = -grad V. At most one internal term
-(Entropy; powers come with the porous-medium problems), which atoms cannot have; `potential`, `velocity` and
-`curvature` speak of the explicit part alone.
+F(pi) = sum of terms;   V[pi] = dF/dpi (a function of w);   velocity = -grad V. Internal terms (at most one Entropy and
+one Power) are what atoms cannot have; `potential`, `velocity` and `curvature` speak of the explicit part alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from wflow.data import Data
 from wflow.domain import Box
 from wflow.errors import Refused
 from wflow.grid import Grid
+from wflow.internal import Entropy, Internal, Power
 from wflow.kernel import Kernel
 from wflow.law import Law
 from wflow.loss import HalfSquare, Loss
@@ -24,6 +24,7 @@ from wflow.measure import Density, Measure
 from wflow.neuron import Neuron
 
 _EIGENVALUES = 400
+_TERMS = "Risk, Potential, Interaction, Constant, Entropy, Power"
 
 
 @runtime_checkable
@@ -232,43 +233,38 @@ class TotalVariation:
         return None
 
 
-@dataclass(frozen=True)
-class Entropy:
-    """temperature * int rho log rho: heat at that temperature. A number in the energy; each method meets it its way."""
-
-    temperature: float
-
-    def __post_init__(self) -> None:
-        if np.ndim(self.temperature) or not finite("Entropy temperature", self.temperature) > 0.0:
-            raise ValueError(
-                f"Entropy temperature: {self.temperature!r} is not above 0; at temperature 0 leave the term out"
-            )
-
-
 @dataclass(frozen=True, init=False)
 class Energy:
-    """A sum of terms. Raises ValueError for two internal terms or for things that are not terms."""
+    """A sum of terms. Raises ValueError for two internal terms of one kind or for things that are not terms."""
 
     terms: tuple[Term, ...]
-    entropy: Entropy | None
+    internal: tuple[Internal, ...]
 
-    def __init__(self, *terms: Term | Entropy) -> None:
-        internal = [t for t in terms if isinstance(t, Entropy)]
-        explicit = tuple(t for t in terms if not isinstance(t, Entropy))
+    def __init__(self, *terms: Term | Internal) -> None:
+        internal = tuple(t for t in terms if isinstance(t, Internal))
+        explicit = tuple(t for t in terms if not isinstance(t, Internal))
         if not terms:
-            raise ValueError("Energy: no terms; pass at least one of Risk, Potential, Interaction, Constant, Entropy")
-        if len(internal) > 1:
-            raise ValueError(f"Energy: {len(internal)} internal terms; at most one, add their strengths")
+            raise ValueError(f"Energy: no terms; pass at least one of {_TERMS}")
+        for kind in (Entropy, Power):
+            if (many := sum(isinstance(t, kind) for t in internal)) > 1:
+                raise ValueError(
+                    f"Energy: {many} internal terms of the kind {kind.__name__}; at most one, add their strengths"
+                )
         for term in explicit:
             if not isinstance(term, Term):
-                raise TypeError(f"Energy: {term!r} is not a term; pass Risk, Potential, Interaction, Constant, Entropy")
+                raise TypeError(f"Energy: {term!r} is not a term; pass {_TERMS}")
         object.__setattr__(self, "terms", explicit)
-        object.__setattr__(self, "entropy", internal[0] if internal else None)
+        object.__setattr__(self, "internal", internal)
 
     @property
     def temperature(self) -> float:
         """1/beta, 0 without an Entropy term."""
-        return self.entropy.temperature if self.entropy else 0.0
+        return next((t.temperature for t in self.internal if isinstance(t, Entropy)), 0.0)
+
+    @property
+    def power(self) -> Power | None:
+        """The Power term, if any."""
+        return next((t for t in self.internal if isinstance(t, Power)), None)
 
     @property
     def convex(self) -> bool:
@@ -303,7 +299,7 @@ class Energy:
 
     def value(self, pi: Measure) -> float:
         """F(pi). Raises Refused for atoms with an internal term."""
-        return self.explicit(pi) + (self.temperature * pi.internal() if self.entropy else 0.0)
+        return self.explicit(pi) + sum(term.value(pi) for term in self.internal)
 
     def predict(self, pi: Measure) -> Array:
         """f_pi (n,) at the data of the Risk term; raises Refused without one."""

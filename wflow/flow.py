@@ -1,28 +1,35 @@
 """This file owns the initial value problem: an energy on a domain, started from a law, up to a horizon."""
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wflow.arrays import positive
+import numpy as np
+
+from wflow.arrays import finite, positive
 from wflow.domain import Box
 from wflow.energy import Energy
 from wflow.errors import Refused
 from wflow.grid import Grid
 from wflow.law import Law
 
+SHEETS = 2
+"""Cells on a frozen axis."""
+Window = tuple[float, float] | Sequence[tuple[float, float] | None]
+
 
 @dataclass(frozen=True, eq=False)
 class Flow:
     """d_t pi = div(pi grad V[pi]) + temperature Laplace pi, pi(0) = initial, 0 <= t <= horizon.
 
-    window: where an infinite axis keeps its mass until the horizon ((lower, upper) of one axis); grids stand on it.
+    window: where infinite axes keep their mass until the horizon; grids stand on it. One (lower, upper) an axis, None
+    for an axis that is bounded; on one axis the pair itself. Held as a tuple with one entry an axis.
     """
 
     energy: Energy
     domain: Box
     initial: Law
     horizon: float
-    window: tuple[float, float] | None = None
+    window: Window | None = None
 
     def __post_init__(self) -> None:
         positive("Flow horizon", self.horizon)
@@ -41,18 +48,48 @@ class Flow:
             raise ValueError(
                 f"Flow: the domain is {self.domain} but the initial law lives on {self.initial.domain}; give the same"
             )
-        if self.window is not None and not (all(map(math.isfinite, self.window)) and self.window[0] < self.window[1]):
-            raise ValueError(f"Flow window: {self.window} is not a bounded interval (lower, upper)")
+        if self.window is not None:
+            object.__setattr__(self, "window", windows_of("Flow window", self.window, self.domain))
 
-    def grid(self, cells: int, window: tuple[float, float] | None = None) -> Grid:
-        """A uniform one-dimensional grid on the domain, or on the window where the domain is infinite."""
+    def grid(self, cells: int, window: Window | None = None) -> Grid:
+        """`cells` equal cells an axis (two on a frozen one) on the domain, or on the window where it is infinite."""
+        shape = tuple(SHEETS if still else cells for still in self.domain.frozen)
         if self.domain.bounded and window is None:
-            return Grid(self.domain, (cells,) * self.domain.dim)
-        bounds = window or self.window
-        if bounds is None or self.domain.dim != 1:
+            return Grid(self.domain, shape)
+        chosen = self.window if window is None else window
+        cuts = [None] * self.domain.dim if chosen is None else windows_of("window", chosen, self.domain)
+        whole = zip(self.domain.lower, self.domain.upper, strict=True)
+        ends = [
+            (low, high) if cut is None else (max(cut[0], low), min(cut[1], high))
+            for (low, high), cut in zip(whole, cuts, strict=True)
+        ]
+        if not np.all(np.isfinite(ends)):
             raise Refused(
                 "Flow: a grid on an infinite axis needs a window; set Flow(window=(lower, upper)) or the solver's own"
             )
-        low = max(bounds[0], self.domain.lower[0])
-        high = min(bounds[1], self.domain.upper[0])
-        return Grid(Box((low,), (high,), (False,)), (cells,))
+        lower, upper = zip(*ends, strict=True)
+        return Grid(Box(lower, upper, self.domain.periodic, self.domain.frozen), shape)
+
+    def open_ends(self, grid: Grid) -> tuple[tuple[bool, bool], ...]:
+        """For each axis whether the grid's lower and upper wall stand for a part of the domain further out."""
+        own, cut = self.domain, grid.domain
+        return tuple((cut.lower[k] > own.lower[k], cut.upper[k] < own.upper[k]) for k in range(own.dim))
+
+
+def windows_of(name: str, window: Window, domain: Box) -> tuple[tuple[float, float] | None, ...]:
+    """One entry an axis; ValueError naming an entry that is no bounded interval, or that belongs to a periodic axis."""
+    entries = (window,) if domain.dim == 1 and len(window) == 2 and not isinstance(window[0], tuple | list) else window
+    if len(entries) != domain.dim:
+        raise ValueError(f"{name}: {window} has not one entry (lower, upper) or None for each of {domain.dim} axes")
+    out: list[tuple[float, float] | None] = []
+    for axis, entry in enumerate(entries):
+        if entry is None:
+            out.append(None)
+            continue
+        bounds = finite(name, entry)  # type: ignore[arg-type]
+        if bounds.shape != (2,) or not bounds[0] < bounds[1]:
+            raise ValueError(f"{name}: {entry} is not a bounded interval (lower, upper)")
+        if domain.periodic[axis]:
+            raise ValueError(f"{name}: axis {axis} is periodic and needs no window; give None there")
+        out.append((float(bounds[0]), float(bounds[1])))
+    return tuple(out)

@@ -93,6 +93,9 @@ class FourierDensity(Law, Measure):
         filled = self.nodal[self.nodal > 0.0]
         return float(np.sum(filled * np.log(filled)) * TURN / len(self.points))
 
+    def power(self, exponent: float) -> float:
+        return float(np.sum(np.maximum(self.nodal, 0.0) ** exponent) * TURN / len(self.points))
+
     def modes(self, count: int) -> ComplexArray:
         out = np.zeros(count + 1, dtype=np.complex128)
         kept = min(count, self.degree) + 1

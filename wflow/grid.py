@@ -1,4 +1,4 @@
-"""This file owns uniform cells on a bounded box.
+"""This file owns uniform cells on a bounded box, one or several axes.
 
 One axis, n cells:   |  0  |  1  |  2  | ... | n-1 |      edges[0] = lower ... edges[n] = upper, centre i between
                      e0    e1    e2   e3          en      edges i and i+1; on a periodic axis edge n is edge 0.
@@ -49,6 +49,11 @@ class Grid:
     def cell_volume(self) -> float:
         """Volume of one cell."""
         return float(np.prod(self.widths))
+
+    @cached_property
+    def diameter(self) -> float:
+        """Length of the domain's diagonal."""
+        return float(np.linalg.norm(self.domain.lengths))
 
     def edges(self, axis: int = 0) -> Array:
         """(n+1,) cell edges along an axis, last one exactly `upper`."""

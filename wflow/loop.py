@@ -156,7 +156,7 @@ class _Watch:
         )  # fmt: skip
 
     def _energy(self, pi: Measure) -> float:
-        undefined = pi.atomic and self.flow.energy.entropy is not None
+        undefined = pi.atomic and bool(self.flow.energy.internal)
         return math.nan if undefined else self.flow.energy.value(pi)
 
 

@@ -51,6 +51,12 @@ class Measure:
             "use a solver with a density or set the temperature to 0"
         )
 
+    def power(self, exponent: float) -> float:
+        """int rho^exponent dw; atoms have none and raise."""
+        raise Refused(
+            f"{type(self).__name__}: atoms have no int rho^{exponent:g} (it is +infinity); use a solver with a density"
+        )
+
     def modes(self, count: int) -> ComplexArray:
         """Moments (count+1,) c_n = int e^{-i n theta} dpi, n = 0..count, of a measure on the circle."""
         return circle_modes(self.points[:, 0], self.weights, count)
@@ -169,6 +175,9 @@ class Density(Measure):
     def internal(self) -> float:
         return float(self.values.dot(self.logarithms)) * self.grid.cell_volume
 
+    def power(self, exponent: float) -> float:
+        return float(np.sum(self.values**exponent)) * self.grid.cell_volume
+
     def modes(self, count: int) -> ComplexArray:
         """By FFT where the grid is the circle's; modes at and beyond m/2 are not resolved and set to zero."""
         if not self.domain.is_circle:
@@ -236,6 +245,10 @@ class Quantiles(Measure):
     def internal(self) -> float:
         """int rho log rho = -mean log(m gap): exact for the piecewise constant density."""
         return -float(np.mean(np.log(len(self.gaps) * self.gaps)))
+
+    def power(self, exponent: float) -> float:
+        """int rho^exponent = mean (m gap)^(1 - exponent): exact for the piecewise constant density."""
+        return float(np.mean((len(self.gaps) * self.gaps) ** (1.0 - exponent)))
 
     def moved(self, edges: Array) -> "Quantiles":
         """Other edges on the same domain."""

@@ -6,8 +6,9 @@ import numpy as np
 
 from wflow.arrays import Array, finite, positive
 from wflow.domain import interval, line
-from wflow.energy import Energy, Entropy, Potential
+from wflow.energy import Energy, Potential
 from wflow.flow import Flow
+from wflow.internal import Entropy
 from wflow.law import ClosedForm, Gaussian, Law, Uniform
 from wflow.problems.problem import Problem
 
