@@ -187,7 +187,7 @@ BAD_CONFIGS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "window of three": (
         '[problem]\nname = "ornstein_uhlenbeck"\n[solver]\nname = "Upwind"\nwindow = [0, 1, 2]\n',
-        ("window", "a list of 2"),
+        ("window", "a list of 2", "or a list"),
     ),
     "unknown start": (GOOD_PROBLEM + '[solver]\nname = "GradientFlow"\nstart = "sample"\n', ("start", "'sampled'")),
     "seed without sample": (

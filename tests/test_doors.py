@@ -54,6 +54,7 @@ from wflow import (
     problems,
     read_csv,
     solve,
+    space,
     torus,
     w2,
 )
@@ -87,6 +88,7 @@ def flow_on_plane(energy=None, initial=None):
 
 
 NAMELESS = flow_on_plane(None, Nameless())
+FOUR = Flow(Energy(Potential.quadratic(1.0)), space(4), Gaussian(dim=4), 1.0, ((-8, 8),) * 4)
 
 
 def flow_from_atoms(domain):
@@ -347,7 +349,9 @@ SOLVE = [
     ("fourier on R", lambda: solve(GAUSS, Fourier(8)), Refused, "Fourier", "modes=8", "live on the circle"),
     ("fourier of atoms", lambda: solve(flow_from_atoms(circle()), Fourier(8)), Refused, "Four", "no dens", "particles"),
     ("fitting, cold", lambda: solve(SAW, ScharfetterGummel(8)), Refused, "Gummel", "is 0", "use Upwind or Muscl"),
-    ("upwind on R^2", lambda: solve(flow_on_plane(), C8), Refused, "Upwind", "2 axes", "use particles"),
+    ("upwind on R^2", lambda: solve(flow_on_plane(), C8), Refused, "Upwind", "infinite axis", "set Flow"),
+    ("upwind on R^4", lambda: solve(FOUR, C8), Refused, "Upwind", "4 axes", "use particles"),
+    ("upwind blind", lambda: solve(NAMELESS, C8), Refused, "Upwind", "no cell masses", "use particles"),
     ("muscl, no window", lambda: solve(Flow(WELL, line(), Gaussian(), 1), Muscl(8)), Refused, "Muscl", "inf", "set"),
     ("cells of unit turn", lambda: solve(unit_periodic(), C8), Refused, "Upwind", "length 1", "scale it to the circle"),
     ("jko of unit turn", lambda: solve(unit_periodic(), Q8), Refused, "Quantile", "length 1", "scale it to the circle"),

@@ -9,6 +9,8 @@ import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from wflow.problems import CATALOGUE, Problem, build, nearest, parameters_of
@@ -23,6 +25,8 @@ HIGHEST_KEY = 10_000
 """The highest mode number: beyond what any method here resolves, and it is the length of an array."""
 LONGEST = 1e6
 """The longest horizon: an explicit method would need years beyond."""
+WHOLE = "whole"
+"""What a setting says where code says None."""
 _WORD = re.compile(r"[A-Za-z_][\w./-]*")
 _NAMES = {float: "a number", int: "a whole number", str: "text", bool: "true or false"}
 
@@ -153,9 +157,8 @@ def fitted(where: str, given: Mapping[str, Any], hints: Mapping[str, Any]) -> di
 def fit(where: str, value: Any, hint: Any) -> Any:
     """One plain value as the type of a hint: numbers, texts, choices, lists, pairs and tables of these."""
     origin, inner = get_origin(hint), get_args(hint)
-    if type(None) in inner:
-        rest = tuple(entry for entry in inner if entry is not type(None))
-        return fit(where, value, Union[rest])  # noqa: UP007  (a tuple of types)
+    if origin in (Union, UnionType):
+        return _one_of(where, value, [entry for entry in inner if entry is not type(None)], hint)
     if origin is Literal:
         if value not in inner:
             raise UsageError(f"{where}: unknown choice {value!r}; {nearest(str(value), [str(c) for c in inner])}")
@@ -171,6 +174,19 @@ def fit(where: str, value: Any, hint: Any) -> Any:
     if origin is tuple and isinstance(value, list) and len(value) == len(inner):
         return tuple(fit(f"{where}[{k}]", v, h) for k, (v, h) in enumerate(zip(value, inner, strict=True)))
     raise refused(where, value, described(hint), "correct it")
+
+
+def _one_of(where: str, value: Any, kinds: list[Any], hint: Any) -> Any:
+    """The first kind that the value fits; the word "whole" stands for None where that is one of them."""
+    if value == WHOLE and type(None) in get_args(hint):
+        return None
+    for kind in kinds[:-1]:
+        with suppress(UsageError):
+            return fit(where, value, kind)
+    try:
+        return fit(where, value, kinds[-1])
+    except UsageError as error:
+        raise (error if len(kinds) == 1 else refused(where, value, described(hint), "correct it")) from None
 
 
 def described(hint: Any) -> str:

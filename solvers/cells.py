@@ -1,0 +1,44 @@
+"""This file owns how a flow begins on cells: exact averages of its law, and which flows cells cannot take."""
+
+import numpy as np
+
+from wflow.flow import Flow, Window
+from wflow.measure import Density
+
+OUTSIDE = 1e-6
+"""Most mass that may lie outside a window at the start; it is scaled away."""
+AXES = 3
+
+
+def averages_of(flow: Flow, cells: int, window: Window | None) -> Density:
+    """Cell averages of the law; what lies outside a window (at most 1e-6) is scaled away. ValueError for more."""
+    grid = flow.grid(cells, window)
+    values = flow.initial.averages(grid)
+    outside = 1.0 - float(values.sum()) * grid.cell_volume
+    if abs(outside) > OUTSIDE:
+        sides = zip(grid.domain.lower, grid.domain.upper, strict=True)
+        bounds = " x ".join(f"{low:g}..{high:g}" for low, high in sides)
+        raise ValueError(f"window: {bounds} leaves {outside:.3g} of the mass outside, allowed: {OUTSIDE:g}; widen it")
+    return Density(grid, np.maximum(values, 0.0) / (1.0 - outside))
+
+
+def refusal_of_cells(flow: Flow, window: Window | None, axes: int = AXES) -> str | None:
+    """Why a grid of cells with at most `axes` axes cannot take this flow, in one sentence; None if it can."""
+    domain = flow.domain
+    if domain.dim > axes:
+        return f"the domain has {domain.dim} axes; cells take at most {axes}, use particles"
+    if domain.dim == 1 and domain.periodic[0] and not domain.is_circle:
+        return f"the periodic axis has length {domain.lengths[0]:g}, not 2 pi; scale it to the circle"
+    if not flow.initial.has_averages:
+        return "the initial law gives no cell masses; give one with a cdf, a product of such laws, or use particles"
+    if domain.bounded and window is not None:
+        return f"window {window} belongs to an infinite axis and this domain is bounded; leave the window out"
+    if window is None and not _windowed(flow):
+        return "an infinite axis needs a window; set Flow(window=(lower, upper)) or the solver's own"
+    return None
+
+
+def _windowed(flow: Flow) -> bool:
+    """Every infinite axis has an entry in the flow's window."""
+    entries = flow.window or (None,) * flow.domain.dim
+    return all(np.isfinite(n) or e is not None for n, e in zip(flow.domain.lengths, entries, strict=True))
