@@ -391,7 +391,7 @@ DISTANCES = [
     ("line and circle", lambda: w2(Gaussian(), Uniform(circle())), Refused, "w2", "different domains", "like with"),
     ("signed", lambda: w2(SignedParticles(line(), POINTS, [1, -1, 1]), ATOM), Refused, "w2", "signed", "compare its"),
     ("half a mass", lambda: w2(SignedParticles(line(), POINTS, [0.5, 0, 0]), ATOM), ValueError, "first", "0.5", "1 to"),
-    ("plane's law", lambda: w2(Gaussian(dim=2), Gaussian(dim=2)), Refused, "w2", "2 axes", "pass Particles"),
+    ("plane's law", lambda: w2(Nameless(), Gaussian(dim=2)), Refused, "w2", "2 axes", "pass Particles"),
     (
         "too many atoms",
         lambda: w2(Particles(plane(), np.zeros((2001, 2))), Particles(plane(), np.zeros((1, 2)))),

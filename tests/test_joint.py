@@ -5,17 +5,22 @@ import math
 import numpy as np
 import pytest
 
+from solvers.finite_volume import Upwind
 from wflow import (
     Atoms,
     Box,
+    Density,
     Energy,
     Flow,
+    FourierDensity,
     Gaussian,
     Grid,
+    LostDensity,
     Particles,
     Potential,
     Product,
     Radial,
+    Refused,
     Uniform,
     box,
     circle,
@@ -23,10 +28,14 @@ from wflow import (
     interval,
     line,
     plane,
+    solve,
     torus,
     w2,
 )
-from wflow.fourier import FourierDensity
+from wflow.certificates import truncated
+from wflow.dual_norm import dual_norm
+from wflow.plans import gathered
+from wflow.transport import w2_floor
 
 TUBE = Product(Gaussian(0.3, 0.5), FourierDensity.cosines({1: 0.4}))
 
@@ -137,3 +146,101 @@ def test_the_plane_has_no_walls_and_a_cylinder_may():
     assert not plane().walled and not cylinder().walled and cylinder(-1, 1).walled
     assert Product(Uniform(circle()), Uniform(circle())).domain == torus(2)
     assert Product(Gaussian()).domain == line()
+
+
+@pytest.mark.parametrize(("most", "holds"), [(-6.0, True), (-2.0, False)])
+def test_mass_at_a_wall_that_stands_for_infinity_ends_the_run(most, holds):
+    """A Gaussian of std 1/4 driven to the left: fine in a wide window, LostDensity where the wall is felt."""
+    flow = Flow(Energy(Potential.linear(1.0)), line(), Gaussian(0.0, 0.25), 1.0, (most, 3.0))
+    if holds:
+        run = solve(flow, Upwind(256))
+        assert 0.0 <= run.diagnostics["edge"].max() < 1e-10
+        (row,) = truncated(run)
+        assert row.holds
+    else:
+        with pytest.raises(LostDensity, match="Widen the window"):
+            solve(flow, Upwind(256))
+
+
+def test_walls_of_the_domain_itself_may_hold_mass():
+    """On an interval the wall is real: no row, and the edge diagnostic is 0."""
+    run = solve(Flow(Energy(Potential.linear(1.0)), interval(0, 1), Uniform(interval(0, 1)), 1.0), Upwind(16))
+    assert not list(truncated(run)) and run.diagnostics["edge"].max() == 0.0
+
+
+# W2 on several axes, and H^-1
+
+
+def averaged(law, shape, bounds):
+    """A density of mass one on a grid."""
+    grid = Grid(box(*zip(*bounds, strict=True)), shape)
+    values = law.averages(grid)
+    return Density(grid, values / (values.sum() * grid.cell_volume))
+
+
+@pytest.mark.parametrize("cells", [32, 64, 128])
+def test_gathered_atoms_keep_mean_and_spread(cells):
+    """Barycentres keep the mean; what variance they lose is the floor squared (cells count as uniform)."""
+    pi = averaged(Gaussian([0.3, 0.0], [1.0, 0.5], dim=2), (cells, cells), [(-8, 8), (-6, 6)])
+    atoms = gathered(pi)
+    assert len(atoms.points) <= 2000
+    assert atoms.weights @ atoms.points == pytest.approx([0.3, 0.0], abs=1e-10)
+    spread = atoms.weights @ np.sum((atoms.points - [0.3, 0.0]) ** 2, axis=1)
+    # averaging over cells adds h^2/12 an axis to the variance, and so does reading the cells as uniform
+    whole = 1.25 + np.sum(pi.grid.widths**2) / 6
+    assert spread + atoms.floor**2 == pytest.approx(whole, rel=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "exact"),
+    [
+        (Gaussian(0.0, 1.0, dim=2), Gaussian([0.6, 0.8], 1.0, dim=2), 1.0),
+        (Gaussian(0.0, 1.0, dim=2), Gaussian(0.0, [1.3, 1.4], dim=2), 0.5),
+        (Uniform(box([0, 0], [1, 1])), Uniform(box([0, 0], [1, 1])), 0.0),
+    ],
+    ids=["moved", "stretched", "same"],
+)
+def test_w2_of_laws_on_the_plane_lies_within_its_floor(first, second, exact):
+    """Translation |a|; diagonal Gaussians |s - s'| (Bures); and it is far nearer than the floor says."""
+    found, floor = w2(first, second), w2_floor(first, second)
+    assert abs(found - exact) <= floor
+    assert abs(found - exact) <= 0.2 * floor
+
+
+def test_w2_takes_particles_against_a_density():
+    """500 quantised particles of a uniform square lie within the sum of mesh sizes of it: W2 <= 0.05."""
+    law = Uniform(box([0, 0], [1, 1]))
+    near = averaged(law, (32, 32), [(0, 1), (0, 1)])
+    cloud = Particles(law.domain, law.quantised(500))
+    assert 0.5 / math.sqrt(12 * 500) < w2(cloud, near) < 0.05
+
+
+def test_sheets_are_never_joined():
+    """Gathering keeps the mass of each sheet exactly where it is."""
+    sheets = Product(
+        Atoms(interval(-2, 2), np.array([[-1.0], [1.0]]), [0.3, 0.7]), Uniform(interval(0, 1)), frozen=(True, False)
+    )
+    grid = Grid(sheets.domain, (2, 4000))
+    atoms = gathered(Density(grid, sheets.averages(grid)))
+    assert set(np.unique(atoms.points[:, 0])) == {-1.0, 1.0}
+    assert atoms.weights[atoms.points[:, 0] < 0].sum() == pytest.approx(0.3, abs=1e-12)
+
+
+@pytest.mark.parametrize("periodic", [False, True], ids=["walls", "torus"])
+def test_dual_norm_of_one_mode(periodic):
+    """(1 + eps cos k x)/|domain| against uniform: eps/(k sqrt 2), as W2 is to first order; the symbol errs by O(h^2)."""
+    length = 2 * math.pi if periodic else math.pi
+    grid = Grid(Box((0.0, 0.0), (length,) * 2, (periodic,) * 2), (64, 32))
+    base = np.full(grid.size, 1 / length**2)
+    mode = 0.1 * base[0] * np.cos(2 * grid.centres[:, 0])
+    found = dual_norm(Density(grid, base + mode), Density(grid, base))
+    assert found == pytest.approx(0.1 / (2 * math.sqrt(2)), rel=2e-3)
+
+
+def test_dual_norm_across_resolutions():
+    """Averages of one law on 64 x 64 and 32 x 32 cells are at distance 0 on the coarser grid."""
+    law = Uniform(box([0, 0], [1, 1]))
+    fine, coarse = (averaged(law, (n, n), [(0, 1), (0, 1)]) for n in (64, 32))
+    assert dual_norm(fine, coarse) < 1e-14
+    with pytest.raises(Refused, match="do not match"):
+        dual_norm(averaged(law, (48, 48), [(0, 1), (0, 1)]), coarse)

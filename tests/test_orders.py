@@ -118,7 +118,7 @@ def test_particles_of_the_sawtooth_meet_their_exact_relaxation(order):
 
 # Order in space of finite volumes, dt ~ h^2 with entropy (stability, or a first-order step) and dt ~ h without
 
-WINDOW = (-6.0, 8.0)
+WINDOW = (-8.0, 10.0)
 OU = problems.ornstein_uhlenbeck(horizon=1.0)
 DRIFT = problems.drift_diffusion(start=0.05, horizon=0.05)
 WARM = problems.circle_teacher(b=2.0, temperature=0.1, horizon=1.0)
@@ -142,9 +142,9 @@ def squared(c, length=1.0):
 
 # name: (problem, solver, levels, steps for n cells, declared order, bound of the finest L1 error)
 SPACE = {
-    "upwind, ou": (OU, Upwind(8, WINDOW), [50, 100, 200, 400], squared(0.2, 14.0), 1, 2e-2),
-    "muscl, ou": (OU, Muscl(8, WINDOW), [50, 100, 200, 400], squared(0.12, 14.0), 2, 2e-4),
-    "fitting, ou": (OU, ScharfetterGummel(8, WINDOW), [50, 100, 200, 400], squared(0.5, 14.0), 2, 6e-4),
+    "upwind, ou": (OU, Upwind(8, WINDOW), [64, 128, 256, 512], squared(0.2, 18.0), 1, 2e-2),
+    "muscl, ou": (OU, Muscl(8, WINDOW), [64, 128, 256, 512], squared(0.12, 18.0), 2, 2e-4),
+    "fitting, ou": (OU, ScharfetterGummel(8, WINDOW), [64, 128, 256, 512], squared(0.5, 18.0), 2, 6e-4),
     "upwind, drift": (DRIFT, Upwind(8), [12, 24, 48, 96], squared(8.0), 1, 6e-4),
     "muscl, drift": (DRIFT, Muscl(8), [12, 24, 48, 96], squared(8.0), 2, 2.5e-5),
     "fitting, drift": (DRIFT, ScharfetterGummel(8), [12, 24, 48, 96], squared(20.0), 2, 1.5e-4),

@@ -14,11 +14,11 @@ import numpy as np
 from wflow.arrays import Array
 from wflow.domain import Box
 from wflow.grid import Grid
-from wflow.law import Law
+from wflow.loop import EDGE
 from wflow.measure import Density, Measure
 from wflow.problems.problem import Problem
 from wflow.trajectory import Trajectory
-from wflow.transport import w2
+from wflow.transport import law_floor, w2
 
 Relation = Literal["equal", "at most", "at least"]
 MASS = 1e-12
@@ -63,6 +63,14 @@ def kept(run: Trajectory) -> Iterator[Certificate]:
         rise = float(np.max(np.diff(run.energies), initial=-math.inf))
         slack = ROUNDING * max(1.0, abs(float(run.energies[0])))
         yield Certificate("energy never rises (largest rise)", "at most", rise, 0.0, slack)
+
+
+def truncated(run: Trajectory) -> Iterator[Certificate]:
+    """Grids on windows: the mass within two cells of a wall that stands for infinity, never above 1e-10."""
+    first = run.measures[0]
+    if isinstance(first, Density) and first.domain != run.flow.domain:
+        most = float(np.max(run.diagnostics["edge"]))
+        yield Certificate("mass within two cells of a wall that stands for infinity", "at most", most, 0.0, EDGE)
 
 
 def moved_downhill(run: Trajectory) -> Iterator[Certificate]:
@@ -134,9 +142,3 @@ def distance_to_limit(problem: Problem, run: Trajectory, error: float) -> Iterat
         start, end = w2(run.measures[0], problem.limit), w2(run.final, problem.limit)
         share = end / start if start > 0.0 else 0.0
         yield Certificate(f"{APPROACHES} (share of the start left: {share:.3g})", "at most", end, start, error)
-
-
-def law_floor(law: Law) -> float:
-    """What W2 cannot resolve when a law enters by its 20000 cells: 1e-7 of the support's length."""
-    low, high = law.support
-    return 1e-7 * (high - low)

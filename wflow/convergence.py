@@ -7,11 +7,12 @@ from itertools import pairwise
 
 import numpy as np
 
+from wflow.dual_norm import dual_norm
 from wflow.errors import StepTooLarge
 from wflow.flow import Flow
 from wflow.fourier import FourierDensity
 from wflow.loop import solve
-from wflow.measure import Measure
+from wflow.measure import Density, Measure, Particles
 from wflow.solver import Solver
 from wflow.trajectory import Trajectory
 from wflow.transport import w2
@@ -28,9 +29,14 @@ _SAFETY = 0.7
 def distance(a: Measure, b: Measure) -> float:
     """W2; between Fourier densities the H^-1 norm (2 sum_{n>=1} |a_n - b_n|^2 / n^2)^(1/2), without a floor at 1e-7.
 
-
     That is W2 to first order at the uniform law: W2^2 = int (F - G)^2 / rho, F and G the distribution functions.
+    On several axes: densities by wflow.dual_norm; particles that match one by one by their coupling,
+    (sum_j weights_j |x_j - y_j|^2)^(1/2), an upper bound of W2 that is equal to it where they are near.
     """
+    if a.domain.dim > 1 and isinstance(a, Density) and isinstance(b, Density):
+        return dual_norm(a, b)
+    if a.domain.dim > 1 and isinstance(a, Particles) and isinstance(b, Particles) and len(a.points) == len(b.points):
+        return math.sqrt(float(a.weights @ a.domain.distance(a.points, b.points) ** 2))
     if isinstance(a, FourierDensity) and isinstance(b, FourierDensity):
         count = max(a.degree, b.degree)
         n = np.arange(1, count + 1)
@@ -111,7 +117,16 @@ def in_space(lab: Laboratory, solver: Solver, factors: Sequence[float], steps: i
 
 def _refinement(levels: tuple[int, ...], ends: Sequence[Measure]) -> Refinement:
     distances = tuple(distance(a, b) for a, b in pairwise(ends))
-    return Refinement(levels, distances, "H^-1" if isinstance(ends[0], FourierDensity) else "W2")
+    return Refinement(levels, distances, norm_of(ends[0], ends[1]))
+
+
+def norm_of(a: Measure, b: Measure) -> str:
+    """The name of what `distance` measures between the two."""
+    if isinstance(a, FourierDensity) or (a.domain.dim > 1 and isinstance(a, Density)):
+        return "H^-1"
+    if a.domain.dim > 1 and len(a.points) == len(b.points):
+        return "coupled"
+    return "W2"
 
 
 def estimated_error(lab: Laboratory, run: Trajectory) -> float:

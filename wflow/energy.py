@@ -15,6 +15,7 @@ from wflow.arrays import Array, finite
 from wflow.data import Data
 from wflow.domain import Box
 from wflow.errors import Refused
+from wflow.features import Features
 from wflow.grid import Grid
 from wflow.internal import Entropy, Internal, Power
 from wflow.kernel import Kernel
@@ -66,6 +67,8 @@ class Risk:
 
     def predict(self, pi: Measure) -> Array:
         """f_pi (n,) at the data."""
+        if isinstance(pi, Density):
+            return _features(self, pi.grid).predict(pi.weights)
         return self.predict_at(self.data.inputs, pi)
 
     def predict_at(self, x: Array, pi: Measure) -> Array:
@@ -79,6 +82,8 @@ class Risk:
     def potential(self, pi: Measure, w: Array, derivative: int) -> Array:
         """E loss'(f_pi, y) d^j psi(x; w)."""
         slope = self.data.weights * self.loss.slope(self.predict(pi), self.data.targets)
+        if derivative == 0 and isinstance(pi, Density) and w is pi.grid.centres:
+            return _features(self, pi.grid).against(slope)
         feature = (self.neuron.value, self.neuron.gradient, self.neuron.curvature)[derivative](self.data.inputs, w)
         return np.asarray(np.tensordot(slope, feature, axes=(0, 0)))
 
@@ -86,6 +91,12 @@ class Risk:
         """Columns d_w psi(x_i; w) (m d, n), core weights_i loss''_i: exact."""
         factor = self.neuron.gradient(self.data.inputs, w).reshape(len(self.data), -1).T
         return factor, self.data.weights * self.loss.curvature(self.predict(pi), self.data.targets)
+
+
+@lru_cache(maxsize=4)
+def _features(risk: Risk, grid: Grid) -> Features:
+    """psi at the data and the cells of a grid, shared."""
+    return Features.on(risk.neuron, risk.data.inputs, grid)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from wflow.energy import Energy
 from wflow.errors import Refused
 from wflow.grid import Grid
 from wflow.law import Law
+from wflow.measure import Density, Measure
 
 SHEETS = 2
 """Cells on a frozen axis."""
@@ -74,6 +75,15 @@ class Flow:
         """For each axis whether the grid's lower and upper wall stand for a part of the domain further out."""
         own, cut = self.domain, grid.domain
         return tuple((cut.lower[k] > own.lower[k], cut.upper[k] < own.upper[k]) for k in range(own.dim))
+
+    def at_edges(self, pi: Measure) -> float:
+        """Mass of a density within two cells of a wall that stands for infinity; 0 for other measures."""
+        if not isinstance(pi, Density) or pi.domain == self.domain:
+            return 0.0
+        mass = pi.weights.reshape(pi.grid.shape)
+        ends = [(axis, side) for axis, sides in enumerate(self.open_ends(pi.grid)) for side in (0, 1) if sides[side]]
+        layers = [np.take(mass, (0, 1) if side == 0 else (-2, -1), axis=axis) for axis, side in ends]
+        return float(sum(layer.sum() for layer in layers))
 
 
 def windows_of(name: str, window: Window, domain: Box) -> tuple[tuple[float, float] | None, ...]:

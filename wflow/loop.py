@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from wflow.arrays import count, finite, positive, rounded_down
-from wflow.errors import EnergyRose, NotConverged, Refused, StepTooLarge
+from wflow.errors import EnergyRose, LostDensity, NotConverged, Refused, StepTooLarge
 from wflow.flow import Flow
 from wflow.measure import Density, Measure, Quantiles
 from wflow.solver import Solver, State, Step
@@ -19,6 +19,9 @@ from wflow.transport import w2
 SAVED = 64
 """Stretches between saved times when none are asked for."""
 ENERGY_SLACK = 1e-13
+EDGE = 1e-10
+"""Most mass within two cells of a wall that stands for infinity: beyond, the run is refused."""
+_ROWS = ("time", "energy", "dissipated", "step", "residual", "edge")
 _DEFAULT_STEPS = 200
 _SHORTEST = 1e-12
 
@@ -46,7 +49,8 @@ def solve(
 
     Raises Refused where the solver refuses the flow, StepTooLarge for a given step above its stability bound (asked at
     every saved time; explicit schemes look at their CFL bound themselves at every step), EnergyRose where a promised
-    decrease fails by more than 1e-13 max(1, |F_0|), NotConverged from inner iterations.
+    decrease fails by more than 1e-13 max(1, |F_0|), LostDensity where a window's walls are felt (asked at saved times),
+    NotConverged from inner iterations.
     """
     if not isinstance(flow, Flow):
         raise TypeError(
@@ -105,7 +109,7 @@ class _Watch:
         self.energy = self._energy(state.measure)
         self.slack = ENERGY_SLACK * max(1.0, abs(self.energy) if math.isfinite(self.energy) else 1.0)
         self.dissipated: float = 0.0
-        self.rows: dict[str, list[float]] = {k: [] for k in ("time", "energy", "dissipated", "step", "residual")}
+        self.rows: dict[str, list[float]] = {name: [] for name in _ROWS}
         self.measures: list[Measure] = []
         self.stretch()
         self.save()
@@ -135,8 +139,14 @@ class _Watch:
 
     def save(self) -> None:
         """Keep the present state."""
+        edge = self.flow.at_edges(self.state.measure)
+        if not edge <= EDGE:
+            raise LostDensity(
+                f"{self.solver}: {edge:.3g} of the mass lies within two cells of a wall that stands for infinity, at "
+                f"t = {self.state.time:g}; allowed: {EDGE:g}. Widen the window or use more cells"
+            )
         energy = self.energy if self.keeps_energy else self._energy(self.state.measure)
-        values = (self.state.time, energy, self.dissipated, self.smallest, self.residual)
+        values = (self.state.time, energy, self.dissipated, self.smallest, self.residual, edge)
         for row, value in zip(self.rows.values(), values, strict=True):
             row.append(value)
         self.measures.append(self.state.measure)
@@ -147,6 +157,7 @@ class _Watch:
         diagnostics = {
             "step": rows["step"],
             "residual": rows["residual"],
+            "edge": rows["edge"],
             "mass": np.array([pi.mass for pi in self.measures]),
             "least": np.array([least(pi) for pi in self.measures]),
         }

@@ -15,7 +15,8 @@ class Trajectory:
     """Saved times (k,) with their measures, energies (k,) (nan where undefined) and dissipation summed since 0 (k,).
 
     diagnostics: name -> (k,): "step" the smallest step since the last saved time, "residual" the largest inner
-    residual, "mass" the total mass, "least" the least density or weight.  steps: how many were taken in all.
+    residual, "mass" the total mass, "least" the least density or weight, "edge" the mass within two cells of walls that
+    stand for infinity.  steps: how many were taken in all.
     """
 
     flow: Flow

@@ -3,7 +3,7 @@
 One axis: every measure is a quantile function made of pieces linear in s; W2^2 = int |X(s) - Y(s)|^2 ds is summed
 exactly over the common refinement. Circle: X(s+1) = X(s) + 2 pi and W2^2 = min over a shift alpha of
 C(alpha) = int_0^1 |X(s) - Y(s + alpha)|^2 ds, a convex function (Delon, Salomon & Sobolevski 2010, SIAM J. Appl.
-Math. 70(7), 2239-2258). More axes: exact optimal transport of atoms by POT's network simplex.
+Math. 70(7), 2239-2258). More axes: wflow.plans.
 """
 
 import math
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wflow import plans
 from wflow.arrays import Array
 from wflow.domain import Box
 from wflow.errors import NotConverged, Refused
@@ -20,7 +21,6 @@ from wflow.measure import Density, Measure, Particles, Quantiles, SignedParticle
 
 LAW_CELLS = 20000
 """Cells by which a law enters; its W2 floor is about 1e-7 of the domain's length."""
-MOST_ATOMS = 2000
 _SLIVER = 32.0 * np.finfo(float).eps
 _SHIFTS = 200
 
@@ -92,7 +92,8 @@ def w2(a: Measure | Law, b: Measure | Law) -> float:
     """W2(a, b) in the geodesic distance of their domain.
 
     One axis: exact for atoms, cells, quantiles and uniform laws; other laws by 20000 pieces (floor about 1e-7). More:
-    both atomic, at most 2000 points each, exact by POT with the primal-dual gap checked to 1e-9.
+    exact by POT with the primal-dual gap checked to 1e-9, of at most 2000 atoms each; densities and laws are gathered
+    into that many first, which costs at most `w2_floor`.
     Raises Refused for measures it cannot compare, NotConverged if an optimum is not certified.
     """
     for name, measure in (("first", a), ("second", b)):
@@ -109,10 +110,25 @@ def w2(a: Measure | Law, b: Measure | Law) -> float:
         if abs(measure.mass - 1.0) > 1e-6:
             raise ValueError(f"w2: the {name} measure has mass {measure.mass:.9g}, allowed: 1 to within 1e-6")
     if a.domain.dim > 1:
-        return _atoms_by_pot(a, b)
+        return plans.w2_of_atoms(plans.atoms_of(a), plans.atoms_of(b), a.domain)
     x, y = pieces(a), pieces(b)
     squared = _circle_squared(x, y, a.domain) if a.domain.periodic[0] else _Pairing(x, y).cost
     return math.sqrt(max(squared, 0.0))
+
+
+def w2_floor(a: Measure | Law, b: Measure | Law) -> float:
+    """What w2(a, b) may be off by: 0 on one axis for measures, 1e-7 of the support for laws, more on several axes."""
+    if a.domain.dim > 1:
+        return plans.atoms_of(a).floor + plans.atoms_of(b).floor
+    return sum(law_floor(x) for x in (a, b) if isinstance(x, Law) and not isinstance(x, Atoms | Uniform))
+
+
+def law_floor(law: Law) -> float:
+    """What W2 cannot resolve when a law enters by its 20000 cells: 1e-7 of the support's length."""
+    if law.domain.dim > 1:
+        return plans.atoms_of(law).floor
+    low, high = law.support
+    return 1e-7 * (high - low)
 
 
 class _Pairing:
@@ -181,33 +197,3 @@ def _circle_squared(x: Pieces, y: Pieces, domain: Box) -> float:
         "check the weights for entries near rounding",
         best - bound,
     )
-
-
-def _atoms_by_pot(a: Measure | Law, b: Measure | Law) -> float:
-    """Exact W2 of atoms by POT, with the checks POT does not make: finite, scaled cost, primal-dual gap."""
-    import ot
-
-    for measure in (a, b):
-        if not isinstance(measure, Particles | Atoms):
-            raise Refused(
-                f"w2: {type(measure).__name__} on {measure.domain.dim} axes is not atomic; "
-                "pass Particles (for a law: Particles(domain, law.sample(m, rng)))"
-            )
-        if len(measure.points) > MOST_ATOMS:
-            raise Refused(f"w2: {len(measure.points)} atoms on {measure.domain.dim} axes; at most {MOST_ATOMS}")
-    assert isinstance(a, Particles | Atoms) and isinstance(b, Particles | Atoms)
-    cost = np.sum(a.domain.difference(a.points[:, None, :], b.points[None, :, :]) ** 2, axis=2)
-    scale = float(cost.max())
-    if scale == 0.0:
-        return 0.0
-    p, q = np.asarray(a.weights), np.asarray(b.weights)
-    _, log = ot.emd(p / p.sum(), q / q.sum(), cost / scale, numItermax=10**7, log=True)
-    gap = log["cost"] - float(p @ log["u"] / p.sum() + q @ log["v"] / q.sum())
-    violation = float(np.max(log["u"][:, None] + log["v"][None, :] - cost / scale))
-    if log["result_code"] != 1 or abs(gap) > 1e-9 or violation > 1e-9:
-        raise NotConverged(
-            f"w2: POT stopped with code {log['result_code']}, gap {gap:.3g}, dual violation {violation:.3g} "
-            "(relative to the largest cost); use fewer points",
-            abs(gap),
-        )
-    return math.sqrt(scale * max(float(log["cost"]), 0.0))
