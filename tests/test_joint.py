@@ -228,7 +228,7 @@ def test_sheets_are_never_joined():
 
 @pytest.mark.parametrize("periodic", [False, True], ids=["walls", "torus"])
 def test_dual_norm_of_one_mode(periodic):
-    """(1 + eps cos k x)/|domain| against uniform: eps/(k sqrt 2), as W2 is to first order; the symbol errs by O(h^2)."""
+    """(1 + eps cos k x)/|domain| against uniform: eps/(k sqrt 2), as W2 to first order; the symbol errs by O(h^2)."""
     length = 2 * math.pi if periodic else math.pi
     grid = Grid(Box((0.0, 0.0), (length,) * 2, (periodic,) * 2), (64, 32))
     base = np.full(grid.size, 1 / length**2)
