@@ -6,7 +6,10 @@ split first. The same holds for a law, which enters by its averages on a grid or
 """
 
 import math
+import warnings
 from dataclasses import dataclass
+from types import ModuleType
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,10 +135,17 @@ def _leaves(levels: list[_Level], most: float) -> list[NDArray[np.bool_]]:
     return out
 
 
+def _pot() -> ModuleType:
+    """POT, imported where it is used; its first import on Python 3.13 warns of its own docstrings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)
+        import ot
+    return cast("ModuleType", ot)
+
+
 def w2_of_atoms(a: AtomsOf, b: AtomsOf, domain: Box) -> float:
     """Exact W2 by POT, with the checks POT does not make: scaled cost, result code, primal-dual gap."""
-    import ot
-
+    ot = _pot()
     cost = np.sum(domain.difference(a.points[:, None, :], b.points[None, :, :]) ** 2, axis=2)
     scale = float(cost.max())
     if scale == 0.0:

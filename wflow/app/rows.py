@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from wflow.app.verify import Row
+from wflow.app.study import Row
 from wflow.certificates import Certificate
 
 RESULTS = "results.json"

@@ -16,7 +16,7 @@ from wflow.app.figures import of_runs, shared_times
 from wflow.app.progress import Fractions, Report
 from wflow.app.provenance import machine, versions
 from wflow.app.rows import RESULTS, as_json, plain
-from wflow.app.verify import Row
+from wflow.app.study import Row
 from wflow.certificates import kept, moved_downhill
 from wflow.errors import Refused
 from wflow.law import Law

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wflow.app.rows import cells, counts, parameters
-from wflow.app.verify import Row
+from wflow.app.study import Row
 
 PIPED = 180
 """Columns where the output is no terminal."""

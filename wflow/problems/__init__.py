@@ -8,8 +8,10 @@ from typing import Any
 from wflow.arrays import nearest
 from wflow.problems.circle import circle_teacher, linear_neuron, quadratic_neuron, sawtooth
 from wflow.problems.diffusion import drift_diffusion, heat_mode, ornstein_uhlenbeck
-from wflow.problems.network import regression
+from wflow.problems.network import two_layer_1d
+from wflow.problems.plane import relu_teacher_plane
 from wflow.problems.problem import Problem
+from wflow.problems.regression import regression
 
 CATALOGUE: dict[str, Callable[..., Problem]] = {
     function.__name__: function
@@ -21,6 +23,8 @@ CATALOGUE: dict[str, Callable[..., Problem]] = {
         ornstein_uhlenbeck,
         heat_mode,
         drift_diffusion,
+        two_layer_1d,
+        relu_teacher_plane,
         regression,
     )
 }
@@ -62,5 +66,7 @@ __all__ = [
     "parameters_of",
     "quadratic_neuron",
     "regression",
+    "relu_teacher_plane",
     "sawtooth",
+    "two_layer_1d",
 ]
