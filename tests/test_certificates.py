@@ -11,7 +11,7 @@ from solvers.jko import Quantile
 from solvers.particles import GradientFlow
 from solvers.spectral import Fourier
 from wflow import FourierDensity, problems, solve, w2
-from wflow.app.verify import agreements, order_certificate, study
+from wflow.app.study import agreements, order_certificate, study
 from wflow.certificates import (
     Certificate,
     distance_to_exact,

@@ -78,7 +78,7 @@ def test_densities_are_refused():
 
 
 def test_students_find_three_teachers():
-    """F falls from order one to below 3e-3 by t = 20 at m = 100, and the energy identity holds to 5e-5 (k'' has a kink)."""
+    """F falls below 3e-3 by t = 20 at m = 100, and the energy identity holds to 5e-5 (k'' has a kink)."""
     flow = problems.relu_teacher_plane().flow
     run = solve(flow, GradientFlow(100, Sampled(0)), steps=200, times=[20.0])
     assert run.energies[0] > 0.3 and run.energies[-1] < 3e-3
