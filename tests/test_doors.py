@@ -495,7 +495,7 @@ def test_a_missing_csv_file_is_refused_by_its_path(tmp_path):
 def test_regression_refuses_columns_it_cannot_learn_from(tmp_path, inputs, message):
     """No input, a constant input (zero variance cannot be standardised), an absent one."""
     file = tmp_path / "table.csv"
-    file.write_text("a,b\n1,2\n1,3\n")
+    file.write_text("a,b\n" + "".join(f"1,{k}\n" for k in range(8)))
     with pytest.raises(ValueError, match=message):
         problems.build("regression", csv=str(file), inputs=inputs, target="b")
 

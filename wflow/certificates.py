@@ -74,6 +74,17 @@ def truncated(run: Trajectory) -> Iterator[Certificate]:
         yield Certificate("mass within two cells of a wall that stands for infinity", "at most", most, 0.0, EDGE)
 
 
+def generalises(problem: Problem, run: Trajectory) -> Iterator[Certificate]:
+    """Rows held out: the mean loss at the end is below that of the best constant of the training rows."""
+    risk, test = run.flow.energy.risk, problem.held_out
+    if risk is None or test is None:
+        return
+    measured = float(test.weights @ risk.loss.value(risk.predict_at(test.inputs, run.final), test.targets))
+    level = np.full(len(test), float(risk.data.weights @ risk.data.targets))
+    constant = float(test.weights @ risk.loss.value(level, test.targets))
+    yield Certificate("loss on held-out rows, against the best constant", "at most", measured, constant)
+
+
 def moved_downhill(run: Trajectory) -> Iterator[Certificate]:
     """Minimising movements: sum W2^2/(2 dt) <= F_0 - F_end, since each step does no worse than standing still."""
     if run.solver.variational:

@@ -40,23 +40,68 @@ class Data:
 
     def standardised(self) -> "Data":
         """Inputs and targets with mean 0 and variance 1, column by column; a constant column is refused."""
-        return Data(
-            _standard("inputs", self.inputs, self.weights),
-            _standard("targets", self.targets[:, None], self.weights)[:, 0],
-            self.weights,
-        )
+        return Scaling.of(self, "standard").applied(self)
+
+    def split(self, share: float, seed: int) -> tuple["Data", "Data | None"]:
+        """Rows to learn and a share in [0, 1) of rows held out, drawn with the seed; None for share 0.
+
+        Rows of equal weight only. ValueError where one of the parts would be empty.
+        """
+        part = float(finite("held_out", share))
+        if not 0.0 <= part < 1.0:
+            raise ValueError(f"held_out: {share!r} is not a share in [0, 1); give for instance 0.25, or 0 for no test")
+        if part == 0.0:
+            return self, None
+        n = len(self)
+        kept_back = round(part * n)
+        if not 0 < kept_back < n:
+            raise ValueError(f"held_out: {share!r} of {n} rows leaves one part empty; change it")
+        order = np.random.default_rng([seed, n]).permutation(n)
+        test, train = np.sort(order[:kept_back]), np.sort(order[kept_back:])
+        return Data(self.inputs[train], self.targets[train]), Data(self.inputs[test], self.targets[test])
 
 
-def _standard(name: str, columns: Array, weights: Array) -> Array:
-    mean = weights @ columns
-    std = np.sqrt(weights @ (columns - mean) ** 2)
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """x -> (x - shift)/width, column by column, and y -> (y - level)/height: fitted on some rows, applied to any."""
+
+    shift: Array
+    width: Array
+    level: float
+    height: float
+
+    @classmethod
+    def of(cls, data: Data, kind: str) -> "Scaling":
+        """Inputs "standard" (mean 0, variance 1), "unit" ([-1, 1]) or "none"; targets are always standard."""
+        mean, std = _moments("inputs", data.inputs, data.weights, used=kind != "none")
+        level, height = _moments("targets", data.targets[:, None], data.weights, used=True)
+        low, high = data.inputs.min(axis=0), data.inputs.max(axis=0)
+        known = {
+            "standard": (mean, std),
+            "unit": (0.5 * (low + high), 0.5 * (high - low)),
+            "none": (np.zeros_like(mean), np.ones_like(mean)),
+        }
+        if kind not in known:
+            raise ValueError(f"scaling: unknown name {kind!r}; known: {', '.join(known)}")
+        return cls(*known[kind], float(level[0]), float(height[0]))
+
+    def applied(self, data: Data) -> Data:
+        """The scaled rows."""
+        scaled = (data.inputs - self.shift) / self.width
+        return Data(scaled, (data.targets - self.level) / self.height, data.weights)
+
+
+def _moments(name: str, columns: Array, weights: Array, *, used: bool) -> tuple[Array, Array]:
+    """Means and standard deviations of columns; ValueError for a column without variance where it is used."""
+    mean = np.asarray(weights @ columns)
+    std = np.asarray(np.sqrt(weights @ (columns - mean) ** 2))
     flat = np.flatnonzero(std <= 1e-12 * np.maximum(np.abs(mean), 1e-300))
-    if len(flat):
+    if len(flat) and used:
         raise ValueError(
             f"Data {name}: column {int(flat[0])} has zero variance (every value is {mean[flat[0]]:g}); "
             "it cannot be scaled, drop it or do not standardise"
         )
-    return np.asarray((columns - mean) / std)
+    return mean, std
 
 
 def _unlabelled(inputs: Array, weights: Array | None = None) -> Data:

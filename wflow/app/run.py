@@ -17,7 +17,7 @@ from wflow.app.progress import Fractions, Report
 from wflow.app.provenance import machine, versions
 from wflow.app.rows import RESULTS, as_json, plain
 from wflow.app.study import Row
-from wflow.certificates import kept, moved_downhill
+from wflow.certificates import generalises, kept, moved_downhill, truncated
 from wflow.errors import Refused
 from wflow.law import Law
 from wflow.loop import solve
@@ -96,7 +96,7 @@ def _record(folder: RunFolder, label: str, file: str, run: Trajectory, seconds: 
 
 def _rows(problem: Problem, label: str, run: Trajectory, seconds: float) -> Iterator[Row]:
     """What the solver says it keeps."""
-    for certificate in (*kept(run), *moved_downhill(run)):
+    for certificate in (*kept(run), *truncated(run), *moved_downhill(run), *generalises(problem, run)):
         yield Row(problem.name, problem.parameters, (label,), certificate, seconds)
 
 

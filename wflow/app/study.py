@@ -17,6 +17,7 @@ from wflow.certificates import (
     Certificate,
     distance_to_exact,
     distance_to_limit,
+    generalises,
     global_gap,
     kept,
     moved_downhill,
@@ -160,6 +161,7 @@ def _of_run(problem: Problem, run: Trajectory, error: float) -> Iterator[Certifi
     yield from kept(run)
     yield from truncated(run)
     yield from moved_downhill(run)
+    yield from generalises(problem, run)
     yield from global_gap(problem, run)
     yield from distance_to_exact(problem, run, error)
     yield from distance_to_limit(problem, run, error)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from wflow.data import Data
 from wflow.flow import Flow
 from wflow.law import Law
 
@@ -17,7 +18,8 @@ class Problem:
     """A flow with what is known of its answer.
 
     exact(t): the law at time t from the flow's start, or None.   minimiser: a global minimiser of F, or None.
-    limit: what theory predicts for t -> infinity, or None.   note: one sentence on what the problem shows.
+    limit: what theory predicts for t -> infinity, or None.   held_out: rows that the
+    risk does not see, or None.   note: one sentence on what the problem shows.
     """
 
     flow: Flow
@@ -27,5 +29,6 @@ class Problem:
     minimiser: Law | None = None
     limit: Law | None = None
     limit_reason: str = "not predicted"
+    held_out: Data | None = None
     name: str = ""
     parameters: Mapping[str, object] = field(default_factory=dict)
