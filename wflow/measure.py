@@ -236,11 +236,7 @@ class Quantiles(Measure):
 
     @cached_property
     def weights(self) -> Array:
-        m = len(self.gaps)
-        weights = np.full(len(self.edges), 1.0 / m)
-        if not self.domain.periodic[0]:
-            weights[[0, -1]] = 0.5 / m
-        return weights
+        return _trapezoidal(len(self.gaps), self.domain.periodic[0])
 
     def internal(self) -> float:
         """int rho log rho = -mean log(m gap): exact for the piecewise constant density."""
@@ -257,6 +253,16 @@ class Quantiles(Measure):
     def moved(self, edges: Array) -> "Quantiles":
         """Other edges on the same domain."""
         return Quantiles(self.domain, finite("Quantiles edges", edges))
+
+
+@lru_cache(maxsize=16)
+def _trapezoidal(m: int, closed: bool) -> Array:
+    """Weights of the edges of m gaps; shared, hence read-only."""
+    weights = np.full(m if closed else m + 1, 1.0 / m)
+    if not closed:
+        weights[[0, -1]] = 0.5 / m
+    weights.flags.writeable = False
+    return weights
 
 
 @lru_cache(maxsize=2)
