@@ -215,41 +215,40 @@ class _Pace:
 
 @dataclass(frozen=True)
 class _Controlled(_Pace):
-    """Step doubling: the W2 distance of one step and two halves, scaled by the order, stays under the tolerance."""
+    """The W2 error of a step stays under tolerance dt/horizon, estimated by an embedded method or by step doubling."""
 
     tolerance: float = 0.0
     order: float = 1.0
 
     def advance(self, flow: Flow, solver: Solver, state: State, target: float) -> Step:
-        """The two half steps of the longest accepted step."""
+        """The longest accepted step; the next one's length travels in the state's memory."""
         remaining = target - state.time
         guess = state.memory.get("proposed", self.default)
         assert isinstance(guess, float)
         dt = min(guess, 0.9 * solver.largest_step(flow, state), remaining)
+        order = solver.embedded or self.order
         while dt > _SHORTEST * flow.horizon:
-            whole = solver.step(flow, state, dt)
-            half = solver.step(flow, state, 0.5 * dt)
-            second = solver.step(flow, half.state, 0.5 * dt)
-            error = w2(whole.state.measure, second.state.measure) / (2.0**self.order - 1.0)
-            allowed = self.tolerance * dt / flow.horizon
-            factor = 0.9 * (allowed / max(error, 1e-300)) ** (1.0 / self.order)
-            if error <= allowed:
+            step = solver.step(flow, state, dt) if solver.embedded else self._doubled(flow, solver, state, dt)
+            assert step.error is not None
+            factor = 0.9 * (self.tolerance * dt / flow.horizon / max(step.error, 1e-300)) ** (1.0 / order)
+            if step.error <= self.tolerance * dt / flow.horizon:
                 proposed = dt * min(factor, 4.0) if dt < remaining or factor < 1.0 else max(guess, dt)
-                memory = {**second.state.memory, "proposed": proposed}
-                spent = None if half.dissipated is None else half.dissipated + (second.dissipated or 0.0)
-                return replace(
-                    second,
-                    state=replace(second.state, memory=memory),
-                    dissipated=spent,
-                    residual=max(half.residual, second.residual),
-                    error=error,
-                )
+                memory = {**step.state.memory, "proposed": proposed}
+                return replace(step, state=replace(step.state, memory=memory))
             dt *= max(0.1, min(factor, 0.9))
         raise NotConverged(
             f"{solver}: the step fell below {_SHORTEST:g} of the horizon at t = {state.time:g} without meeting the "
             f"tolerance {self.tolerance:g}; raise it or refine the resolution",
             dt,
         )
+
+    def _doubled(self, flow: Flow, solver: Solver, state: State, dt: float) -> Step:
+        """Two half steps; error: their W2 distance to one whole step, scaled by the order."""
+        whole, half = solver.step(flow, state, dt), solver.step(flow, state, 0.5 * dt)
+        second = solver.step(flow, half.state, 0.5 * dt)
+        spent = None if half.dissipated is None else half.dissipated + (second.dissipated or 0.0)
+        error = w2(whole.state.measure, second.state.measure) / (2.0**self.order - 1.0)
+        return replace(second, dissipated=spent, residual=max(half.residual, second.residual), error=error)
 
 
 def _pace(flow: Flow, solver: Solver, steps: int | None, dt: float | None, tolerance: float | None) -> _Pace:

@@ -71,6 +71,9 @@ class Solver(ABC):
     variational: ClassVar[bool] = False
     """The step is a minimising movement: F_{k+1} + dissipated <= F_k, an inequality, not an identity."""
 
+    embedded: ClassVar[float | None] = None
+    """Order p of the estimate `Step.error` ~ dt^(p+1), by which `solve(tolerance=)` then paces; None: step doubling."""
+
     @abstractmethod
     def order(self, flow: Flow) -> Order:
         """Declared orders on this flow."""

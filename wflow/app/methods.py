@@ -2,12 +2,13 @@
 
 from solvers.finite_volume import Muscl, ScharfetterGummel, Upwind
 from solvers.jko import Quantile
-from solvers.particles import GradientFlow
+from solvers.particles import DormandPrince, GradientFlow
 from solvers.spectral import Fourier
 from wflow.solver import Solver
 
 METHODS: tuple[Solver, ...] = (
     GradientFlow(particles=400),
+    DormandPrince(particles=400),
     Upwind(cells=128),
     Muscl(cells=128),
     ScharfetterGummel(cells=128),
