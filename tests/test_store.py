@@ -96,7 +96,7 @@ def test_no_array_is_pickled() -> None:
 
 def test_a_trajectory_too_large_to_read_back_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wflow.store.archive.MOST_BYTES", 1000)
-    with pytest.raises(ValueError, match="save fewer times"):
+    with pytest.raises(OSError, match="save fewer times"):
         pack(run_of(GradientFlow(200)))
 
 

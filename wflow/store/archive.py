@@ -3,6 +3,7 @@
 The same arrays give the same bytes. Nothing unpacks to more than the file itself holds.
 """
 
+import errno
 import io
 import math
 import struct
@@ -27,12 +28,13 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Arrays, contiguous in either order, as bytes; ValueError above MOST_BYTES."""
+    """Arrays, contiguous in either order, as bytes; OSError above MOST_BYTES."""
     size = sum(array.nbytes for array in arrays.values())
     if size > MOST_BYTES:
-        raise ValueError(
+        raise OSError(
+            errno.EFBIG,
             f"a file of {size:.3g} bytes would not be read back, allowed: {MOST_BYTES}; "
-            "save fewer times or lower the resolution"
+            "save fewer times or lower the resolution",
         )
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as members:
@@ -60,9 +62,8 @@ def _array(member: bytes) -> NDArray[Any]:
     stream = io.BytesIO(member)
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ValueError("an array has another format than 1.0")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    shape, by_columns, dtype = np.lib.format.read_array_header_1_0(stream)
     if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(member) - stream.tell():
         raise ValueError(f"an array says that it is {shape} of {dtype}, which its {len(member)} bytes are not")
-    stream.seek(0)
-    array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
-    return array
+    entries: NDArray[Any] = np.frombuffer(member, dtype, offset=stream.tell())
+    return entries.reshape(shape, order="F" if by_columns else "C").copy(order="K")

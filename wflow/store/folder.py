@@ -10,16 +10,17 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from wflow.errors import Damaged
-from wflow.store.whole import write_whole
+from wflow.store.lock import holder, locked
+from wflow.store.whole import TEMPORARY, write_whole
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST, STATUS, LOG = "manifest.json", "STATUS", "log.txt"
 _MOST_RUNS = 100_000
 
@@ -112,13 +113,22 @@ class RunFolder:
             whole = isinstance(found["files"], dict) and seal == _seal(found)
         except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
             raise Damaged(f"{self.path / MANIFEST}: it cannot be read ({error}); run it again") from error
-        if not whole or found["format"] != FORMAT:
-            raise Damaged(f"{self.path / MANIFEST}: its checksum or format is not what was written; run it again")
+        if not whole:
+            raise Damaged(f"{self.path / MANIFEST}: its checksum is not what was written; run it again")
+        if found.get("format") != FORMAT:
+            raise Damaged(
+                f"{self.path}: its format is {found.get('format')}, this version reads {FORMAT}; run it again"
+            )
         return dict(found)
 
     def _write_manifest(self, entries: dict[str, Any]) -> None:
         data = json.dumps({**entries, "sha256": _seal(entries)}, indent=1, allow_nan=False)
         write_whole(self.path / MANIFEST, data.encode())
+
+    def tidy(self) -> None:
+        """Remove what killed processes left half written; only under the lock."""
+        for path in self.path.rglob(f".*{TEMPORARY}"):
+            path.unlink()
 
     @property
     def status(self) -> str:
@@ -128,17 +138,25 @@ class RunFolder:
         except OSError:
             return "unknown"
 
+    @property
+    def writer(self) -> str | None:
+        """The live process that writes this folder, None if there is none."""
+        return holder(self.path)
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Held while this process writes; Busy names another one that does."""
+        return locked(self.path, now())
+
     @contextmanager
     def recorded(self) -> Iterator[None]:
         """STATUS of the body: running, then done, failed with its message, or interrupted."""
         self._say("running")
         try:
             yield
-        except KeyboardInterrupt:
-            self._say("interrupted")
-            raise
         except BaseException as error:
-            self._say(f"failed: {type(error).__name__}: {error}")
+            stopped = isinstance(error, KeyboardInterrupt)
+            with suppress(OSError):  # a full disk has no room for its own name: the error itself goes on
+                self._say("interrupted" if stopped else f"failed: {type(error).__name__}: {error}")
             raise
         self._say("done")
 
