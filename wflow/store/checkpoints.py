@@ -31,7 +31,7 @@ SUFFIX = ".checkpoint"
 EVERY = 10.0
 """Seconds between checkpoints."""
 _SHARE = 20.0
-"""A checkpoint is followed by at least so many times what it took: they cost a run at most a twentieth."""
+"""A checkpoint is followed by at least so many times what it took: they lengthen a run by at most a twentieth."""
 _EARLIER = 0.1
 """At a saved time, whose measure is kept for good, this part of the pause is enough."""
 _DIGITS = 12
@@ -42,7 +42,7 @@ _COLUMNS = ("time", "energy", "dissipated", "step", "residual", "edge")
 
 
 class Checkpoints:
-    """A Store on a disk: FOLDER/NAME-*.checkpoint, two of them, written at most every `every` seconds.
+    """A Store on a disk: FOLDER/NAME-*.checkpoint, two of them, written every `every` seconds; 0: after every step.
 
     A checkpoint that was acknowledged (`keep` returned) survives whatever happens to the process. One that is damaged
     is refused by its checksum, and the one before it is used and `tell` told; where all are, Damaged is raised.
@@ -95,8 +95,8 @@ class Checkpoints:
 
     def offer(self, now: Reached) -> None:
         """Keep it if the last one is old enough."""
-        pause = max(self.every, _SHARE * self._cost)
-        if time.monotonic() - self._written >= (_EARLIER * pause if now.at_saved_time else pause):
+        pause = _EARLIER * self.every if now.at_saved_time else self.every
+        if not self.every or time.monotonic() - self._written >= max(pause, _SHARE * self._cost):
             self.keep(now)
 
     def keep(self, now: Reached) -> None:
