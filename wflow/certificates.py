@@ -15,11 +15,11 @@ from wflow.arrays import Array
 from wflow.domain import Box
 from wflow.dual_norm import dual_norm
 from wflow.grid import Grid
-from wflow.loop import EDGE
 from wflow.measure import Density, Measure
 from wflow.problems.problem import Problem
 from wflow.trajectory import Trajectory
 from wflow.transport import law_floor, w2
+from wflow.watch import EDGE
 
 Relation = Literal["equal", "at most", "at least"]
 MASS = 1e-12

@@ -21,7 +21,7 @@ from wflow.flow import Flow, Window
 from wflow.grid import Grid
 from wflow.internal import Power
 from wflow.measure import Density
-from wflow.solver import EVERY_PROMISE, Order, Promise, Solver, State, Step
+from wflow.solver import EVERY_PROMISE, Order, Promise, Recomputable, Solver, State, Step
 
 _COLDEST = 1e-12
 _LEVEL = 1e-6
@@ -193,7 +193,7 @@ def _rows(lined: Array) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class _Frozen:
+class _Frozen(Recomputable):
     """The sweeps of all axes for one V, temperature and dt.
 
     Where V does not depend on pi one such object serves all steps of one length; made anew it has the same bits.
