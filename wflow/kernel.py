@@ -75,15 +75,15 @@ def _series(a: Array, c: ComplexArray, w: Array, derivative: int) -> Array:
     spectrum[0] *= 2.0
     for _ in range(derivative):
         spectrum *= 1j * n
+    used = np.flatnonzero(spectrum)
+    if not len(used) or used[-1] == 0:  # as of a uniform target
+        return np.full(len(w), spectrum[0].real)
     nodes = len(w)
     step = TURN / nodes
     # equispaced points over the turn, by their ends: two comparisons, then an FFT instead of a matrix
     equispaced = nodes > 2 * len(a) and abs(w[-1, 0] - w[0, 0] - (nodes - 1) * step) < 1e-12 * nodes
     if equispaced and np.max(np.abs(w[1:, 0] - w[:-1, 0] - step)) <= 1e-13:
         return series_at_nodes(spectrum, nodes, float(w[0, 0]))
-    used = np.flatnonzero(spectrum)
-    if not len(used):
-        return np.zeros(nodes)
     turn = np.exp(1j * w[:, 0])
     total = np.zeros(nodes, dtype=np.complex128)
     for k in range(int(used[-1]), 0, -1):
@@ -134,10 +134,12 @@ class FourierKernel:
 
 def _cosines(w: Array, core: Array) -> tuple[Array, Array]:
     n = np.flatnonzero(core)
-    phase = w[:, :1] * n
-    sines = n > 0
-    factor = np.concatenate([np.cos(phase), np.sin(phase[:, sines])], axis=1)
-    return factor, np.concatenate([core[n], core[n[sines]]])
+    turn = np.exp(1j * w[:, 0])
+    waves = np.ones((int(n[-1]) + 1 if len(n) else 1, len(turn)), dtype=np.complex128)
+    for k in range(1, len(waves)):  # a product instead of a sine and a cosine
+        np.multiply(waves[k - 1], turn, out=waves[k])
+    sines = n[n > 0]
+    return np.concatenate([waves.real[n], waves.imag[sines]]).T, np.concatenate([core[n], core[sines]])
 
 
 @dataclass(frozen=True, eq=False)

@@ -98,5 +98,7 @@ def pace_of(flow: Flow, solver: Solver, steps: int | None, dt: float | None, tol
     if tolerance is not None:
         if solver.random:
             raise Refused(f"{solver} is random: step doubling compares noise; pass steps or dt")
+        if solver.multistep:
+            raise Refused(f"{solver} is a two-step method: step doubling misjudges its error; pass steps or dt")
         return Controlled(None, default, positive("tolerance", tolerance), solver.order(flow).time)
     return Pace(None, default)

@@ -29,10 +29,15 @@ RK4_REAL = 2.7
 
 @dataclass(frozen=True)
 class Order:
-    """Orders of the W2 error in the step and in the resolution. space = inf: spectral, no space row."""
+    """Orders of the W2 error in the step and in the resolution. space = inf: spectral, no space row.
+
+    identity: of |F_0 - F - dissipated| in the step where it is less than `time`, as from starts with infinite
+    dissipation.
+    """
 
     time: float
     space: float = math.inf
+    identity: float | None = None
 
 
 class Recomputable:
@@ -109,6 +114,8 @@ class Solver(ABC):
     """What the initial law must offer."""
     variational: ClassVar[bool] = False
     """The step is a minimising movement: F_{k+1} + dissipated <= F_k, an inequality, not an identity."""
+    multistep: ClassVar[bool] = False
+    """A step needs the measures before the last: they are in State.memory, which then does more than save work."""
 
     embedded: ClassVar[float | None] = None
     """Order p of the estimate `Step.error` ~ dt^(p+1), by which `solve(tolerance=)` then paces; None: step doubling."""

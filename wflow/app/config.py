@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from solvers.particles import Quantised, Sampled
-from wflow.app.methods import METHODS
+from wflow.app.methods import FURTHER, METHODS
 from wflow.app.settings import MOST_BYTES, UsageError, fitted, parsed, problem, refused
 from wflow.problems import Problem, nearest
 from wflow.solver import Solver
@@ -109,7 +109,7 @@ def _solvers(where: str, given: Any, posed: Problem) -> dict[str, Solver]:
 
 def _solver(where: str, settings: dict[str, Any]) -> Solver:
     """One solver: the default instance of THE list with the given fields."""
-    known = {type(method).__name__: method for method in METHODS}
+    known = {type(method).__name__: method for method in (*METHODS, *FURTHER)}
     name = _named(where, settings)
     if name not in known:
         raise UsageError(f"{where}: unknown solver {name!r}; {nearest(name, list(known))}")

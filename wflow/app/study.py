@@ -187,7 +187,8 @@ def _of_refinements(lab: Laboratory, solver: Solver, out: dict[str, Refinement],
         yield from _decay(lab.enough(solver, BASE_STEPS, SAVED).final)
     if not solver.variational:
         out["dissipation"] = dissipation_refinement(lab, coarse, first, LEVELS)
-        yield order_certificate("energy identity F_0 - F = dissipated, order", out["dissipation"], order.time)
+        declared = order.time if order.identity is None else order.identity
+        yield order_certificate("energy identity F_0 - F = dissipated, order", out["dissipation"], declared)
 
 
 def _decay(end: Measure) -> Iterator[Certificate]:
