@@ -62,9 +62,10 @@ class _ParticleFlow(Solver):
         return "quantile" if isinstance(self.start, Quantised) else "sample"
 
     def order(self, flow: Flow) -> Order:
-        """Time: the method's (kinked neurons on data 1). Space: 1 from quantiles on one bounded axis, else 1/2, 1/d."""
-        # a kink of sigma on finite data makes the velocity jump where a particle crosses it
-        time = self.stages if flow.energy.curved else 1.0
+        """Time: the method's (kinked neurons or losses on data: 1). Space 1 from quantiles, one bounded axis; else 1/d."""
+        # a kink of sigma on finite data makes the velocity jump where a particle crosses it; a kink of loss' makes it
+        # bend where a residual passes, at a time t* the error of the step is of the order h min(h, t*)
+        time = self.stages if flow.energy.curved and not flow.energy.kinked else 1.0
         first = isinstance(self.start, Quantised) and flow.domain.bounded and flow.domain.dim == 1
         return Order(time, 1.0 if first else 1.0 / max(2, flow.domain.dim))
 

@@ -97,7 +97,7 @@ def rounded_down(number: float) -> str:
     return f"{(np.ceil(number / digits) - 1.0) * digits:.3g}"
 
 
-def count(name: str, value: int, least: int = 1) -> int:
+def count(name: str, value: float, least: int = 1) -> int:
     """`value` as an int of at least `least`, else TypeError or ValueError."""
     number = _number(name, value)
     if not number.is_integer():

@@ -59,6 +59,7 @@ class Risk:
             raise ValueError(
                 f"Risk: the data have {self.data.inputs.shape[1]} input columns, the neuron takes {self.neuron.inputs}"
             )
+        self.loss.check(self.data.targets)
 
     @property
     def convex(self) -> bool:
@@ -298,6 +299,16 @@ class Energy:
         """V has a Hessian in w: no Risk term with a kinked activation."""
         risks = (term for term in self.terms if isinstance(term, Risk))
         return all(term.neuron.activation.curvature is not None for term in risks)
+
+    @property
+    def quadratic(self) -> bool:
+        """F without its internal terms is quadratic in pi: V at the mean of two measures is F's slope between them."""
+        return all(isinstance(term.loss, HalfSquare) for term in self.terms if isinstance(term, Risk))
+
+    @property
+    def kinked(self) -> bool:
+        """V[pi] bends where pi moves on: a loss with a jump in its second derivative."""
+        return any(term.loss.kinked for term in self.terms if isinstance(term, Risk))
 
     @property
     def risk(self) -> Risk | None:

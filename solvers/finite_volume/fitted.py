@@ -58,8 +58,8 @@ class ScharfetterGummel(Solver):
         return Order(1.0, 2.0 if flow.energy.power is None else 1.0)
 
     def keeps(self, flow: Flow) -> frozenset[Promise]:
-        """Mass, positivity and energy for every dt at which the fixed points converge."""
-        return EVERY_PROMISE
+        """Mass, positivity and, for quadratic F, energy for every dt at which the fixed points converge."""
+        return EVERY_PROMISE if flow.energy.quadratic else frozenset({"mass", "positivity"})
 
     def refusal(self, flow: Flow) -> str | None:
         """No internal energy (the fluxes fall back to first-order upwind), more than three axes, no window."""
