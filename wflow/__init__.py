@@ -30,6 +30,7 @@ from wflow.loss import HalfSquare
 from wflow.measure import Density, Measure, Particles, Quantiles, SignedParticles
 from wflow.neuron import CircleNeuron, RidgeNeuron
 from wflow.solver import Order, Solver, State, Step
+from wflow.steps import Steps
 from wflow.trajectory import Trajectory
 from wflow.transport import w2
 
@@ -38,7 +39,7 @@ __all__ = [
     "Atoms", "Box", "CircleNeuron", "ClosedForm", "Constant", "Data", "Density", "Energy", "EnergyRose", "Entropy",
     "Flow", "FourierDensity", "FourierKernel", "Gaussian", "Grid", "HalfSquare", "Interaction", "Law", "LostDensity",
     "Measure", "NotConverged", "Order", "Particles", "PiecewiseKernel", "Potential", "Power", "Product", "Quantiles",
-    "Radial", "Refused", "RidgeNeuron", "Risk", "SignedParticles", "Solver", "State", "Step", "StepTooLarge",
+    "Radial", "Refused", "RidgeNeuron", "Risk", "SignedParticles", "Solver", "State", "Step", "StepTooLarge", "Steps",
     "TotalVariation", "Trajectory", "Transported", "Uniform", "WflowError", "activation", "box", "circle",
     "circle_kernel", "cylinder", "interval", "line", "plane", "population_risk", "problems", "read_csv", "solve",
     "space", "torus", "w2",

@@ -49,8 +49,10 @@ class Quantile(Solver):
         count("Quantile limit", self.limit)
 
     def order(self, flow: Flow) -> Order:
-        """Time 1; space 2 where the support is bounded, else 1/2."""
-        return Order(1.0, 2.0 if flow.domain.bounded else 0.5)
+        """Time 1; space 2 where the support is bounded, 3/2 if the density jumps, else (tails, gaps) 1/2."""
+        if not (flow.domain.bounded and flow.initial.connected):
+            return Order(1.0, 0.5)
+        return Order(1.0, 2.0 if flow.initial.regularity == "smooth" else 1.5)
 
     def keeps(self, flow: Flow) -> frozenset[Promise]:
         """Mass, positivity and energy for every dt."""
