@@ -60,12 +60,11 @@ class GradientFlow(Solver):
         return "quantile" if isinstance(self.start, Quantised) else "sample"
 
     def order(self, flow: Flow) -> Order:
-        """Time 4 (kinked neurons on data 1). Space: 1 from quantiles on one bounded axis, else 1/2, 1/d if d > 2.
+        """Time 4, or the lowest derivative of V that jumps. Space: 1 from quantiles on one bounded axis, else 1/2, 1/d.
 
         A gap in the support costs 1/2: the particle in whose mass it falls stands for both sides.
         """
-        # a kink of sigma on finite data makes the velocity jump where a particle crosses it
-        time = 4.0 if flow.energy.curved else 1.0
+        time = min(4.0, flow.energy.jumps)
         first = isinstance(self.start, Quantised) and flow.domain.bounded and flow.domain.dim == 1
         whole = first and (flow.initial.connected or isinstance(flow.initial, Atoms))
         return Order(time, 1.0 if whole else 1.0 / max(2, flow.domain.dim))
