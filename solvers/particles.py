@@ -62,12 +62,16 @@ class _ParticleFlow(Solver):
         return "quantile" if isinstance(self.start, Quantised) else "sample"
 
     def order(self, flow: Flow) -> Order:
-        """Time: the method's (kinked neurons or losses on data: 1). Space 1 from quantiles, one bounded axis; else 1/d."""
-        # a kink of sigma on finite data makes the velocity jump where a particle crosses it; a kink of loss' makes it
-        # bend where a residual passes, at a time t* the error of the step is of the order h min(h, t*)
-        time = self.stages if flow.energy.curved and not flow.energy.kinked else 1.0
+        """Time: the method's, or the lowest derivative of V that jumps. Space 1 from quantiles on one bounded axis.
+
+        On d axes or from draws 1/max(2, d). Where the loss has a kink, time 1: it bends V where a residual passes, and
+        at a time t* the error of a step dt is of the order dt min(dt, t*). A gap in the support costs 1/2: the particle
+        in whose mass it falls stands for both sides.
+        """
+        time = 1.0 if flow.energy.kinked else min(self.stages, flow.energy.jumps)
         first = isinstance(self.start, Quantised) and flow.domain.bounded and flow.domain.dim == 1
-        return Order(time, 1.0 if first else 1.0 / max(2, flow.domain.dim))
+        whole = first and (flow.initial.connected or isinstance(flow.initial, Atoms))
+        return Order(time, 1.0 if whole else 1.0 / max(2, flow.domain.dim))
 
     def keeps(self, flow: Flow) -> frozenset[Promise]:
         """Mass and positivity exactly; energy below the stability bound, checked by the loop."""

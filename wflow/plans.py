@@ -156,15 +156,23 @@ def _pot() -> ModuleType:
     return cast("ModuleType", ot)
 
 
-def w2_of_atoms(a: AtomsOf, b: AtomsOf, domain: Box) -> float:
-    """Exact W2 by POT, with the checks POT does not make: scaled cost, result code, primal-dual gap."""
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """An optimal plan: masses (m, n) of the pairs of atoms, and the squared distance that it costs."""
+
+    masses: Array
+    squared: float
+
+
+def optimal_plan(a: AtomsOf, b: AtomsOf, domain: Box) -> Plan:
+    """By POT, with the checks POT does not make: scaled cost, result code, primal-dual gap. NotConverged otherwise."""
     ot = _pot()
     cost = np.sum(domain.difference(a.points[:, None, :], b.points[None, :, :]) ** 2, axis=2)
+    p, q = a.weights / a.weights.sum(), b.weights / b.weights.sum()
     scale = float(cost.max())
     if scale == 0.0:
-        return 0.0
-    p, q = a.weights / a.weights.sum(), b.weights / b.weights.sum()
-    _, log = ot.emd(p, q, cost / scale, numItermax=10**7, log=True)
+        return Plan(np.outer(p, q), 0.0)
+    masses, log = ot.emd(p, q, cost / scale, numItermax=10**7, log=True)
     gap = log["cost"] - float(p @ log["u"] + q @ log["v"])
     violation = float(np.max(log["u"][:, None] + log["v"][None, :] - cost / scale))
     if log["result_code"] != 1 or abs(gap) > GAP or violation > GAP:
@@ -173,4 +181,9 @@ def w2_of_atoms(a: AtomsOf, b: AtomsOf, domain: Box) -> float:
             "(relative to the largest cost); use fewer points",
             abs(gap),
         )
-    return math.sqrt(scale * max(float(log["cost"]), 0.0))
+    return Plan(masses, scale * max(float(log["cost"]), 0.0))
+
+
+def w2_of_atoms(a: AtomsOf, b: AtomsOf, domain: Box) -> float:
+    """Exact W2 of atoms."""
+    return math.sqrt(optimal_plan(a, b, domain).squared)

@@ -13,7 +13,7 @@ import numpy as np
 
 from solvers._lines import CyclicLines, Lines, exchange_lines
 from solvers._tridiagonal import CyclicFactors, Factors, exchange
-from solvers.cells import averages_of, refusal_of_cells
+from solvers.cells import averages_of, refusal_of_cells, space_order
 from solvers.finite_volume.faces import Axis, axes_of
 from wflow.arrays import Array, count, positive
 from wflow.errors import LostDensity, NotConverged
@@ -54,8 +54,8 @@ class ScharfetterGummel(Solver):
         count("ScharfetterGummel limit", self.limit)
 
     def order(self, flow: Flow) -> Order:
-        """(1, 2); with a Power term, whose density has an edge, (1, 1)."""
-        return Order(1.0, 2.0 if flow.energy.power is None else 1.0)
+        """(1, 2); (1, 1) with a Power term, whose density has an edge, and from atoms: a cell forgets their place."""
+        return Order(1.0, space_order(flow, 2.0 if flow.energy.power is None else 1.0, 1.0, 1.0))
 
     def keeps(self, flow: Flow) -> frozenset[Promise]:
         """Mass, positivity and, for quadratic F, energy for every dt at which the fixed points converge."""
