@@ -1,5 +1,6 @@
 """This file owns THE list of solvers, one instance each at its default resolution."""
 
+from solvers.fem import DG0
 from solvers.finite_volume import Muscl, ScharfetterGummel, Upwind
 from solvers.jko import Bdf2, Midpoint, Quantile, Sdirk2
 from solvers.particles import DormandPrince, GradientFlow
@@ -12,6 +13,7 @@ METHODS: tuple[Solver, ...] = (
     Upwind(cells=128),
     Muscl(cells=128),
     ScharfetterGummel(cells=128),
+    DG0(cells=128),
     Fourier(modes=48),
     Quantile(points=200),
     Sdirk2(points=200),
