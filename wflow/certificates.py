@@ -15,11 +15,11 @@ from wflow.arrays import Array
 from wflow.domain import Box
 from wflow.dual_norm import dual_norm
 from wflow.grid import Grid
-from wflow.loop import EDGE
 from wflow.measure import Density, Measure
 from wflow.problems.problem import Problem
 from wflow.trajectory import Trajectory
 from wflow.transport import law_floor, w2
+from wflow.watch import EDGE
 
 Relation = Literal["equal", "at most", "at least"]
 MASS = 1e-12
@@ -80,7 +80,7 @@ def generalises(problem: Problem, run: Trajectory) -> Iterator[Certificate]:
     if risk is None or test is None:
         return
     measured = float(test.weights @ risk.loss.value(risk.predict_at(test.inputs, run.final), test.targets))
-    level = np.full(len(test), float(risk.data.weights @ risk.data.targets))
+    level = np.full(len(test), risk.loss.best_constant(risk.data.targets, risk.data.weights))
     constant = float(test.weights @ risk.loss.value(level, test.targets))
     yield Certificate("loss on held-out rows, against the best constant", "at most", measured, constant)
 

@@ -71,10 +71,10 @@ class Scaling:
     height: float
 
     @classmethod
-    def of(cls, data: Data, kind: str) -> "Scaling":
-        """Inputs "standard" (mean 0, variance 1), "unit" ([-1, 1]) or "none"; targets are always standard."""
+    def of(cls, data: Data, kind: str, labels: bool = False) -> "Scaling":
+        """Inputs "standard" (mean 0, variance 1), "unit" ([-1, 1]) or "none"; targets standard, labels as they are."""
         mean, std = _moments("inputs", data.inputs, data.weights, used=kind != "none")
-        level, height = _moments("targets", data.targets[:, None], data.weights, used=True)
+        level, height = (np.zeros(1), np.ones(1)) if labels else _of_targets(data)
         low, high = data.inputs.min(axis=0), data.inputs.max(axis=0)
         known = {
             "standard": (mean, std),
@@ -102,6 +102,10 @@ def _moments(name: str, columns: Array, weights: Array, *, used: bool) -> tuple[
             "it cannot be scaled, drop it or do not standardise"
         )
     return mean, std
+
+
+def _of_targets(data: Data) -> tuple[Array, Array]:
+    return _moments("targets", data.targets[:, None], data.weights, used=True)
 
 
 def _unlabelled(inputs: Array, weights: Array | None = None) -> Data:

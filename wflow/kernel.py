@@ -43,6 +43,10 @@ class Kernel(Protocol):
         """factor (m, q) and core (q,) of d_w d_w' k = factor diag(core) factor^T, possibly truncated."""
 
     @property
+    def jumps(self) -> float:
+        """The lowest derivative of k(w, .) that jumps where moving neurons pass each other or a kink; inf: none."""
+
+    @property
     def domain(self) -> Box:
         """Where w and w' live."""
 
@@ -108,6 +112,11 @@ class FourierKernel:
         out[:kept] = self.modes[:kept]
         return out
 
+    @property
+    def jumps(self) -> float:
+        """None: a finite sum of cosines."""
+        return math.inf
+
     def against(self, pi: Measure | Law, w: Array, derivative: int) -> Array:
         """Exact for the modes of pi up to N."""
         c = circle_modes_of(pi, len(self.modes) - 1)
@@ -155,6 +164,7 @@ class PiecewiseKernel:
     parts: ComplexArray
     spectrum: Callable[[int], Array]
     core: Array
+    jumps: float = math.inf
 
     def coefficients(self, count: int) -> Array:
         """a_0..a_count in closed form."""
@@ -255,6 +265,7 @@ def sawtooth_kernel() -> PiecewiseKernel:
         n = np.arange(1, count + 1)
         return np.concatenate([[0.0], 1.0 / (math.pi * n**2)])
 
+    # k' jumps where two neurons meet, which on one axis they never do: `jumps` stays inf
     return PiecewiseKernel(np.array([0.0, TURN]), parts, spectrum, core=np.array([-1.0 / TURN]))
 
 
@@ -284,7 +295,7 @@ def relu_kernel(threshold: float, inputs: Inputs, leak: float = 0.0) -> Piecewis
         plain = _relu_spectrum(threshold, inputs, 0.0)(1)[1] * (1.0 - leak) ** 2
         parts[:, 0, 1] += sigma_modes(1)[1] - plain
     n = np.arange(COUPLED_MODES + 1)
-    return PiecewiseKernel(breaks, parts, sigma_modes, core=n**2 * sigma_modes(COUPLED_MODES))
+    return PiecewiseKernel(breaks, parts, sigma_modes, core=n**2 * sigma_modes(COUPLED_MODES), jumps=3.0)
 
 
 def _relu_spectrum(threshold: float, inputs: Inputs, leak: float) -> Callable[[int], Array]:

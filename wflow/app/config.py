@@ -27,9 +27,10 @@ _PACES = ("steps", "dt", "tolerance")
 
 @dataclass(frozen=True)
 class Config:
-    """A config that has been read: its text, the problem, the solvers by their label, and the options of `solve`."""
+    """A config that has been read: text, file, the problem, the solvers by their label, and the options of `solve`."""
 
     text: str
+    path: Path
     problem: Problem
     solvers: Mapping[str, Solver]
     options: Mapping[str, Any]
@@ -50,13 +51,13 @@ def interpret(text: str, path: Path) -> Config:
     settings = dict(_table(path.name, tables, "problem"))
     csv = None
     if isinstance(settings.get("csv"), str):
-        csv = path.parent / settings["csv"]
+        csv = (path.parent / settings["csv"]).absolute()
         settings["csv"] = str(csv)
     here = f"{path.name}: [problem]"
     posed = problem(_named(here, settings), settings, here)
     solvers = _solvers(path.name, tables.get("solver"), posed)
     options = _options(f"{path.name}: [solve]", tables.get("solve", {}), posed.flow.horizon)
-    return Config(text, posed, solvers, options, csv)
+    return Config(text, path.absolute(), posed, solvers, options, csv)
 
 
 def _text(path: Path) -> str:

@@ -12,6 +12,7 @@ from wflow.problems.network import two_layer_1d
 from wflow.problems.plane import relu_teacher_plane
 from wflow.problems.problem import Problem
 from wflow.problems.regression import regression
+from wflow.problems.rough import atom_start, jump_start
 
 CATALOGUE: dict[str, Callable[..., Problem]] = {
     function.__name__: function
@@ -23,6 +24,8 @@ CATALOGUE: dict[str, Callable[..., Problem]] = {
         ornstein_uhlenbeck,
         heat_mode,
         drift_diffusion,
+        atom_start,
+        jump_start,
         two_layer_1d,
         relu_teacher_plane,
         regression,
@@ -56,10 +59,12 @@ def build(name: str, **given: Any) -> Problem:
 __all__ = [
     "CATALOGUE",
     "Problem",
+    "atom_start",
     "build",
     "circle_teacher",
     "drift_diffusion",
     "heat_mode",
+    "jump_start",
     "linear_neuron",
     "nearest",
     "ornstein_uhlenbeck",
