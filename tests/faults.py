@@ -16,13 +16,14 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from solvers.particles import GradientFlow
-from wflow import problems, solve
+from wflow import Flow, State, Step, problems, solve
 from wflow.app import run
 from wflow.app.commands import app
 from wflow.errors import WflowError
@@ -30,7 +31,19 @@ from wflow.reached import Reached
 from wflow.store import Checkpoints, RunFolder, pack
 
 FLOW = problems.circle_teacher(horizon=0.5).flow
-SOLVER = GradientFlow(300)
+BALLAST = np.random.default_rng(0).normal(size=200_000)
+
+
+class Heavy(GradientFlow):
+    """A method whose checkpoints are large: a kill while one is written is likely."""
+
+    def step(self, flow: Flow, state: State, dt: float) -> Step:
+        """With something to carry."""
+        step = super().step(flow, state, dt)
+        return replace(step, state=replace(step.state, memory={**step.state.memory, "ballast": BALLAST}))
+
+
+SOLVER = Heavy(100)
 STEPS = 24
 DIED = 9
 TOLD = 7
