@@ -103,10 +103,11 @@ def test_maps_show_both_sheets_with_their_particles(sheets: tuple[problems.Probl
     assert [axes.get_ylabel() for axes in shown] == ["bias c", "", "bias c", ""]  # type: ignore[attr-defined]
     assert isinstance(cells.final, Density)
     area = float(np.prod(cells.final.grid.widths[1:]))
-    for axes in shown:
+    positive = int(np.sum(cloud.final.points[:, 0] > 0.0))
+    for axes, count in zip(shown, 2 * [60 - positive, positive], strict=True):
         mesh, *dots = axes.collections  # type: ignore[attr-defined]
         assert float(np.sum(mesh.get_array())) * area == pytest.approx(0.5, abs=1e-9)
-        assert sum(len(d.get_offsets()) for d in dots) == 30
+        assert sum(len(d.get_offsets()) for d in dots) == count
 
 
 def test_a_map_without_sheets(plane: tuple[Trajectory, Trajectory]) -> None:
