@@ -300,6 +300,12 @@ class Energy:
         """V has a Hessian in w: no Risk term with a kinked activation."""
         return all(term.neuron.activation.curvature is not None for term in self._risks)
 
+    def names(self, dim: int) -> tuple[str, ...]:
+        """What the d parameters w are called, by a neuron or a kernel; else w_1, .., w_d."""
+        kernels = [term.kernel.names for term in self.terms if isinstance(term, Interaction)]
+        plain = tuple(f"parameter w_{k}" for k in range(1, dim + 1)) if dim > 1 else ("parameter w",)
+        return next(iter([risk.neuron.names for risk in self._risks] + kernels), plain)
+
     @property
     def jumps(self) -> float:
         """The lowest derivative of V that jumps along the way of a neuron; inf: none. It caps the order in time.

@@ -29,6 +29,10 @@ class Neuron(Protocol):
     def inputs(self) -> int:
         """The input dimension p."""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the d parameters are called."""
+
     def value(self, x: Array, w: Array) -> Array:
         """psi (n, m) for inputs x (n, p) and parameters w (m, d)."""
 
@@ -60,6 +64,11 @@ class CircleNeuron:
     def inputs(self) -> int:
         """Two."""
         return 2
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """An angle."""
+        return ("angle (radian)",)
 
     def value(self, x: Array, w: Array) -> Array:
         """(n, m)."""
@@ -102,6 +111,13 @@ class RidgeNeuron:
     def dim(self) -> int:
         """d = outer + p + bias."""
         return self.outer + self.inputs + self.bias
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Outer weight a, inner weights v, bias c."""
+        inner = ["v"] if self.inputs == 1 else [f"v_{k}" for k in range(1, self.inputs + 1)]
+        outer, bias = ["outer weight a"] * self.outer, ["bias c"] * self.bias
+        return (*outer, *(f"inner weight {v}" for v in inner), *bias)
 
     @property
     def domain(self) -> Box:
