@@ -136,8 +136,14 @@ class Muscl(_Explicit):
     steepness: ClassVar[float] = 2.0
 
     def order(self, flow: Flow) -> Order:
-        """(2, 2); less from rough starts: the order in space is that of Upwind from a start without a density."""
-        return Order(2.0, 2.0 if flow.initial.has_density else 0.5)
+        """(2, 2). Space 1/2 from a start without a density, as Upwind; 1 + min(1/2, 1/(m-1)) with a Power term.
+
+        Its density ends like (distance to the edge)^(1/(m-1)): a second-order scheme is left 1 + 1/(m-1) there in L1.
+        """
+        if not flow.initial.has_density:
+            return Order(2.0, 0.5)
+        power = flow.energy.power
+        return Order(2.0, 2.0 if power is None else 1.0 + min(0.5, 1.0 / (power.exponent - 1.0)))
 
     def step(self, flow: Flow, state: State, dt: float) -> Step:
         pi = state.measure
