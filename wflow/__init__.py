@@ -31,6 +31,7 @@ from wflow.loss import HalfSquare, Huber, Logistic
 from wflow.measure import Density, Measure, Particles, Quantiles, SignedParticles
 from wflow.neuron import CircleNeuron, RidgeNeuron, TranslationNeuron
 from wflow.solver import Order, Solver, State, Step
+from wflow.steps import Steps
 from wflow.trajectory import Trajectory
 from wflow.transport import w2
 
@@ -40,7 +41,7 @@ __all__ = [
     "Entropy", "Flow", "FourierDensity", "FourierKernel", "Gaussian", "Grid", "HalfSquare", "Huber", "Interaction",
     "Law", "Logistic", "LostDensity", "Measure", "NotConverged", "Order", "Particles", "PiecewiseKernel", "Potential",
     "Power", "Product", "Quantiles", "Radial", "Refused", "RidgeNeuron", "Risk", "SignedParticles", "Solver", "State",
-    "Step", "StepTooLarge", "TotalVariation", "Trajectory", "TranslationNeuron", "Transported", "Uniform", "WflowError",
-    "activation", "barenblatt_law", "box", "circle", "circle_kernel", "cylinder", "interval", "line", "plane",
-    "population_risk", "problems", "read_csv", "solve", "space", "torus", "w2",
+    "Step", "StepTooLarge", "Steps", "TotalVariation", "Trajectory", "TranslationNeuron", "Transported", "Uniform",
+    "WflowError", "activation", "barenblatt_law", "box", "circle", "circle_kernel", "cylinder", "interval", "line",
+    "plane", "population_risk", "problems", "read_csv", "solve", "space", "torus", "w2",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ from scipy.special import betainc, betaincinv
 from wflow.arrays import Array, finite, positive
 from wflow.domain import Box, line
 from wflow.joint import Radial
-from wflow.law import Law
+from wflow.law import Law, Regularity
 
 
 def peak(power: float, dim: int) -> float:
@@ -41,6 +41,11 @@ class Barenblatt(Law):
     def domain(self) -> Box:
         """The line."""
         return line()
+
+    @property
+    def regularity(self) -> Regularity:
+        """Uniform ones jump; the others end continuously, though perhaps steeply."""
+        return "smooth" if self.power > 0.0 else "jump"
 
     @property
     def support(self) -> tuple[float, float]:
@@ -91,4 +96,5 @@ def barenblatt_law(power: float, reach: float, centre: float | Sequence[float] =
         lambda r: 1.0 - shape(r) ** (power + 1.0),
         reach,
         (float(x), float(y)),
+        regularity="smooth" if power > 0.0 else "jump",
     )

@@ -16,11 +16,11 @@ from wflow.domain import Box
 from wflow.dual_norm import dual_norm
 from wflow.grid import Grid
 from wflow.law import Law
-from wflow.loop import EDGE
 from wflow.measure import Density, Measure
 from wflow.problems.problem import Problem
 from wflow.trajectory import Trajectory
 from wflow.transport import law_floor, w2
+from wflow.watch import EDGE
 
 Relation = Literal["equal", "at most", "at least"]
 MASS = 1e-12

@@ -4,6 +4,7 @@ F(pi) = sum of terms;   V[pi] = dF/dpi (a function of w);   velocity = -grad V. 
 one Power) are what atoms cannot have; `potential`, `velocity` and `curvature` speak of the explicit part alone.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -291,14 +292,29 @@ class Energy:
     @property
     def homes(self) -> list[Box]:
         """The domains on which neurons and kernels live."""
-        risks = [term.neuron.domain for term in self.terms if isinstance(term, Risk)]
+        risks = [term.neuron.domain for term in self._risks]
         return risks + [term.kernel.domain for term in self.terms if isinstance(term, Interaction)]
 
     @property
     def curved(self) -> bool:
         """V has a Hessian in w: no Risk term with a kinked activation."""
-        risks = (term for term in self.terms if isinstance(term, Risk))
-        return all(term.neuron.activation.curvature is not None for term in risks)
+        return all(term.neuron.activation.curvature is not None for term in self._risks)
+
+    @property
+    def jumps(self) -> float:
+        """The lowest derivative of V that jumps along the way of a neuron; inf: none. It caps the order in time.
+
+        A step of order p over a jump of V^(j) errs by O(dt^j), once for each crossing: order min(p, j) (derived).
+        On data V' jumps where sigma' does, V'' where sigma'' does.
+        """
+        kinked = [
+            1.0 if t.neuron.activation.curvature is None else 2.0 for t in self._risks if t.neuron.activation.kinks
+        ]
+        return min([*kinked, *(t.kernel.jumps for t in self.terms if isinstance(t, Interaction))], default=math.inf)
+
+    @property
+    def _risks(self) -> list[Risk]:
+        return [term for term in self.terms if isinstance(term, Risk)]
 
     @property
     def quadratic(self) -> bool:
@@ -313,7 +329,7 @@ class Energy:
     @property
     def risk(self) -> Risk | None:
         """The first Risk term, if any."""
-        return next((term for term in self.terms if isinstance(term, Risk)), None)
+        return next(iter(self._risks), None)
 
     def explicit(self, pi: Measure) -> float:
         """All of F but the internal term, for any measure."""

@@ -8,6 +8,7 @@ split first. The same holds for a law, which enters by its averages on a grid or
 import math
 import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 from types import ModuleType
 from typing import cast
 
@@ -26,6 +27,8 @@ GAP = 1e-9
 _LAW_CELLS = 256
 _REACH = 9.0
 _BISECTIONS = 60
+_FULL = 0.97
+"""A share of the atoms allowed that is enough: the floor would gain no more than this, and each bisection costs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +78,10 @@ def gathered(pi: Density, most: int = MOST_ATOMS) -> AtomsOf:
     low, high = -60.0, math.log2(max(float(levels[0].cost.max()), 1e-300)) + 1.0
     for _ in range(_BISECTIONS):
         middle = 0.5 * (low + high)
-        low, high = (low, middle) if sum(map(np.sum, _leaves(levels, 2.0**middle))) <= most else (middle, high)
+        found = int(sum(map(np.count_nonzero, _leaves(levels, 2.0**middle))))
+        low, high = (low, middle) if found <= most else (middle, high)
+        if _FULL * most <= found <= most:
+            break
     leaves = _leaves(levels, 2.0**high)
     points = np.concatenate([level.centres[chosen] for level, chosen in zip(levels, leaves, strict=True)])
     weights = np.concatenate([level.mass[chosen] for level, chosen in zip(levels, leaves, strict=True)])
@@ -94,33 +100,40 @@ class _Level:
 
 
 def _pyramid(pi: Density) -> list[_Level]:
-    """From one block to single cells; blocks are never joined across a frozen axis."""
+    """From one block to single cells; blocks are never joined across a frozen axis.
+
+    Summed from below: a block's mass times variance is its parts' own plus their mass times distance^2 to its centre.
+    """
     grid = pi.grid
-    index = np.stack(np.unravel_index(np.arange(grid.size), grid.shape), axis=1)
+    widths = np.where(grid.domain.frozen, 0.0, grid.widths)
+    mass, centres, cost = pi.weights, grid.centres, pi.weights * (float(np.sum(widths**2)) / 12.0)
+    levels = []
+    for parents in _ancestry(grid):
+        levels.append(_Level(mass, centres, cost, parents))
+        if parents is None:
+            break
+        count = int(parents[-1]) + 1
+        whole = np.bincount(parents, mass, count)
+        safe = np.where(whole > 0.0, whole, 1.0)
+        middle = np.stack([np.bincount(parents, mass * x, count) / safe for x in centres.T], axis=1)
+        cost = np.bincount(parents, cost + mass * np.sum((centres - middle[parents]) ** 2, axis=1), count)
+        mass, centres = whole, middle
+    return levels[::-1]
+
+
+@lru_cache(maxsize=16)
+def _ancestry(grid: Grid) -> tuple[NDArray[np.intp] | None, ...]:
+    """For single cells, then blocks of two cells an axis, of four, ...: the block above each; None for the last."""
     still = np.asarray(grid.domain.frozen)
-    widths = np.where(still, 0.0, grid.widths)
-    within = float(np.sum(widths**2)) / 12.0
-    levels: list[tuple[_Level, tuple[int, ...]]] = []
-    depth = max(n - 1 for n in grid.shape).bit_length()
-    for level in range(depth, -1, -1):
-        block = np.where(still, index, index >> level)
-        shape = tuple(block.max(axis=0) + 1)
-        key = np.ravel_multi_index(tuple(block.T), shape)
-        count = math.prod(shape)
-        mass = np.bincount(key, pi.weights, count)
-        safe = np.where(mass > 0.0, mass, 1.0)
-        centres = np.stack([np.bincount(key, pi.weights * x, count) / safe for x in grid.centres.T], axis=1)
-        spread = np.sum((grid.centres - centres[key]) ** 2, axis=1) + within
-        cost = np.bincount(key, pi.weights * spread, count)
-        parents = None if level == depth else _parents(shape, still, levels[-1][1])
-        levels.append((_Level(mass, centres, cost, parents), shape))
-    return [level for level, _ in levels]
-
-
-def _parents(shape: tuple[int, ...], still: NDArray[np.bool_], above: tuple[int, ...]) -> NDArray[np.intp]:
-    """The block above each block."""
-    index = np.stack(np.unravel_index(np.arange(math.prod(shape)), shape), axis=1)
-    return np.asarray(np.ravel_multi_index(tuple(np.where(still, index, index >> 1).T), above))
+    found: list[NDArray[np.intp] | None] = []
+    shape = grid.shape
+    while any(n > 1 for n, frozen in zip(shape, still, strict=True) if not frozen):
+        above = tuple(n if frozen else (n + 1) // 2 for n, frozen in zip(shape, still, strict=True))
+        index = np.unravel_index(np.arange(math.prod(shape)), shape)
+        halved = tuple(i if frozen else i >> 1 for i, frozen in zip(index, still, strict=True))
+        found.append(np.asarray(np.ravel_multi_index(halved, above)))
+        shape = above
+    return (*found, None)
 
 
 def _leaves(levels: list[_Level], most: float) -> list[NDArray[np.bool_]]:
@@ -143,15 +156,23 @@ def _pot() -> ModuleType:
     return cast("ModuleType", ot)
 
 
-def w2_of_atoms(a: AtomsOf, b: AtomsOf, domain: Box) -> float:
-    """Exact W2 by POT, with the checks POT does not make: scaled cost, result code, primal-dual gap."""
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """An optimal plan: masses (m, n) of the pairs of atoms, and the squared distance that it costs."""
+
+    masses: Array
+    squared: float
+
+
+def optimal_plan(a: AtomsOf, b: AtomsOf, domain: Box) -> Plan:
+    """By POT, with the checks POT does not make: scaled cost, result code, primal-dual gap. NotConverged otherwise."""
     ot = _pot()
     cost = np.sum(domain.difference(a.points[:, None, :], b.points[None, :, :]) ** 2, axis=2)
+    p, q = a.weights / a.weights.sum(), b.weights / b.weights.sum()
     scale = float(cost.max())
     if scale == 0.0:
-        return 0.0
-    p, q = a.weights / a.weights.sum(), b.weights / b.weights.sum()
-    _, log = ot.emd(p, q, cost / scale, numItermax=10**7, log=True)
+        return Plan(np.outer(p, q), 0.0)
+    masses, log = ot.emd(p, q, cost / scale, numItermax=10**7, log=True)
     gap = log["cost"] - float(p @ log["u"] + q @ log["v"])
     violation = float(np.max(log["u"][:, None] + log["v"][None, :] - cost / scale))
     if log["result_code"] != 1 or abs(gap) > GAP or violation > GAP:
@@ -160,4 +181,9 @@ def w2_of_atoms(a: AtomsOf, b: AtomsOf, domain: Box) -> float:
             "(relative to the largest cost); use fewer points",
             abs(gap),
         )
-    return math.sqrt(scale * max(float(log["cost"]), 0.0))
+    return Plan(masses, scale * max(float(log["cost"]), 0.0))
+
+
+def w2_of_atoms(a: AtomsOf, b: AtomsOf, domain: Box) -> float:
+    """Exact W2 of atoms."""
+    return math.sqrt(optimal_plan(a, b, domain).squared)

@@ -5,11 +5,14 @@ A solver never loops over time, prints, plots or saves. `wflow.solve` is the one
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
+from wflow.arrays import contiguous
 from wflow.energy import Energy
 from wflow.flow import Flow
 from wflow.measure import Density, Measure, Particles
@@ -26,24 +29,65 @@ RK4_REAL = 2.7
 
 @dataclass(frozen=True)
 class Order:
-    """Orders of the W2 error in the step and in the resolution. space = inf: spectral, no space row."""
+    """Orders of the W2 error in the step and in the resolution. space = inf: spectral, no space row.
+
+    identity: of |F_0 - F - dissipated| in the step where it is less than `time`, as from starts with infinite
+    dissipation.
+    """
 
     time: float
     space: float = math.inf
+    identity: float | None = None
+
+
+class Recomputable:
+    """Base of what a solver carries only to save time: without it the next step has the same bits.
+
+    It is not stored in checkpoints. Example: the factors of a matrix that depends on the flow, the grid and dt alone.
+    """
+
+
+Remembered = float | NDArray[Any] | Recomputable
 
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """Where a solver stands: the time, the measure, the number of steps taken, and what it carries along."""
+    """Where a solver stands: the time, the measure, the number of steps taken, and what it carries along.
+
+    The next step depends on nothing else (a random one draws from default_rng([seed, count])), so that a run which was
+    stored and is continued ends with the bits of one that was not. Hence the rule: an entry of `memory` is
+      - an array of numbers (one axis at least) or a number: it is stored, and comes back with its bits; or
+      - a Recomputable: it is not stored, and the step must give the same bits without it.
+    Anything else raises TypeError here. For a pair keep two entries, for a measure its arrays.
+    Numbers become Python's and arrays contiguous, as they would be after storage.
+    """
 
     time: float
     measure: Measure
     count: int = 0
-    memory: dict[str, object] = field(default_factory=dict)
+    memory: Mapping[str, Remembered] = field(default_factory=dict)
 
-    def after(self, dt: float, measure: Measure, **memory: object) -> "State":
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "time", float(self.time))
+        object.__setattr__(self, "memory", {name: _remembered(name, entry) for name, entry in self.memory.items()})
+
+    def after(self, dt: float, measure: Measure, **memory: Remembered) -> "State":
         """The state one step later."""
         return State(self.time + dt, measure, self.count + 1, memory or self.memory)
+
+
+def _remembered(name: str, entry: Remembered) -> Remembered:
+    """An entry of `memory` as it comes back from storage, or TypeError."""
+    if isinstance(entry, Recomputable):
+        return entry
+    if isinstance(entry, np.ndarray) and entry.ndim and entry.dtype.kind in "biufc":
+        return contiguous(entry)
+    if isinstance(entry, bool | int | float | np.bool | np.integer | np.floating):
+        return entry.item() if isinstance(entry, np.generic) else entry
+    raise TypeError(
+        f"State memory {name}: {type(entry).__name__} cannot be stored; keep arrays or numbers, "
+        "or a Recomputable without which the step has the same bits"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +114,11 @@ class Solver(ABC):
     """What the initial law must offer."""
     variational: ClassVar[bool] = False
     """The step is a minimising movement: F_{k+1} + dissipated <= F_k, an inequality, not an identity."""
+    multistep: ClassVar[bool] = False
+    """A step needs the measures before the last: they are in State.memory, which then does more than save work."""
+
+    embedded: ClassVar[float | None] = None
+    """Order p of the estimate `Step.error` ~ dt^(p+1), by which `solve(tolerance=)` then paces; None: step doubling."""
 
     @abstractmethod
     def order(self, flow: Flow) -> Order:

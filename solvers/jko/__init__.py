@@ -1,5 +1,8 @@
-"""JKO minimising movements: each step minimises F(rho) + W2^2(rho, pi) / (2 dt)."""
+"""JKO minimising movements: each stage minimises F(rho) + W2^2(rho, y) / (2 tau)."""
 
+from solvers.jko.bdf2 import Bdf2
+from solvers.jko.midpoint import Midpoint
 from solvers.jko.quantile import Quantile
+from solvers.jko.sdirk2 import Sdirk2
 
-__all__ = ["Quantile"]
+__all__ = ["Bdf2", "Midpoint", "Quantile", "Sdirk2"]

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from wflow.app.methods import METHODS
+from wflow.app.methods import FURTHER, METHODS
 from wflow.app.settings import defaults
 from wflow.problems import CATALOGUE, NAMES, VARIANTS, Problem, build, parameters_of
 from wflow.solver import Solver
@@ -29,7 +29,7 @@ def show_catalogue(out: Console) -> None:
         out.print(Text(f"  {name}: {base}({', '.join(f'{k}={v}' for k, v in parameters.items())})"), soft_wrap=True)
     out.print()
     _heading(out, "Solvers ([solver] name = ... in a config)")
-    for method in METHODS:
+    for method in (*METHODS, *FURTHER):
         out.print(Text(f"  {type(method).__name__}({_fields(method)})"), soft_wrap=True)
         out.print(Text(f"      {first_line(type(method))}"), soft_wrap=True)
     out.print()

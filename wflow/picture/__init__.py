@@ -9,6 +9,7 @@ from wflow.picture.curves import energies, ledger, order_plot, w2_curves
 from wflow.picture.measures import densities
 from wflow.picture.movie import animation
 from wflow.picture.network import fit, neurons, risk
+from wflow.picture.paths import profiles
 from wflow.picture.style import Runs, png_base64, save
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "neurons",
     "order_plot",
     "png_base64",
+    "profiles",
     "risk",
     "save",
     "w2_curves",

@@ -13,6 +13,7 @@ from wflow.problems.plane import relu_teacher_plane
 from wflow.problems.porous import barenblatt, porous_well
 from wflow.problems.problem import Problem
 from wflow.problems.regression import regression
+from wflow.problems.rough import atom_start, jump_start
 
 CATALOGUE: dict[str, Callable[..., Problem]] = {
     function.__name__: function
@@ -26,6 +27,8 @@ CATALOGUE: dict[str, Callable[..., Problem]] = {
         drift_diffusion,
         barenblatt,
         porous_well,
+        atom_start,
+        jump_start,
         two_layer_1d,
         relu_teacher_plane,
         regression,
@@ -76,12 +79,14 @@ __all__ = [
     "NAMES",
     "VARIANTS",
     "Problem",
+    "atom_start",
     "barenblatt",
     "build",
     "circle_teacher",
     "drift_diffusion",
     "function_of",
     "heat_mode",
+    "jump_start",
     "linear_neuron",
     "nearest",
     "ornstein_uhlenbeck",

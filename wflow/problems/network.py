@@ -13,7 +13,7 @@ from wflow.energy import Energy, Potential, Risk
 from wflow.flow import Flow
 from wflow.internal import Entropy
 from wflow.joint import Product
-from wflow.law import Gaussian, Law, Uniform
+from wflow.law import Gaussian, Law, Regularity, Uniform
 from wflow.loss import LossName, loss_named
 from wflow.neuron import RidgeNeuron
 from wflow.problems.problem import Problem
@@ -92,6 +92,11 @@ class _Square(Product):
     def __init__(self, *laws: Law) -> None:
         super().__init__(*laws)
         object.__setattr__(self, "domain", Gaussian(dim=len(laws)).domain)
+
+    @property
+    def regularity(self) -> Regularity:
+        """It jumps at its walls, which are none of the plane's."""
+        return "jump"
 
 
 def _at_least_zero(name: str, value: float) -> bool:
