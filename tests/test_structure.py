@@ -52,7 +52,7 @@ MOTORCYCLE = Path(__file__).parent.parent / "demos" / "data" / "motorcycle.csv"
 NEEDED = {"regression": {"csv": str(MOTORCYCLE), "inputs": ["time_ms"], "target": "acceleration_g"}}
 TRIED = {str(s): s for s in (*(m.refined(0.5) for m in METHODS), GradientFlow(51, Sampled(0)))}
 GIVEN = {
-    **{name: problems.build(name, **NEEDED.get(name, {})) for name in problems.CATALOGUE},
+    **{name: problems.build(name, **NEEDED.get(name, {})) for name in problems.NAMES},
     "warm teacher": problems.circle_teacher(b=2.0, temperature=0.1),
     "relu teacher": problems.circle_teacher(activation="relu"),
 }

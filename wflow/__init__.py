@@ -6,6 +6,7 @@ Measure; `solve` returns a Trajectory; Certificates say what is true of it.
 
 from wflow import problems
 from wflow.activation import activation
+from wflow.barenblatt import Barenblatt, barenblatt_law
 from wflow.data import Data, read_csv
 from wflow.domain import Box, box, circle, cylinder, interval, line, plane, space, torus
 from wflow.energy import (
@@ -36,11 +37,11 @@ from wflow.transport import w2
 
 __version__ = "0.1.0"
 __all__ = [
-    "Atoms", "Box", "CircleNeuron", "ClosedForm", "Constant", "Data", "Density", "Energy", "EnergyRose", "Entropy",
-    "Flow", "FourierDensity", "FourierKernel", "Gaussian", "Grid", "HalfSquare", "Huber", "Interaction", "Law",
-    "Logistic", "LostDensity", "Measure", "NotConverged", "Order", "Particles", "PiecewiseKernel", "Potential", "Power",
-    "Product", "Quantiles", "Radial", "Refused", "RidgeNeuron", "Risk", "SignedParticles", "Solver", "State", "Step",
-    "StepTooLarge", "Steps", "TotalVariation", "Trajectory", "TranslationNeuron", "Transported", "Uniform",
-    "WflowError", "activation", "box", "circle", "circle_kernel", "cylinder", "interval", "line", "plane",
-    "population_risk", "problems", "read_csv", "solve", "space", "torus", "w2",
+    "Atoms", "Barenblatt", "Box", "CircleNeuron", "ClosedForm", "Constant", "Data", "Density", "Energy", "EnergyRose",
+    "Entropy", "Flow", "FourierDensity", "FourierKernel", "Gaussian", "Grid", "HalfSquare", "Huber", "Interaction",
+    "Law", "Logistic", "LostDensity", "Measure", "NotConverged", "Order", "Particles", "PiecewiseKernel", "Potential",
+    "Power", "Product", "Quantiles", "Radial", "Refused", "RidgeNeuron", "Risk", "SignedParticles", "Solver", "State",
+    "Step", "StepTooLarge", "Steps", "TotalVariation", "Trajectory", "TranslationNeuron", "Transported", "Uniform",
+    "WflowError", "activation", "barenblatt_law", "box", "circle", "circle_kernel", "cylinder", "interval", "line",
+    "plane", "population_risk", "problems", "read_csv", "solve", "space", "torus", "w2",
 ]  # fmt: skip

@@ -68,6 +68,7 @@ class Radial(Law):
     reach: float
     centre: tuple[float, float] = (0.0, 0.0)
     domain: Box = field(default_factory=plane)
+    regularity: Regularity = "smooth"
 
     def __post_init__(self) -> None:
         finite("Radial reach", self.reach)

@@ -127,9 +127,9 @@ def _face_temperature(flow: Flow, axis: Axis, pi: Density) -> Array:
 def _mean_stiffness(power: Power, left: Array, right: Array) -> Array:
     """jump(U')/jump(log rho), U' = strength m rho^(m-1)/(m-1): p' at the mean where the jump is small, 0 beside 0."""
     top, low = np.maximum(left, right), np.minimum(left, right)
-    steep = low > top * (1.0 - _LEVEL)
+    steep = low >= top * (1.0 - _LEVEL)  # equal ones too, down to the smallest numbers, whose ratio has no logarithm
     filled = (low > 0.0) & ~steep
-    ratio = np.log(np.where(filled, top, 2.0) / np.where(filled, low, 1.0))
+    ratio = np.log(np.where(filled, top, 2.0)) - np.log(np.where(filled, low, 1.0))  # their quotient may overflow
     jump = power.slope(top) - power.slope(low)
     return np.where(steep, power.stiffness(0.5 * (left + right)), np.where(filled, jump / ratio, 0.0))
 

@@ -55,8 +55,6 @@ DECAYED = 1e-3
 PDE_CELLS = 2000
 """Exact averages by which the spectral answer enters many W2 distances: an error of 1e-6, far below 1/m."""
 PLANE_CELLS, PLANE_SEEDS, PLANE_SIZES = 128, 10, (100, 200, 400, 800)
-COARSEST = 32
-"""Fewest cells an axis on several axes: on fewer the walls of a window are felt."""
 
 
 @dataclass(frozen=True)
@@ -102,21 +100,21 @@ class Outcome:
         )  # fmt: skip
 
 
-def suited(solver: Solver, flow: Flow, quick: bool) -> Solver:
-    """The resolution at which a problem is studied: half for `quick`; on several axes half the cells, at least 32."""
+def suited(solver: Solver, problem: Problem, quick: bool) -> Solver:
+    """The resolution of a study: half for `quick`; on several axes half the cells, at least the problem's coarsest."""
     fewer = solver.refined(0.5) if quick else solver
-    if flow.domain.dim == 1 or solver.needs != "density":
+    if problem.flow.domain.dim == 1 or solver.needs != "density":
         return fewer
     halved = fewer.refined(0.5)
     cells = getattr(halved, halved.resolution)
-    return halved if cells >= COARSEST else halved.refined(COARSEST / cells)
+    return halved if cells >= problem.coarsest else halved.refined(problem.coarsest / cells)
 
 
-def _space_factors(solver: Solver, flow: Flow, quick: bool) -> list[float]:
+def _space_factors(solver: Solver, problem: Problem, quick: bool) -> list[float]:
     """Resolutions of a refinement in space, each twice the one before."""
-    if flow.domain.dim > 1 and solver.needs == "density":
+    if problem.flow.domain.dim > 1 and solver.needs == "density":
         cells = getattr(solver, solver.resolution)
-        return [COARSEST * 2**k / cells for k in range(LEVELS - 1)]
+        return [problem.coarsest * 2**k / cells for k in range(LEVELS - 1)]
     return [2.0**k for k in range((3 if quick else 2) - LEVELS, 2)]
 
 
@@ -144,7 +142,7 @@ def _studied(problem: Problem, solver: Solver, quick: bool) -> Outcome:
     run = lab.enough(solver, BASE_STEPS, SAVED)
     error = estimated_error(lab, run)
     refinements: dict[str, Refinement] = {}
-    found = [*_of_run(problem, run, error), *_of_refinements(lab, solver, refinements, quick)]
+    found = [*_of_run(problem, run, error), *_of_refinements(lab, problem, solver, refinements, quick)]
     if isinstance(solver, GradientFlow) and problem.flow.domain.is_circle:
         found += _of_particles(lab, solver, quick)
     if isinstance(solver, GradientFlow) and problem.flow.domain.dim == 2 and not quick:
@@ -167,7 +165,9 @@ def _of_run(problem: Problem, run: Trajectory, error: float) -> Iterator[Certifi
     yield from distance_to_limit(problem, run, error)
 
 
-def _of_refinements(lab: Laboratory, solver: Solver, out: dict[str, Refinement], quick: bool) -> Iterator[Certificate]:
+def _of_refinements(
+    lab: Laboratory, problem: Problem, solver: Solver, out: dict[str, Refinement], quick: bool
+) -> Iterator[Certificate]:
     """Orders in time (at half the resolution) and space, and of the energy identity; all kept in `out` for pictures.
 
     quick leaves out the coarsest grid, on which a window's walls may be felt.
@@ -181,7 +181,7 @@ def _of_refinements(lab: Laboratory, solver: Solver, out: dict[str, Refinement],
     if several and solver.needs != "density":
         pass  # clouds of different sizes on several axes: only their mean over draws has an order, `_of_draws`
     elif np.isfinite(order.space):
-        factors = _space_factors(solver, lab.flow, quick)
+        factors = _space_factors(solver, problem, quick)
         out["space"] = in_space(lab, solver, factors, _space_steps(lab, solver.refined(factors[-1])))
         yield order_certificate("order in space", out["space"], order.space)
     else:

@@ -20,6 +20,7 @@ class Problem:
     exact(t): the law at time t from the flow's start, or None.   minimiser: a global minimiser of F, or None.
     limit: what theory predicts for t -> infinity, or None.   held_out: rows that the risk does not see, or None.
     columns: names and units of the table that was learnt, or None.   note: one sentence on what the problem shows.
+    coarsest: on several axes, the fewest cells an axis on which the flow is studied.
     """
 
     flow: Flow
@@ -31,5 +32,6 @@ class Problem:
     limit_reason: str = "not predicted"
     held_out: Data | None = None
     columns: Columns | None = None
+    coarsest: int = 32
     name: str = ""
     parameters: Mapping[str, object] = field(default_factory=dict)
