@@ -212,7 +212,7 @@ class TranslationNeuron:
     def curvature(self, x: Array, w: Array) -> Array:
         """(n, m, d, d)."""
         shifts = self._shifts(x, w)
-        (sigma, slope), second = self._factors(shifts), _second(self.activation, shifts)
+        (sigma, slope), second = self._factors(shifts), second_derivative(self.activation, shifts)
         first, d = int(self.outer), self.domain.dim
         out = np.zeros((len(x), len(w), d, d))
         for k in range(self.inputs):
