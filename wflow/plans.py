@@ -143,21 +143,45 @@ def _pot() -> ModuleType:
     return cast("ModuleType", ot)
 
 
-def w2_of_atoms(a: AtomsOf, b: AtomsOf, domain: Box) -> float:
-    """Exact W2 by POT, with the checks POT does not make: scaled cost, result code, primal-dual gap."""
-    ot = _pot()
-    cost = np.sum(domain.difference(a.points[:, None, :], b.points[None, :, :]) ** 2, axis=2)
-    scale = float(cost.max())
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """An optimal plan (n, m), the potentials that prove it, and its cost: left_i + right_j <= cost_ij, = where used."""
+
+    masses: Array
+    left: Array
+    right: Array
+    cost: float
+
+
+def optimal_plan(p: Array, q: Array, cost: Array) -> Plan:
+    """Exact transport of masses p (n,) to q (m,) at cost (n, m) by POT, with the checks that POT does not make.
+
+    p and q > 0, each scaled to sum 1 first; cost is scaled by its maximum (POT's tolerance is absolute).
+    Raises ValueError for empty, nonpositive or infinite data, on which POT crashes or answers 0, and NotConverged
+    unless POT says that it is optimal and its potentials prove it to 1e-9 of the largest cost.
+    """
+    if not len(p) or not len(q) or cost.shape != (len(p), len(q)):
+        raise ValueError(f"optimal_plan: shapes {p.shape}, {q.shape}, {cost.shape}; give p (n,), q (m,), cost (n, m)")
+    if not (min(p.min(), q.min()) > 0.0 and math.isfinite(p.sum() + q.sum() + cost.sum())):
+        raise ValueError("optimal_plan: a mass is not above 0 or an entry is not finite; leave empty points out")
+    p, q, scale = p / p.sum(), q / q.sum(), float(cost.max())
     if scale == 0.0:
-        return 0.0
-    p, q = a.weights / a.weights.sum(), b.weights / b.weights.sum()
-    _, log = ot.emd(p, q, cost / scale, numItermax=10**7, log=True)
-    gap = log["cost"] - float(p @ log["u"] + q @ log["v"])
-    violation = float(np.max(log["u"][:, None] + log["v"][None, :] - cost / scale))
+        return Plan(np.outer(p, q), np.zeros(len(p)), np.zeros(len(q)), 0.0)
+    masses, log = _pot().emd(p, q, cost / scale, numItermax=10**7, log=True)
+    left, right = log["u"], log["v"]
+    gap = log["cost"] - float(p @ left + q @ right)
+    violation = float(np.max(left[:, None] + right[None, :] - cost / scale))
     if log["result_code"] != 1 or abs(gap) > GAP or violation > GAP:
         raise NotConverged(
             f"w2: POT stopped with code {log['result_code']}, gap {gap:.3g}, dual violation {violation:.3g} "
             "(relative to the largest cost); use fewer points",
             abs(gap),
         )
-    return math.sqrt(scale * max(float(log["cost"]), 0.0))
+    return Plan(masses, scale * left, scale * right, scale * max(float(log["cost"]), 0.0))
+
+
+def w2_of_atoms(a: AtomsOf, b: AtomsOf, domain: Box) -> float:
+    """Exact W2 by the optimal plan of those atoms that have mass."""
+    here, there = a.weights > 0.0, b.weights > 0.0
+    cost = np.sum(domain.difference(a.points[here, None, :], b.points[None, there, :]) ** 2, axis=2)
+    return math.sqrt(optimal_plan(a.weights[here], b.weights[there], cost).cost)
