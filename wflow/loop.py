@@ -3,7 +3,7 @@
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -43,7 +43,7 @@ def solve(
 
     At most one of: steps, equal ones over the horizon; dt, an upper bound of the step; tolerance, the sum of the
     steps' W2 errors over the horizon, by step doubling with the solver's order. None: min(0.9 largest_step,
-    horizon/200).
+    horizon/200), or where the solver has a smallest_step at the start equal steps of at least that.
     times: saved times (0 is always saved; each is hit exactly by equal steps). until: an earlier end, or a function
     of the state asked after every step. progress: True writes to stderr; a function receives the fraction done.
 
@@ -62,9 +62,10 @@ def solve(
     if reason is not None:
         raise Refused(f"{solver} refuses this flow: {reason}")
     end = _end(flow, until)
-    pace = _pace(flow, solver, steps, dt, tolerance)
+    start = solver.init(flow)
+    pace = _pace(flow, solver, start, {"steps": steps, "dt": dt, "tolerance": tolerance})
     saved = _saved_times(times, end, pace)
-    watch = _Watch(flow, solver, solver.init(flow), _reporter(progress, end))
+    watch = _Watch(flow, solver, start, _reporter(progress, end))
     stop = until if callable(until) else None
     for target in saved:
         watch.stretch()
@@ -252,20 +253,33 @@ class _Controlled(_Pace):
         )
 
 
-def _pace(flow: Flow, solver: Solver, steps: int | None, dt: float | None, tolerance: float | None) -> _Pace:
-    given = [name for name, v in (("steps", steps), ("dt", dt), ("tolerance", tolerance)) if v is not None]
+def _pace(flow: Flow, solver: Solver, start: State, asked: Mapping[str, float | None]) -> _Pace:
+    given = {name: value for name, value in asked.items() if value is not None}
     if len(given) > 1:
         raise ValueError(f"solve: {' and '.join(given)} are given; pass at most one of steps, dt, tolerance")
-    default = flow.horizon / _DEFAULT_STEPS
-    if steps is not None:
-        return _Pace(flow.horizon / count("steps", steps), default)
-    if dt is not None:
-        return _Pace(positive("dt", dt), default)
-    if tolerance is not None:
-        if solver.random:
-            raise Refused(f"{solver} is random: step doubling compares noise; pass steps or dt")
-        return _Controlled(None, default, positive("tolerance", tolerance), solver.order(flow).time)
+    smallest = solver.smallest_step(flow, start)
+    most = math.floor(flow.horizon / smallest) if smallest else _DEFAULT_STEPS
+    default = flow.horizon / max(1, min(most, _DEFAULT_STEPS))
+    match given:
+        case {"steps": steps}:
+            return _Pace(flow.horizon / count("steps", steps), default)  # type: ignore[arg-type]
+        case {"dt": dt}:
+            return _Pace(positive("dt", dt), default)
+        case {"tolerance": tolerance}:
+            _refuse_doubling(solver, smallest)
+            return _Controlled(None, default, positive("tolerance", tolerance), solver.order(flow).time)
     return _Pace(None, default)
+
+
+def _refuse_doubling(solver: Solver, smallest: float) -> None:
+    """Refused where one step and two halves differ by noise, or not at all because neither moves anything."""
+    if solver.random:
+        raise Refused(f"{solver} is random: step doubling compares noise; pass steps or dt")
+    if smallest:
+        raise Refused(
+            f"{solver} does not resolve steps below {smallest:.3g}: doubling would take rest for accuracy; "
+            "pass steps or dt"
+        )
 
 
 def _reporter(progress: Progress, end: float) -> Callable[[float], None]:

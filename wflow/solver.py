@@ -70,6 +70,8 @@ class Solver(ABC):
     """What the initial law must offer."""
     variational: ClassVar[bool] = False
     """The step is a minimising movement: F_{k+1} + dissipated <= F_k, an inequality, not an identity."""
+    on_axes: ClassVar[tuple[float, int]] = (0.5, 32)
+    """What a study gives a grid on several axes: this share of the cells an axis, and never fewer than that many."""
 
     @abstractmethod
     def order(self, flow: Flow) -> Order:
@@ -94,6 +96,14 @@ class Solver(ABC):
     def largest_step(self, flow: Flow, state: State) -> float:
         """A stability bound on dt; inf for implicit methods."""
         return math.inf
+
+    def smallest_step(self, flow: Flow, state: State) -> float:
+        """A resolution bound on dt: in less the method cannot tell motion from rest; 0 where there is none.
+
+        The loop's own choice of dt respects it; a shorter step is taken where it is asked for. A method with such a
+        bound is not refined in time (dt -> 0 at fixed resolution stands still) but studied by a few long steps.
+        """
+        return 0.0
 
     def refined(self, factor: float) -> Self:
         """The same method with `factor` times the resolution."""
