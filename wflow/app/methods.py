@@ -1,7 +1,7 @@
 """This file owns THE list of solvers, one instance each at its default resolution."""
 
 from solvers.finite_volume import Muscl, ScharfetterGummel, Upwind
-from solvers.jko import Quantile
+from solvers.jko import Exact, Quantile
 from solvers.particles import GradientFlow
 from solvers.spectral import Fourier
 from wflow.solver import Solver
@@ -13,4 +13,5 @@ METHODS: tuple[Solver, ...] = (
     ScharfetterGummel(cells=128),
     Fourier(modes=48),
     Quantile(points=200),
+    Exact(cells=96),
 )

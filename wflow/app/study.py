@@ -1,7 +1,7 @@
 """This file owns the study of one problem by one solver: its base run, refinements and comparisons, a row a claim."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 from solvers.finite_volume import Muscl
 from solvers.particles import GradientFlow, Sampled
 from solvers.spectral import Fourier
+from wflow.app.long_steps import of_long_steps, takes_long_steps
 from wflow.app.methods import METHODS
 from wflow.arrays import Array
 from wflow.certificates import (
@@ -103,13 +104,13 @@ class Outcome:
 
 
 def suited(solver: Solver, flow: Flow, quick: bool) -> Solver:
-    """The resolution at which a problem is studied: half for `quick`; on several axes half the cells, at least 32."""
+    """The resolution at which a problem is studied: half for `quick`; on several axes what the method says of them."""
     fewer = solver.refined(0.5) if quick else solver
     if flow.domain.dim == 1 or solver.needs != "density":
         return fewer
-    halved = fewer.refined(0.5)
-    cells = getattr(halved, halved.resolution)
-    return halved if cells >= COARSEST else halved.refined(COARSEST / cells)
+    share, fewest = solver.on_axes
+    cells = max(fewest, round(share * getattr(fewer, fewer.resolution)))
+    return fewer.refined(cells / getattr(fewer, fewer.resolution))
 
 
 def _space_factors(solver: Solver, flow: Flow, quick: bool) -> list[float]:
@@ -139,22 +140,30 @@ def study(name: str, parameters: Mapping[str, Any], solver: Solver, quick: bool)
 
 def _studied(problem: Problem, solver: Solver, quick: bool) -> Outcome:
     began = time.monotonic()
-    name, parameters = problem.name, problem.parameters
+    if takes_long_steps(solver, problem.flow):
+        others = [suited(method, problem.flow, quick) for method in METHODS]
+        found = _rows(problem, solver, of_long_steps(problem.flow, solver, others), began)
+        return Outcome(problem.name, solver, found)
     lab = Laboratory(problem.flow)
     run = lab.enough(solver, BASE_STEPS, SAVED)
     error = estimated_error(lab, run)
     refinements: dict[str, Refinement] = {}
-    found = [*_of_run(problem, run, error), *_of_refinements(lab, solver, refinements, quick)]
+    claims = [*_of_run(problem, run, error), *_of_refinements(lab, solver, refinements, quick)]
     if isinstance(solver, GradientFlow) and problem.flow.domain.is_circle:
-        found += _of_particles(lab, solver, quick)
+        claims += _of_particles(lab, solver, quick)
     if isinstance(solver, GradientFlow) and problem.flow.domain.dim == 2 and not quick:
-        found += _of_draws(lab, solver)
-    seconds = (time.monotonic() - began) / max(1, len(found))
-    rows = tuple(Row(name, parameters, (str(solver),), c, seconds) for c in found)
+        claims += _of_draws(lab, solver)
     return Outcome(
-        name, solver, rows, run.times, run.measures, run.energies, run.dissipated, run.diagnostics, run.steps,
-        error, refinements,
+        problem.name, solver, _rows(problem, solver, claims, began), run.times, run.measures, run.energies,
+        run.dissipated, run.diagnostics, run.steps, error, refinements,
     )  # fmt: skip
+
+
+def _rows(problem: Problem, solver: Solver, found: Iterable[Certificate], began: float) -> tuple[Row, ...]:
+    """A row a certificate, the time shared evenly."""
+    held = list(found)
+    seconds = (time.monotonic() - began) / max(1, len(held))
+    return tuple(Row(problem.name, problem.parameters, (str(solver),), c, seconds) for c in held)
 
 
 def _of_run(problem: Problem, run: Trajectory, error: float) -> Iterator[Certificate]:
