@@ -1,7 +1,7 @@
 """This file owns tridiagonal and cyclic tridiagonal systems.
 
-Row i:  lower_i x_{i-1} + diagonal_i x_i + upper_i x_{i+1} = right_i. Indices turn round where `cyclic`; else lower_0
-and upper_{n-1} are ignored. Right sides (n,) or (n, q); n >= 4.
+Two kinds: symmetric positive definite ones, and exchanges of mass between neighbours. Indices turn round where
+`cyclic`. Right sides (n,) or (n, q); n >= 4.
 """
 
 from dataclasses import dataclass
@@ -9,16 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError
-from scipy.linalg.lapack import dgttrf, dgttrs
+from scipy.linalg.lapack import dgttrs, dpttrf, dpttrs
 
 from wflow.arrays import Array
 
 
-def solve_tridiagonal(lower: Array, diagonal: Array, upper: Array, right: Array, cyclic: bool) -> Array:
-    """x (n,) or (n, q) for one matrix used once. O(n q). Raises LinAlgError for a zero pivot."""
-    if cyclic:
-        return CyclicFactors.of(lower, diagonal, upper).solve(right)
-    return Factors.of(lower, diagonal, upper).solve(right)
+def definite(diagonal: Array, off: Array, cyclic: bool) -> "DefiniteFactors | CyclicFactors":
+    """The factors of off_{i-1} x_{i-1} + diagonal_i x_i + off_i x_{i+1}; n-1 entries off the diagonal, n if cyclic.
+
+    Raises LinAlgError for a matrix that is not positive definite.
+    """
+    return CyclicFactors.of_definite(diagonal, off) if cyclic else DefiniteFactors.of(diagonal, off)
 
 
 def exchange(out: Array, back: Array, cyclic: bool) -> "Factors | CyclicFactors":
@@ -47,14 +48,6 @@ class Factors:
     exchanged: NDArray[np.int32]
 
     @classmethod
-    def of(cls, lower: Array, diagonal: Array, upper: Array) -> "Factors":
-        """Rows as at the top of this file."""
-        below, pivots, above, filled, exchanged, info = dgttrf(lower[1:], diagonal, upper[:-1])
-        if info:
-            raise LinAlgError(f"tridiagonal matrix: pivot {info} is zero, it has no inverse")
-        return cls(below, pivots, above, filled, exchanged)
-
-    @classmethod
     def of_exchange(cls, out: Array, back: Array, sums: Array) -> "Factors":
         """As in `exchange`, with column sums (n,) >= 1 instead of 1.
 
@@ -76,6 +69,27 @@ class Factors:
 
 
 @dataclass(frozen=True, eq=False)
+class DefiniteFactors:
+    """L D L^T of a symmetric positive definite tridiagonal matrix, in the form of LAPACK's pttrf."""
+
+    pivots: Array
+    below: Array
+
+    @classmethod
+    def of(cls, diagonal: Array, off: Array) -> "DefiniteFactors":
+        """As in `definite`, not cyclic."""
+        pivots, below, info = dpttrf(diagonal, off)
+        if info:
+            raise LinAlgError(f"tridiagonal matrix: pivot {info} is not above zero, it is not positive definite")
+        return cls(pivots, below)
+
+    def solve(self, right: Array) -> Array:
+        """x (n,) or (n, q). O(n q)."""
+        x: Array = dpttrs(self.pivots, self.below, right)[0]
+        return x
+
+
+@dataclass(frozen=True, eq=False)
 class CyclicFactors:
     """The same on a circle, bordered: the last unknown z is eliminated from the head T of the others.
 
@@ -83,18 +97,21 @@ class CyclicFactors:
     first head_0 + last head_{n-2} + diagonal_{n-1} z = right_{n-1}
     """
 
-    head: Factors
+    head: "Factors | DefiniteFactors"
     response: Array
     first: float
     last: float
     pivot: float
 
     @classmethod
-    def of(cls, lower: Array, diagonal: Array, upper: Array) -> "CyclicFactors":
-        """Rows as at the top of this file."""
-        head = Factors.of(lower[:-1], diagonal[:-1], upper[:-1])
-        response, first, last = head.solve(_corner(lower[0], upper[-2], len(lower))), float(upper[-1]), float(lower[-1])
-        return cls(head, response, first, last, float(diagonal[-1] - first * response[0] - last * response[-1]))
+    def of_definite(cls, diagonal: Array, off: Array) -> "CyclicFactors":
+        """As in `definite`."""
+        head = DefiniteFactors.of(diagonal[:-1], off[:-2])
+        response, first, last = head.solve(_corner(off[-1], off[-2], len(off))), float(off[-1]), float(off[-2])
+        pivot = float(diagonal[-1] - first * response[0] - last * response[-1])
+        if pivot <= 0.0:
+            raise LinAlgError(f"cyclic tridiagonal matrix: the last pivot is {pivot:.3g}, it is not positive definite")
+        return cls(head, response, first, last, pivot)
 
     @classmethod
     def of_exchange(cls, out: Array, back: Array) -> "CyclicFactors":

@@ -22,6 +22,17 @@ def averages_of(flow: Flow, cells: int, window: Window | None) -> Density:
     return Density(grid, np.maximum(values, 0.0) / (1.0 - outside))
 
 
+def space_order(flow: Flow, smooth: float, jump: float, atom: float) -> float:
+    """The order in W2 for the regularity of the start. Heat smooths at once: an atom's place in its cell is left, O(h).
+
+    A layer of width d costs d about an atom and d^(3/2) across a jump: W2^2 = int (shift)^2 ds over the mass ~ d in it.
+    """
+    rough = flow.initial.regularity
+    if flow.energy.temperature > 0.0:
+        return min(smooth, 1.0) if rough == "atom" else smooth
+    return {"smooth": smooth, "jump": jump, "atom": atom}[rough]
+
+
 def refusal_of_cells(flow: Flow, window: Window | None, axes: int = AXES) -> str | None:
     """Why a grid of cells with at most `axes` axes cannot take this flow, in one sentence; None if it can."""
     domain = flow.domain

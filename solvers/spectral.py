@@ -44,6 +44,8 @@ class Fourier(Solver):
             return "Fourier modes live on the circle"
         if not flow.initial.has_density:
             return "the initial law has no density; atoms are for particles"
+        if flow.initial.regularity != "smooth":
+            return "the initial density jumps, where modes ring below zero; use finite volumes or particles"
         if flow.energy.power is not None:
             return "a Power term makes the density touch zero, where modes ring; use finite volumes"
         return None

@@ -31,7 +31,7 @@ from wflow import Flow, NotConverged, Order, StepTooLarge, problems
 from wflow.app import verify as verify_module
 from wflow.app.cli import app
 from wflow.app.config import interpret
-from wflow.app.methods import METHODS
+from wflow.app.methods import FURTHER, METHODS
 from wflow.app.rows import as_json, from_json, plain
 from wflow.app.settings import UsageError, assignments, problem
 from wflow.store import RunFolder, unpack
@@ -562,7 +562,7 @@ def test_list_names_every_problem_and_every_method_and_why_not() -> None:
     assert found.exit_code == 0
     for name in problems.CATALOGUE:
         assert f"  {name}(" in found.output
-    for method in METHODS:
+    for method in (*METHODS, *FURTHER):
         assert f"  {type(method).__name__}(" in found.output
     assert "atoms have no entropy" in found.output
 

@@ -20,7 +20,7 @@ from wflow.certificates import (
     mixture_gap,
     moved_downhill,
 )
-from wflow.convergence import Laboratory, Refinement, distance, estimated_error, particle_slope
+from wflow.convergence import Laboratory, Refinement, distance, estimated_error, particle_slopes
 from wflow.errors import NotConverged
 
 
@@ -139,7 +139,7 @@ def test_particle_slope_finds_minus_one_for_equispaced_points():
     """W2(m equispaced atoms, uniform) = pi/(sqrt 3 m) exactly: a flow at rest has slope -1 to rounding."""
     p = problems.build("circle_teacher", activation="relu", modes={}, horizon=1.0)
     rest = FourierDensity(np.array([1.0]))
-    slope, _ = particle_slope(p.flow, [[GradientFlow(m)] for m in (20, 40, 80)], rest, 2)
+    ((slope, _),) = particle_slopes(p.flow, [[GradientFlow(m)] for m in (20, 40, 80)], {1.0: rest}, 2)
     assert slope == pytest.approx(-1.0, abs=1e-5)
 
 

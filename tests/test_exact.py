@@ -2,7 +2,6 @@
 
 import functools
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -38,6 +37,7 @@ from wflow import (
     w2,
 )
 from wflow.domain import Box
+from wflow.loss import Huber, Logistic
 from wflow.solver import State
 
 TURN = 2.0 * math.pi
@@ -111,34 +111,20 @@ GRIDS = {
 }
 
 
-@dataclass(frozen=True)
-class LogCosh:
-    """log cosh(f - y): convex, not quadratic."""
-
-    convex: bool = True
-
-    def value(self, f, y):
-        return np.logaddexp(f - y, y - f) - math.log(2.0)
-
-    def slope(self, f, y):
-        return np.tanh(f - y)
-
-    def curvature(self, f, y):
-        return 1.0 - np.tanh(f - y) ** 2
-
-
 DATA = Data(np.array([[-1.0], [0.3], [1.5]]), np.array([0.5, -0.2, 0.8]))
+LABELS = DATA.with_targets(lambda x: np.sign(x[:, 0]))
 EXPLICIT = {
     "potential": lambda m, draw: [tabulated(draw.normal(size=m))],
     "network": lambda m, draw: [Risk(RidgeNeuron(activation("tanh")), DATA)],
-    "robust network": lambda m, draw: [Risk(RidgeNeuron(activation("tanh")), DATA, LogCosh())],
+    "classifier": lambda m, draw: [Risk(RidgeNeuron(activation("tanh")), LABELS, Logistic())],
+    "robust network": lambda m, draw: [Risk(RidgeNeuron(activation("tanh")), DATA, Huber(0.3))],
     "teacher": lambda m, draw: population_risk(
         circle_kernel(activation("cos_minus_sin", 1.0), "gaussian"), Uniform(circle())
     ),
 }
 INTERNAL = {"": [], "entropy": [Entropy(0.3)], "square": [Power(2.0, 0.1)], "both": [Entropy(0.02), Power(1.5, 0.3)]}
 TINY = [(place, "potential", kind) for place in GRIDS for kind in INTERNAL]
-TINY += [("walls", network, kind) for network in ("network", "robust network") for kind in INTERNAL]
+TINY += [("walls", network, kind) for network in ("network", "classifier", "robust network") for kind in INTERNAL]
 TINY += [("circle", "teacher", kind) for kind in INTERNAL]
 
 
@@ -286,7 +272,7 @@ def test_long_steps_are_those_of_quantiles(name, parameters, tau):
     """
     flow = problems.build(name, **parameters).flow
     grid, edges = Exact(96), Quantile(800)
-    assert tau >= grid.smallest_step(flow, grid.init(flow))
+    assert tau >= grid.smallest_step(flow)
     ours = grid.step(flow, grid.init(flow), tau).state.measure
     assert w2(ours, edges.step(flow, edges.init(flow), tau).state.measure) <= 0.5 * ours.grid.widths[0]
 
@@ -359,15 +345,15 @@ def test_the_smallest_step():
         flow = Flow(Energy(Potential.linear(slope)), domain, Uniform(domain), 1.0)
         solver = Exact(20)
         expected = 4.0 / 20.0 / max(map(abs, slope))
-        assert solver.smallest_step(flow, solver.init(flow)) == pytest.approx(expected, rel=1e-12)
+        assert solver.smallest_step(flow) == pytest.approx(expected, rel=1e-12)
     still = Flow(Energy(Entropy(1.0)), interval(0, 1), Uniform(interval(0, 1)), 1.0)
-    assert solver.smallest_step(still, solver.init(still)) > 1e9
+    assert solver.smallest_step(still) > 1e9
 
 
 def test_the_loop_takes_steps_that_are_long_enough():
     """Without steps or dt: equal steps over the horizon, each at least the smallest; never step doubling."""
     flow, solver = problems.ornstein_uhlenbeck().flow, Exact(64)
-    smallest = solver.smallest_step(flow, solver.init(flow))
+    smallest = solver.smallest_step(flow)
     run = solve(flow, solver)
     assert run.steps == math.floor(flow.horizon / smallest) > 1
     with pytest.raises(Refused, match="does not resolve steps below"):
@@ -376,11 +362,12 @@ def test_the_loop_takes_steps_that_are_long_enough():
 
 REFUSED = {
     "three axes": (problems.relu_teacher_plane().flow, Exact(8), "3 axes move"),
-    "too many cells": (problems.two_layer_1d().flow, Exact(96), "at most 2000"),
+    "too many cells": (problems.two_layer_1d().flow, Exact(96), "9216 in all; at most 2000"),
+    "too few cells": (problems.build("ornstein_uhlenbeck_2d").flow, Exact(12), "lies within two cells of a wall"),
 }
 
 
 @pytest.mark.parametrize(("flow", "solver", "reason"), REFUSED.values(), ids=REFUSED)
 def test_what_is_refused(flow, solver, reason):
-    """More than two moving axes; more cells than POT certifies."""
+    """More than two moving axes; more cells than POT certifies; so few that the walls of a window are felt at once."""
     assert reason in solver.refusal(flow)

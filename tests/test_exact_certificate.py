@@ -14,10 +14,10 @@ from wflow import (
     Entropy,
     Flow,
     Grid,
-    HalfSquare,
     NotConverged,
     Potential,
     Power,
+    Risk,
     Uniform,
     activation,
     box,
@@ -29,6 +29,7 @@ from wflow import (
 )
 from wflow.app.study import study, suited
 from wflow.kernel import sawtooth_kernel
+from wflow.loss import Logistic
 from wflow.second_variation import second_variation
 from wflow.solver import State
 
@@ -183,20 +184,11 @@ def test_the_second_variation_is_how_v_changes(name):
     np.testing.assert_allclose(found, change, rtol=0.0, atol=1e-12 * (1.0 + np.abs(change).max()))
 
 
-class LogCosh(HalfSquare):
-    """log cosh(f - y): convex, not quadratic."""
-
-    def slope(self, f, y):
-        return np.tanh(f - y)
-
-    def curvature(self, f, y):
-        return 1.0 - np.tanh(f - y) ** 2
-
-
 def test_the_second_variation_of_a_loss_that_is_not_quadratic():
     """Half the difference of V at q + e d and q - e d over e, to O(e^2): 1e-7 of its size at e = 1e-4."""
     risk = problems.two_layer_1d().flow.energy.risk
-    energy = Energy(replace(risk, loss=LogCosh()))
+    labels = risk.data.with_targets(lambda x: np.sign(x[:, 0]))
+    energy = Energy(Risk(risk.neuron, labels, Logistic()))
     q, d = masses(1), masses(2) - masses(3)
     ahead, behind = (Density(PLANE, (q + e * d * q) / np.sum(q + e * d * q) / PLANE.cell_volume) for e in (1e-4, -1e-4))
     change = energy.potential(ahead, ahead.points) - energy.potential(behind, behind.points)
@@ -219,7 +211,7 @@ class Hasty(Exact):
 def rows_of(name, solver, **parameters):
     """The rows of one study."""
     problem = problems.build(name, **parameters)
-    return study(name, dict(problem.parameters), suited(solver, problem.flow, False), False).rows
+    return study(name, dict(problem.parameters), suited(solver, problem, False), False).rows
 
 
 def test_the_study_compares_a_long_step():

@@ -19,6 +19,7 @@ TURN = 2.0 * math.pi
 UNIFORM = Uniform(circle())
 NAMED = [(name, None) for name in (*PARAMETERLESS, *ONE_PARAMETER)]
 WITH_B = [("relu", 0.5), ("tanh", 2.0), ("cos_minus_sin", 2.0), ("leaky_relu", 0.3), ("softplus", 3.0), ("erf", 0.7)]
+WITH_B.append(("dirichlet", 4))
 EVERY = [*NAMED, *WITH_B, ("sigmoid", 2.0)]
 
 
@@ -46,6 +47,8 @@ FORMULAS = {
     "softplus": lambda z, b: math.log(1 + math.exp((b or 1) * z)) / (b or 1),
     "erf": lambda z, b: math.erf((b or 1) * z),
     "sigmoid": lambda z, b: 1 / (1 + math.exp(-(b or 1) * z)),
+    # sin((n + 1/2) z)/sin(z/2), 2 n + 1 at 0
+    "dirichlet": lambda z, b: math.sin(((b or 2) + 0.5) * z) / math.sin(z / 2) if z else 2 * (b or 2) + 1,
 }
 
 

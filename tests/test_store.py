@@ -1,9 +1,12 @@
 """Run folders: an acknowledged file is never lost, a damaged one is never believed."""
 
+import io
 import json
 import os
 import subprocess
 import sys
+import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,23 @@ from solvers.finite_volume import Upwind
 from solvers.jko import Quantile
 from solvers.particles import GradientFlow, Sampled
 from solvers.spectral import Fourier
-from wflow import Atoms, Flow, Particles, SignedParticles, Solver, Trajectory, plane, problems, solve
+from wflow import (
+    Atoms,
+    Box,
+    Density,
+    Flow,
+    Grid,
+    Particles,
+    SignedParticles,
+    Solver,
+    Trajectory,
+    plane,
+    problems,
+    solve,
+)
 from wflow.errors import Damaged
 from wflow.store import RunFolder, pack, unpack, write_whole
+from wflow.store.archive import packed
 
 ROOT = Path(__file__).parent.parent
 TEACHER = problems.linear_neuron(horizon=1.0)
@@ -54,6 +71,35 @@ def test_signed_particles_in_the_plane_come_back() -> None:
         assert np.array_equal(again.points, pi.points) and np.array_equal(again.weights, pi.weights)
 
 
+@pytest.mark.parametrize("frozen", [(True, False), (False, False)])
+def test_the_frozen_axes_of_a_domain_come_back(frozen: tuple[bool, bool]) -> None:
+    """Two sheets a = +-1 on which b moves: read back as an ordinary box, mass would cross between the sheets."""
+    home = Box((-1.0, 0.0), (1.0, 2.0), (False, False), frozen)
+    pi = Density(Grid(home, (2, 3)), np.full(6, 0.25))
+    run = Trajectory(TEACHER.flow, Upwind(4), np.zeros(1), (pi,), np.zeros(1), np.zeros(1), {}, 0)
+    (again,) = unpack(pack(run)).measures
+    assert isinstance(again, Density) and again.grid == pi.grid and again.domain.frozen == frozen
+
+
+def test_the_same_trajectory_is_the_same_bytes_at_any_time_of_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = run_of(GradientFlow(20))
+    data = pack(run)
+    monkeypatch.setattr(time, "time", lambda: 2e9)
+    monkeypatch.setattr(time, "localtime", lambda *_: time.gmtime(2e9))
+    assert pack(run) == data
+
+
+def test_no_array_is_pickled() -> None:
+    with pytest.raises(ValueError, match="Object arrays"):
+        packed({"a": np.array([{}], dtype=object)})
+
+
+def test_a_trajectory_too_large_to_read_back_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wflow.store.archive.MOST_BYTES", 1000)
+    with pytest.raises(OSError, match="save fewer times"):
+        pack(run_of(GradientFlow(200)))
+
+
 def test_a_damaged_trajectory_is_refused_or_unchanged() -> None:
     """Truncated at 16 places; 256 single bits flipped: whatever is not refused says the same as before."""
     data = pack(run_of(Quantile(16)))
@@ -74,19 +120,29 @@ def test_a_damaged_trajectory_is_refused_or_unchanged() -> None:
 
 def bomb(**arrays: Any) -> bytes:
     """An npz file of these arrays."""
-    import io
-
     stream = io.BytesIO()
     np.savez_compressed(stream, **arrays)
     return stream.getvalue()
 
 
 def test_foreign_npz_files_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wflow.store.MOST_BYTES", 1 << 20)
+    monkeypatch.setattr("wflow.store.archive.MOST_BYTES", 1 << 20)
     objects = bomb(format=np.array([{}], dtype=object))
     for data in (b"", b"PK", b"x" * 1000, bomb(format=np.zeros(1 << 20)), bomb(a=np.zeros(3)), objects):
         with pytest.raises(Damaged):
             unpack(data)
+
+
+@pytest.mark.parametrize("shape", ["(1000000000000,)", "(4,)", "(2, 2)"])
+def test_the_length_that_an_array_claims_must_be_there(shape: str) -> None:
+    """Three numbers are stored: the header is compared with them before anything is allocated."""
+    head = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}"
+    member = b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little") + head.ljust(117).encode() + b"\n" + bytes(24)
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as members:
+        members.writestr("format.npy", member)
+    with pytest.raises(Damaged, match="says that it is"):
+        unpack(stream.getvalue())
 
 
 def test_a_folder_checks_what_it_wrote(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ MOTORCYCLE = Path(__file__).parent.parent / "demos" / "data" / "motorcycle.csv"
 NEEDED = {"regression": {"csv": str(MOTORCYCLE), "inputs": ["time_ms"], "target": "acceleration_g"}}
 TRIED = {str(s): s for s in (*(m.refined(0.5) for m in METHODS), GradientFlow(51, Sampled(0)))}
 GIVEN = {
-    **{name: problems.build(name, **NEEDED.get(name, {})) for name in problems.CATALOGUE},
+    **{name: problems.build(name, **NEEDED.get(name, {})) for name in problems.NAMES},
     "warm teacher": problems.circle_teacher(b=2.0, temperature=0.1),
     "relu teacher": problems.circle_teacher(activation="relu"),
 }
@@ -71,7 +71,7 @@ def run(problem, solver):
 
 def end_of(flow, solver):
     """A twentieth of the horizon, or a step of the least length that the method resolves."""
-    return min(flow.horizon, max(flow.horizon / 20, solver.smallest_step(flow, solver.init(flow))))
+    return min(flow.horizon, max(flow.horizon / 20, solver.smallest_step(flow)))
 
 
 def total(trajectory):

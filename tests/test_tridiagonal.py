@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.linalg import LinAlgError
 
-from solvers._tridiagonal import exchange, solve_tridiagonal
+from solvers._tridiagonal import definite, exchange
 from wflow.arrays import Array
 
 FACES = st.lists(st.floats(-20.0, 20.0), min_size=4, max_size=60)
@@ -25,19 +26,39 @@ def dense(out: Array, back: Array, n: int) -> Array:
 
 @pytest.mark.parametrize("cyclic", [False, True])
 @pytest.mark.parametrize("n", [4, 5, 50])
-def test_both_solve_what_a_dense_solver_solves(n: int, cyclic: bool) -> None:
+def test_exchange_solves_what_a_dense_solver_solves(n: int, cyclic: bool) -> None:
     """Condition number below 20 (rates below 3): sixteen digits less two."""
     rng = np.random.default_rng(n)
     out, back = rng.random((2, n if cyclic else n - 1))
     matrix, right = dense(out, back, n), rng.random((n, 3))
     expected = np.linalg.solve(matrix, right)
-    turned = np.arange(n)
-    lower, upper = matrix[turned, turned - 1], matrix[turned, (turned + 1) % n]
-    general = solve_tridiagonal(lower, np.diag(matrix), upper, right, cyclic)
-    np.testing.assert_allclose(general, expected, rtol=1e-13)
     factors = exchange(out, back, cyclic)
     np.testing.assert_allclose(factors.solve(right), expected, rtol=1e-13)
     np.testing.assert_array_equal(factors.solve(right[:, 0]), factors.solve(right)[:, 0])
+
+
+@pytest.mark.parametrize("cyclic", [False, True])
+@pytest.mark.parametrize("n", [4, 5, 50])
+def test_definite_solves_what_a_dense_solver_solves(n: int, cyclic: bool) -> None:
+    """Springs between neighbours and 1 on the diagonal: condition number below 10."""
+    rng = np.random.default_rng(n)
+    spring = rng.random(n if cyclic else n - 1)
+    matrix, right = dense(spring, spring, n), rng.random((n, 3))
+    factors = definite(np.diag(matrix).copy(), -spring, cyclic)
+    np.testing.assert_allclose(factors.solve(right), np.linalg.solve(matrix, right), rtol=1e-13)
+    np.testing.assert_array_equal(factors.solve(right[:, 0]), factors.solve(right)[:, 0])
+
+
+@pytest.mark.parametrize("cyclic", [False, True])
+@pytest.mark.parametrize("where", [0, 3, 7])
+def test_an_indefinite_matrix_is_refused(where: int, cyclic: bool) -> None:
+    """Springs keep the sum of x unless something holds it: -1e-3 on the diagonal anywhere is a negative direction."""
+    n = 8
+    spring = np.ones(n if cyclic else n - 1)
+    diagonal = np.diag(dense(spring, spring, n)) - 1.0
+    diagonal[where] -= 1e-3
+    with pytest.raises(LinAlgError, match="not positive definite"):
+        definite(diagonal, -spring, cyclic)
 
 
 @given(FACES, st.booleans(), st.integers(0, 2**32 - 1))

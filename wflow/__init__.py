@@ -6,6 +6,7 @@ Measure; `solve` returns a Trajectory; Certificates say what is true of it.
 
 from wflow import problems
 from wflow.activation import activation
+from wflow.barenblatt import Barenblatt, barenblatt_law
 from wflow.data import Data, read_csv
 from wflow.domain import Box, box, circle, cylinder, interval, line, plane, space, torus
 from wflow.energy import (
@@ -26,20 +27,21 @@ from wflow.joint import Product, Radial
 from wflow.kernel import FourierKernel, PiecewiseKernel, circle_kernel
 from wflow.law import Atoms, ClosedForm, Gaussian, Law, Transported, Uniform
 from wflow.loop import solve
-from wflow.loss import HalfSquare
+from wflow.loss import HalfSquare, Huber, Logistic
 from wflow.measure import Density, Measure, Particles, Quantiles, SignedParticles
-from wflow.neuron import CircleNeuron, RidgeNeuron
+from wflow.neuron import CircleNeuron, RidgeNeuron, TranslationNeuron
 from wflow.solver import Order, Solver, State, Step
+from wflow.steps import Steps
 from wflow.trajectory import Trajectory
 from wflow.transport import w2
 
 __version__ = "0.1.0"
 __all__ = [
-    "Atoms", "Box", "CircleNeuron", "ClosedForm", "Constant", "Data", "Density", "Energy", "EnergyRose", "Entropy",
-    "Flow", "FourierDensity", "FourierKernel", "Gaussian", "Grid", "HalfSquare", "Interaction", "Law", "LostDensity",
-    "Measure", "NotConverged", "Order", "Particles", "PiecewiseKernel", "Potential", "Power", "Product", "Quantiles",
-    "Radial", "Refused", "RidgeNeuron", "Risk", "SignedParticles", "Solver", "State", "Step", "StepTooLarge",
-    "TotalVariation", "Trajectory", "Transported", "Uniform", "WflowError", "activation", "box", "circle",
-    "circle_kernel", "cylinder", "interval", "line", "plane", "population_risk", "problems", "read_csv", "solve",
-    "space", "torus", "w2",
+    "Atoms", "Barenblatt", "Box", "CircleNeuron", "ClosedForm", "Constant", "Data", "Density", "Energy", "EnergyRose",
+    "Entropy", "Flow", "FourierDensity", "FourierKernel", "Gaussian", "Grid", "HalfSquare", "Huber", "Interaction",
+    "Law", "Logistic", "LostDensity", "Measure", "NotConverged", "Order", "Particles", "PiecewiseKernel", "Potential",
+    "Power", "Product", "Quantiles", "Radial", "Refused", "RidgeNeuron", "Risk", "SignedParticles", "Solver", "State",
+    "Step", "StepTooLarge", "Steps", "TotalVariation", "Trajectory", "TranslationNeuron", "Transported", "Uniform",
+    "WflowError", "activation", "barenblatt_law", "box", "circle", "circle_kernel", "cylinder", "interval", "line",
+    "plane", "population_risk", "problems", "read_csv", "solve", "space", "torus", "w2",
 ]  # fmt: skip

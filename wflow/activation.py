@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import erf, expit, ndtr
 
-from wflow.arrays import Array, finite, nearest
+from wflow.arrays import Array, count, finite, nearest
 
 Scalar = Callable[[Array], Array]
 
@@ -178,6 +178,26 @@ def quadratic() -> Activation:
     )
 
 
+def dirichlet(degree: float = 2) -> Activation:
+    """1 + 2 sum_{k=1}^n cos k z, the Dirichlet kernel of degree n: the point spread of a low-pass filter on the circle.
+
+    Against it int D(x - w) D(x - w') dx/2 pi = D(w - w').   Raises TypeError for a degree that is no whole number.
+    """
+    k = np.arange(1.0, count("activation b, the degree of dirichlet", degree) + 1.0)
+
+    def waves(wave: Scalar, z: Array, power: int) -> Array:
+        return np.asarray(2.0 * sum(n**power * wave(n * z) for n in k))
+
+    return Activation(
+        "dirichlet",
+        lambda z: 1.0 + waves(np.cos, z, 0),
+        lambda z: -waves(np.sin, z, 1),
+        lambda z: -waves(np.cos, z, 2),
+        parameter=float(degree),
+        odd_degree=0,
+    )
+
+
 PARAMETERLESS: dict[str, Callable[[], Activation]] = {
     "linear": linear,
     "quadratic": quadratic,
@@ -193,12 +213,14 @@ ONE_PARAMETER: dict[str, Callable[[float], Activation]] = {
     "softplus": softplus,
     "erf": erf_unit,
     "sigmoid": sigmoid,
+    "dirichlet": dirichlet,
 }
-DEFAULTS = {"relu": 0.0, "leaky_relu": 0.1}
+DEFAULTS = {"relu": 0.0, "leaky_relu": 0.1, "dirichlet": 2.0}
 
 
 def activation(name: str, b: float | None = None) -> Activation:
-    """The activation of that name; b is its parameter (relu: threshold; cos_minus_sin: frequency; tanh: scale).
+    """The activation of that name; b is its parameter (relu: threshold; cos_minus_sin: frequency; tanh: scale;
+    dirichlet: degree).
 
     Raises ValueError for an unknown name, listing the known ones, and for a parameter that the name does not take.
     """

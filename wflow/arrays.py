@@ -2,6 +2,7 @@
 
 import difflib
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,9 +33,18 @@ def finite(name: str, value: ArrayLike) -> Array:
     return array
 
 
+def contiguous[T: NDArray[Any]](array: T) -> T:
+    """`array`, or a copy in C order where it lies in memory with gaps.
+
+    Sums of an array with gaps may be rounded in another order, and its gaps are lost when it is stored.
+    """
+    flags = array.flags
+    return array if flags.c_contiguous or flags.f_contiguous else array.copy()
+
+
 def shaped(name: str, value: ArrayLike, shape: tuple[int | None, ...]) -> Array:
-    """`value` finite and of the given shape; None stands for any length of at least one."""
-    array = finite(name, value)
+    """`value` finite, contiguous and of the given shape; None stands for any length of at least one."""
+    array = contiguous(finite(name, value))
     if array.shape == shape:
         return array
     fits = array.ndim == len(shape) and all(
@@ -87,7 +97,7 @@ def rounded_down(number: float) -> str:
     return f"{(np.ceil(number / digits) - 1.0) * digits:.3g}"
 
 
-def count(name: str, value: int, least: int = 1) -> int:
+def count(name: str, value: float, least: int = 1) -> int:
     """`value` as an int of at least `least`, else TypeError or ValueError."""
     number = _number(name, value)
     if not number.is_integer():

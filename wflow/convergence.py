@@ -1,12 +1,13 @@
 """This file owns refinement studies: observed orders from distances of successive refinements; no exact answer."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
+from wflow.arrays import Array
 from wflow.dual_norm import dual_norm
 from wflow.errors import StepTooLarge
 from wflow.flow import Flow
@@ -150,19 +151,31 @@ def imbalance(run: Trajectory) -> float:
     return abs(float(run.energies[0] - run.energies[-1] - run.dissipated[-1]))
 
 
-def particle_slope(flow: Flow, solvers: Sequence[Sequence[Solver]], pde: Measure, steps: int) -> tuple[float, float]:
-    """Least-squares slope of log RMS W2(m particles, pde) in log m, and its standard error.
+def particle_slopes(
+    flow: Flow, solvers: Sequence[Sequence[Solver]], pde: Mapping[float, Measure], steps: int
+) -> list[tuple[float, float]]:
+    """Least-squares slopes of log RMS W2(m particles, pde) in log m, and their standard errors, one a time.
 
-    solvers: one row a size m, one solver a seed (one for a deterministic start).
+    solvers: one row a size m, one solver a seed (one for a deterministic start). pde: time -> measure; steps over the
+    horizon.
     """
-    sizes, means, spreads = [], [], []
-    for row in solvers:
-        ends = [solve(flow, s, steps=steps, times=[flow.horizon]).final for s in row]
-        squares = np.array([w2(end, pde) ** 2 for end in ends])
-        sizes.append(math.log(int(getattr(row[0], row[0].resolution))))
-        means.append(0.5 * math.log(float(squares.mean())))
-        # delta method: sd(log rms) = sd(mean square)/(2 mean square)
-        spreads.append(float(squares.std() / math.sqrt(len(row)) / (2.0 * squares.mean())))
-    x = np.array(sizes) - np.mean(sizes)
-    slope = float(x @ np.array(means) / (x @ x))
-    return slope, float(np.sqrt(np.sum((x * np.array(spreads)) ** 2)) / (x @ x))
+    times = sorted(pde)
+    sizes = np.array([math.log(int(getattr(row[0], row[0].resolution))) for row in solvers])
+    squares = [[_squares(flow, solver, times, pde, steps) for solver in row] for row in solvers]
+    return [_slope(sizes, [np.array([seed[k] for seed in row]) for row in squares]) for k in range(len(times))]
+
+
+def _squares(
+    flow: Flow, solver: Solver, times: Sequence[float], pde: Mapping[float, Measure], steps: int
+) -> list[float]:
+    """W2^2 of one run to the PDE at each time."""
+    run = solve(flow, solver, dt=flow.horizon / steps, times=times, until=times[-1])
+    return [w2(run.at(t), pde[t]) ** 2 for t in times]
+
+
+def _slope(sizes: Array, squares: Sequence[Array]) -> tuple[float, float]:
+    """Of half the log mean square in log m. Delta method: sd(log rms) = sd(mean square)/(2 mean square)."""
+    means = np.array([0.5 * math.log(float(row.mean())) for row in squares])
+    spreads = np.array([float(row.std() / math.sqrt(len(row)) / (2.0 * row.mean())) for row in squares])
+    x = sizes - sizes.mean()
+    return float(x @ means / (x @ x)), float(np.sqrt(np.sum((x * spreads) ** 2)) / (x @ x))

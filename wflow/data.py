@@ -71,10 +71,10 @@ class Scaling:
     height: float
 
     @classmethod
-    def of(cls, data: Data, kind: str) -> "Scaling":
-        """Inputs "standard" (mean 0, variance 1), "unit" ([-1, 1]) or "none"; targets are always standard."""
+    def of(cls, data: Data, kind: str, labels: bool = False) -> "Scaling":
+        """Inputs "standard" (mean 0, variance 1), "unit" ([-1, 1]) or "none"; targets standard, labels as they are."""
         mean, std = _moments("inputs", data.inputs, data.weights, used=kind != "none")
-        level, height = _moments("targets", data.targets[:, None], data.weights, used=True)
+        level, height = (np.zeros(1), np.ones(1)) if labels else _of_targets(data)
         low, high = data.inputs.min(axis=0), data.inputs.max(axis=0)
         known = {
             "standard": (mean, std),
@@ -91,6 +91,27 @@ class Scaling:
         return Data(scaled, (data.targets - self.level) / self.height, data.weights)
 
 
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """The names of columns of a table, units included, and the scaling between the table and what a network sees."""
+
+    inputs: tuple[str, ...]
+    target: str
+    scaling: Scaling
+
+    def raw(self, data: Data) -> Data:
+        """Scaled rows as they stand in the table."""
+        return Data(data.inputs * self.scaling.width + self.scaling.shift, self.raw_target(data.targets), data.weights)
+
+    def raw_target(self, y: Array) -> Array:
+        """Scaled targets or predictions (n,) in the unit of the table."""
+        return np.asarray(y * self.scaling.height + self.scaling.level)
+
+    def scaled(self, inputs: Array) -> Array:
+        """Inputs (n, p) of the table as a network sees them."""
+        return np.asarray((inputs - self.scaling.shift) / self.scaling.width)
+
+
 def _moments(name: str, columns: Array, weights: Array, *, used: bool) -> tuple[Array, Array]:
     """Means and standard deviations of columns; ValueError for a column without variance where it is used."""
     mean = np.asarray(weights @ columns)
@@ -102,6 +123,10 @@ def _moments(name: str, columns: Array, weights: Array, *, used: bool) -> tuple[
             "it cannot be scaled, drop it or do not standardise"
         )
     return mean, std
+
+
+def _of_targets(data: Data) -> tuple[Array, Array]:
+    return _moments("targets", data.targets[:, None], data.weights, used=True)
 
 
 def _unlabelled(inputs: Array, weights: Array | None = None) -> Data:

@@ -4,6 +4,7 @@ F(pi) = sum of terms;   V[pi] = dF/dpi (a function of w);   velocity = -grad V. 
 one Power) are what atoms cannot have; `potential`, `velocity` and `curvature` speak of the explicit part alone.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -59,6 +60,7 @@ class Risk:
             raise ValueError(
                 f"Risk: the data have {self.data.inputs.shape[1]} input columns, the neuron takes {self.neuron.inputs}"
             )
+        self.loss.check(self.data.targets)
 
     @property
     def convex(self) -> bool:
@@ -290,19 +292,50 @@ class Energy:
     @property
     def homes(self) -> list[Box]:
         """The domains on which neurons and kernels live."""
-        risks = [term.neuron.domain for term in self.terms if isinstance(term, Risk)]
+        risks = [term.neuron.domain for term in self._risks]
         return risks + [term.kernel.domain for term in self.terms if isinstance(term, Interaction)]
 
     @property
     def curved(self) -> bool:
         """V has a Hessian in w: no Risk term with a kinked activation."""
-        risks = (term for term in self.terms if isinstance(term, Risk))
-        return all(term.neuron.activation.curvature is not None for term in risks)
+        return all(term.neuron.activation.curvature is not None for term in self._risks)
+
+    def names(self, dim: int) -> tuple[str, ...]:
+        """What the d parameters w are called, by a neuron or a kernel; else w_1, .., w_d."""
+        kernels = [term.kernel.names for term in self.terms if isinstance(term, Interaction)]
+        plain = tuple(f"parameter w_{k}" for k in range(1, dim + 1)) if dim > 1 else ("parameter w",)
+        return next(iter([risk.neuron.names for risk in self._risks] + kernels), plain)
+
+    @property
+    def jumps(self) -> float:
+        """The lowest derivative of V that jumps along the way of a neuron; inf: none. It caps the order in time.
+
+        A step of order p over a jump of V^(j) errs by O(dt^j), once for each crossing: order min(p, j) (derived).
+        On data V' jumps where sigma' does, V'' where sigma'' does.
+        """
+        kinked = [
+            1.0 if t.neuron.activation.curvature is None else 2.0 for t in self._risks if t.neuron.activation.kinks
+        ]
+        return min([*kinked, *(t.kernel.jumps for t in self.terms if isinstance(t, Interaction))], default=math.inf)
+
+    @property
+    def _risks(self) -> list[Risk]:
+        return [term for term in self.terms if isinstance(term, Risk)]
+
+    @property
+    def quadratic(self) -> bool:
+        """F without its internal terms is quadratic in pi: V at the mean of two measures is F's slope between them."""
+        return all(isinstance(term.loss, HalfSquare) for term in self.terms if isinstance(term, Risk))
+
+    @property
+    def kinked(self) -> bool:
+        """V[pi] bends where pi moves on: a loss with a jump in its second derivative."""
+        return any(term.loss.kinked for term in self.terms if isinstance(term, Risk))
 
     @property
     def risk(self) -> Risk | None:
         """The first Risk term, if any."""
-        return next((term for term in self.terms if isinstance(term, Risk)), None)
+        return next(iter(self._risks), None)
 
     def explicit(self, pi: Measure) -> float:
         """All of F but the internal term, for any measure."""

@@ -43,3 +43,7 @@ class LostDensity(WflowError, RuntimeError):
 
 class Damaged(WflowError, RuntimeError):
     """A file of a run folder is not what was written."""
+
+
+class Busy(WflowError, RuntimeError):
+    """Another process is writing this run folder."""

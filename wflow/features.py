@@ -11,7 +11,7 @@ import numpy as np
 
 from wflow.arrays import Array
 from wflow.grid import Grid
-from wflow.neuron import Neuron, RidgeNeuron
+from wflow.neuron import Neuron, RidgeNeuron, TranslationNeuron
 
 MOST_ENTRIES = 1 << 26
 """A table of more entries (512 MB) is not kept; its blocks are made again at each use."""
@@ -32,7 +32,7 @@ class Features:
     def on(cls, neuron: Neuron, inputs: Array, grid: Grid) -> "Features":
         """With a table where it fits."""
         outer, points = None, grid.centres
-        if isinstance(neuron, RidgeNeuron) and neuron.outer and grid.shape[0] < grid.size:
+        if isinstance(neuron, RidgeNeuron | TranslationNeuron) and neuron.outer and grid.shape[0] < grid.size:
             rest = grid.size // grid.shape[0]
             outer = grid.centres[::rest, 0]
             # neuron.value with a = 1 is s

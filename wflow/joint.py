@@ -9,7 +9,7 @@ import numpy as np
 from wflow.arrays import Array, count, finite
 from wflow.domain import Box, plane
 from wflow.grid import Grid
-from wflow.law import Law
+from wflow.law import Law, Regularity
 
 GOLDEN = math.pi * (3.0 - math.sqrt(5.0))
 _GAUSS = 6
@@ -42,6 +42,12 @@ class Product(Law):
         """Whether every factor has one."""
         return all(law.has_density for law in self.laws)
 
+    @property
+    def regularity(self) -> Regularity:
+        """The worst among the factors of moving axes: nothing crosses a sheet."""
+        found = [law.regularity for law, still in zip(self.laws, self.domain.frozen, strict=True) if not still]
+        return max(found, key=("smooth", "jump", "atom").index, default="smooth")
+
     def density(self, w: Array) -> Array:
         return np.asarray(np.prod([law.density(w[:, k : k + 1]) for k, law in enumerate(self.laws)], axis=0))
 
@@ -62,6 +68,7 @@ class Radial(Law):
     reach: float
     centre: tuple[float, float] = (0.0, 0.0)
     domain: Box = field(default_factory=plane)
+    regularity: Regularity = "smooth"
 
     def __post_init__(self) -> None:
         finite("Radial reach", self.reach)

@@ -43,6 +43,14 @@ class Kernel(Protocol):
         """factor (m, q) and core (q,) of d_w d_w' k = factor diag(core) factor^T, possibly truncated."""
 
     @property
+    def jumps(self) -> float:
+        """The lowest derivative of k(w, .) that jumps where moving neurons pass each other or a kink; inf: none."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the d parameters are called."""
+
+    @property
     def domain(self) -> Box:
         """Where w and w' live."""
 
@@ -75,15 +83,15 @@ def _series(a: Array, c: ComplexArray, w: Array, derivative: int) -> Array:
     spectrum[0] *= 2.0
     for _ in range(derivative):
         spectrum *= 1j * n
+    used = np.flatnonzero(spectrum)
+    if not len(used) or used[-1] == 0:  # as of a uniform target
+        return np.full(len(w), spectrum[0].real)
     nodes = len(w)
     step = TURN / nodes
     # equispaced points over the turn, by their ends: two comparisons, then an FFT instead of a matrix
     equispaced = nodes > 2 * len(a) and abs(w[-1, 0] - w[0, 0] - (nodes - 1) * step) < 1e-12 * nodes
     if equispaced and np.max(np.abs(w[1:, 0] - w[:-1, 0] - step)) <= 1e-13:
         return series_at_nodes(spectrum, nodes, float(w[0, 0]))
-    used = np.flatnonzero(spectrum)
-    if not len(used):
-        return np.zeros(nodes)
     turn = np.exp(1j * w[:, 0])
     total = np.zeros(nodes, dtype=np.complex128)
     for k in range(int(used[-1]), 0, -1):
@@ -108,6 +116,11 @@ class FourierKernel:
         out[:kept] = self.modes[:kept]
         return out
 
+    @property
+    def jumps(self) -> float:
+        """None: a finite sum of cosines."""
+        return math.inf
+
     def against(self, pi: Measure | Law, w: Array, derivative: int) -> Array:
         """Exact for the modes of pi up to N."""
         c = circle_modes_of(pi, len(self.modes) - 1)
@@ -122,6 +135,11 @@ class FourierKernel:
         return _cosines(w, np.arange(len(self.modes)) ** 2 * self.modes)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """An angle."""
+        return ("angle (radian)",)
+
+    @property
     def domain(self) -> Box:
         """The circle."""
         return circle()
@@ -134,10 +152,12 @@ class FourierKernel:
 
 def _cosines(w: Array, core: Array) -> tuple[Array, Array]:
     n = np.flatnonzero(core)
-    phase = w[:, :1] * n
-    sines = n > 0
-    factor = np.concatenate([np.cos(phase), np.sin(phase[:, sines])], axis=1)
-    return factor, np.concatenate([core[n], core[n[sines]]])
+    turn = np.exp(1j * w[:, 0])
+    waves = np.ones((int(n[-1]) + 1 if len(n) else 1, len(turn)), dtype=np.complex128)
+    for k in range(1, len(waves)):  # a product instead of a sine and a cosine
+        np.multiply(waves[k - 1], turn, out=waves[k])
+    sines = n[n > 0]
+    return np.concatenate([waves.real[n], waves.imag[sines]]).T, np.concatenate([core[n], core[sines]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +173,7 @@ class PiecewiseKernel:
     parts: ComplexArray
     spectrum: Callable[[int], Array]
     core: Array
+    jumps: float = math.inf
 
     def coefficients(self, count: int) -> Array:
         """a_0..a_count in closed form."""
@@ -179,6 +200,11 @@ class PiecewiseKernel:
     def coupling(self, w: Array) -> tuple[Array, Array]:
         """Columns cos n w, sin n w with the low coefficients of -k''."""
         return _cosines(w, self.core)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """An angle."""
+        return ("angle (radian)",)
 
     @property
     def domain(self) -> Box:
@@ -253,6 +279,7 @@ def sawtooth_kernel() -> PiecewiseKernel:
         n = np.arange(1, count + 1)
         return np.concatenate([[0.0], 1.0 / (math.pi * n**2)])
 
+    # k' jumps where two neurons meet, which on one axis they never do: `jumps` stays inf
     return PiecewiseKernel(np.array([0.0, TURN]), parts, spectrum, core=np.array([-1.0 / TURN]))
 
 
@@ -282,7 +309,7 @@ def relu_kernel(threshold: float, inputs: Inputs, leak: float = 0.0) -> Piecewis
         plain = _relu_spectrum(threshold, inputs, 0.0)(1)[1] * (1.0 - leak) ** 2
         parts[:, 0, 1] += sigma_modes(1)[1] - plain
     n = np.arange(COUPLED_MODES + 1)
-    return PiecewiseKernel(breaks, parts, sigma_modes, core=n**2 * sigma_modes(COUPLED_MODES))
+    return PiecewiseKernel(breaks, parts, sigma_modes, core=n**2 * sigma_modes(COUPLED_MODES), jumps=3.0)
 
 
 def _relu_spectrum(threshold: float, inputs: Inputs, leak: float) -> Callable[[int], Array]:

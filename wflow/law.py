@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +18,7 @@ from wflow.domain import Box, space
 from wflow.errors import Refused
 from wflow.grid import Grid
 
+Regularity = Literal["smooth", "jump", "atom"]
 _BISECTIONS = 60
 _RECURRENCE = 60
 _TAIL_NODES = 40
@@ -41,6 +42,16 @@ class Law:
     def has_density(self) -> bool:
         """Whether `density` is defined."""
         return type(self).density is not Law.density
+
+    @property
+    def regularity(self) -> Regularity:
+        """Of the density: smooth, with jumps, or none at all; what methods lose their order to."""
+        return "smooth" if self.has_density else "atom"
+
+    @property
+    def connected(self) -> bool:
+        """No empty gap between two parts of the mass (one axis): the quantile function is continuous."""
+        return self.regularity != "atom"
 
     @property
     def has_quantile(self) -> bool:
@@ -276,6 +287,23 @@ class Atoms(Law):
         place = np.minimum(np.searchsorted(cumulated, s - turns, side="left"), len(order) - 1)
         turn = self.domain.lengths[0] if self.domain.is_circle else 0.0
         return np.asarray(self.domain.wrap(self.points)[order[place], 0] + turns * turn)
+
+    def cdf(self, w: Array) -> Array:
+        """Mass strictly to the left."""
+        self._needs_quantile()
+        order, cumulated = self._sorted
+        x = np.asarray(w, dtype=np.float64)
+        turns = np.floor((x - self.domain.lower[0]) / self.domain.lengths[0]) if self.domain.is_circle else 0.0
+        inside = x - turns * self.domain.lengths[0] if self.domain.is_circle else x
+        place = np.searchsorted(self.domain.wrap(self.points)[order, 0], inside, side="left")
+        return np.asarray(turns + np.concatenate([[0.0], cumulated])[place])
+
+    def cell_masses(self, edges: Array) -> Array:
+        """Of cells [e_k, e_{k+1}): an atom on an edge belongs to its right, at the upper wall to the last cell."""
+        masses = np.diff(self.cdf(edges))
+        if not self.domain.periodic[0] and edges[-1] == self.domain.upper[0]:
+            masses[-1] += float(np.sum(self.weights[self.points[:, 0] == edges[-1]]))
+        return masses
 
     def sample(self, m: int, rng: np.random.Generator) -> Array:
         return self.points[rng.choice(len(self.points), size=count("m", m), p=self.weights)]

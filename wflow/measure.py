@@ -4,7 +4,7 @@ f_pi, F and V[pi] are written once for `points` (m, d) and `weights` (m,). All m
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -236,11 +236,7 @@ class Quantiles(Measure):
 
     @cached_property
     def weights(self) -> Array:
-        m = len(self.gaps)
-        weights = np.full(len(self.edges), 1.0 / m)
-        if not self.domain.periodic[0]:
-            weights[[0, -1]] = 0.5 / m
-        return weights
+        return _trapezoidal(len(self.gaps), self.domain.periodic[0])
 
     def internal(self) -> float:
         """int rho log rho = -mean log(m gap): exact for the piecewise constant density."""
@@ -250,6 +246,27 @@ class Quantiles(Measure):
         """int rho^exponent = mean (m gap)^(1 - exponent): exact for the piecewise constant density."""
         return float(np.mean((len(self.gaps) * self.gaps) ** (1.0 - exponent)))
 
+    def modes(self, count: int) -> ComplexArray:
+        """Asked for V, its derivatives and F of one measure: kept for the last two; read-only."""
+        return _modes_of_edges(self, count)
+
     def moved(self, edges: Array) -> "Quantiles":
         """Other edges on the same domain."""
         return Quantiles(self.domain, finite("Quantiles edges", edges))
+
+
+@lru_cache(maxsize=16)
+def _trapezoidal(m: int, closed: bool) -> Array:
+    """Weights of the edges of m gaps; shared, hence read-only."""
+    weights = np.full(m if closed else m + 1, 1.0 / m)
+    if not closed:
+        weights[[0, -1]] = 0.5 / m
+    weights.flags.writeable = False
+    return weights
+
+
+@lru_cache(maxsize=2)
+def _modes_of_edges(pi: Quantiles, count: int) -> ComplexArray:
+    modes = circle_modes(pi.edges, pi.weights, count)
+    modes.flags.writeable = False
+    return modes

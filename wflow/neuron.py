@@ -10,7 +10,7 @@ import numpy as np
 
 from wflow.activation import Activation
 from wflow.arrays import Array, count
-from wflow.domain import Box, circle, space
+from wflow.domain import TURN, Box, circle, space
 from wflow.errors import Refused
 
 
@@ -28,6 +28,10 @@ class Neuron(Protocol):
     @property
     def inputs(self) -> int:
         """The input dimension p."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the d parameters are called."""
 
     def value(self, x: Array, w: Array) -> Array:
         """psi (n, m) for inputs x (n, p) and parameters w (m, d)."""
@@ -60,6 +64,11 @@ class CircleNeuron:
     def inputs(self) -> int:
         """Two."""
         return 2
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """An angle."""
+        return ("angle (radian)",)
 
     def value(self, x: Array, w: Array) -> Array:
         """(n, m)."""
@@ -102,6 +111,13 @@ class RidgeNeuron:
     def dim(self) -> int:
         """d = outer + p + bias."""
         return self.outer + self.inputs + self.bias
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Outer weight a, inner weights v, bias c."""
+        inner = ["v"] if self.inputs == 1 else [f"v_{k}" for k in range(1, self.inputs + 1)]
+        outer, bias = ["outer weight a"] * self.outer, ["bias c"] * self.bias
+        return (*outer, *(f"inner weight {v}" for v in inner), *bias)
 
     @property
     def domain(self) -> Box:
@@ -149,3 +165,77 @@ class RidgeNeuron:
     def _inner(self, x: Array, w: Array) -> Array:
         z = x @ w[:, self._direction].T
         return np.asarray(z + w[:, -1] if self.bias else z)
+
+
+@dataclass(frozen=True)
+class TranslationNeuron:
+    """psi(x; w) = a prod_k sigma(x_k - t_k), x on the torus, w = (a, t_1, .., t_q); a is 1 without `outer`.
+
+    Deconvolution: f_pi is the measure of the t_k, with charges a, seen through the filter sigma, which must have period
+    2 pi (`dirichlet`, `cos_minus_sin` of whole frequency). On the circle (q = 1), the torus, or with `outer` on the
+    line times these: the cylinder.
+    """
+
+    activation: Activation
+    inputs: int = 1
+    outer: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.activation, Activation):
+            raise TypeError(f"TranslationNeuron activation: got {self.activation!r}; pass activation(name)")
+        count("TranslationNeuron inputs", self.inputs)
+        apart = float(np.max(np.abs(self.activation.value(_PROBES) - self.activation.value(_PROBES + TURN))))
+        if apart > 1e-9:
+            raise ValueError(
+                f"TranslationNeuron activation: {self.activation} changes by {apart:.3g} over 2 pi, so x - w on the "
+                "circle has no sigma; give one of period 2 pi, such as activation('dirichlet', 3)"
+            )
+
+    @property
+    def domain(self) -> Box:
+        """The torus of as many angles as inputs, with `outer` times a line in front."""
+        q, first = self.inputs, int(self.outer)
+        line = (-np.inf,) * first, (np.inf,) * first
+        return Box((*line[0], *(0.0,) * q), (*line[1], *(TURN,) * q), (False,) * first + (True,) * q)
+
+    def value(self, x: Array, w: Array) -> Array:
+        """(n, m)."""
+        return np.asarray(self._outer(w) * np.prod(self.activation.value(self._shifts(x, w)), axis=0))
+
+    def gradient(self, x: Array, w: Array) -> Array:
+        """(n, m, d)."""
+        sigma, slope = self._factors(self._shifts(x, w))
+        parts = [-self._outer(w) * _product(sigma, {k: slope[k]}) for k in range(self.inputs)]
+        return np.stack([np.prod(sigma, axis=0), *parts] if self.outer else parts, axis=-1)
+
+    def curvature(self, x: Array, w: Array) -> Array:
+        """(n, m, d, d)."""
+        shifts = self._shifts(x, w)
+        (sigma, slope), second = self._factors(shifts), _second(self.activation, shifts)
+        first, d = int(self.outer), self.domain.dim
+        out = np.zeros((len(x), len(w), d, d))
+        for k in range(self.inputs):
+            for j in range(self.inputs):
+                swapped = {k: second[k]} if j == k else {k: slope[k], j: slope[j]}
+                out[..., first + k, first + j] = self._outer(w) * _product(sigma, swapped)
+            if self.outer:
+                out[..., 0, 1 + k] = out[..., 1 + k, 0] = -_product(sigma, {k: slope[k]})
+        return out
+
+    def _outer(self, w: Array) -> Array:
+        return w[:, 0] if self.outer else np.ones(len(w))
+
+    def _shifts(self, x: Array, w: Array) -> Array:
+        """x_k - t_k (q, n, m)."""
+        return np.asarray(x.T[:, :, None] - w[:, int(self.outer) :].T[:, None, :])
+
+    def _factors(self, shifts: Array) -> tuple[Array, Array]:
+        return self.activation.value(shifts), self.activation.slope(shifts)
+
+
+_PROBES = np.linspace(0.0, TURN, 7)
+
+
+def _product(factors: Array, swapped: dict[int, Array]) -> Array:
+    """prod_k factors_k over the first axis, some of them swapped for others."""
+    return np.asarray(np.prod([swapped.get(k, factor) for k, factor in enumerate(factors)], axis=0))

@@ -65,6 +65,16 @@ class ReluPlaneKernel:
         return factor[:, core != 0.0], core[core != 0.0]
 
     @property
+    def jumps(self) -> float:
+        """kappa''' jumps by 2/pi at 0 and at pi: where directions of two neurons become equal or opposite."""
+        return 3.0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Outer weight, and the inner weight as a vector."""
+        return ("outer weight a", "inner weight b_1", "inner weight b_2")
+
+    @property
     def domain(self) -> Box:
         """R^3."""
         return space(3)

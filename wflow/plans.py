@@ -8,6 +8,7 @@ split first. The same holds for a law, which enters by its averages on a grid or
 import math
 import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 from types import ModuleType
 from typing import cast
 
@@ -26,6 +27,8 @@ GAP = 1e-9
 _LAW_CELLS = 256
 _REACH = 9.0
 _BISECTIONS = 60
+_FULL = 0.97
+"""A share of the atoms allowed that is enough: the floor would gain no more than this, and each bisection costs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +78,10 @@ def gathered(pi: Density, most: int = MOST_ATOMS) -> AtomsOf:
     low, high = -60.0, math.log2(max(float(levels[0].cost.max()), 1e-300)) + 1.0
     for _ in range(_BISECTIONS):
         middle = 0.5 * (low + high)
-        low, high = (low, middle) if sum(map(np.sum, _leaves(levels, 2.0**middle))) <= most else (middle, high)
+        found = int(sum(map(np.count_nonzero, _leaves(levels, 2.0**middle))))
+        low, high = (low, middle) if found <= most else (middle, high)
+        if _FULL * most <= found <= most:
+            break
     leaves = _leaves(levels, 2.0**high)
     points = np.concatenate([level.centres[chosen] for level, chosen in zip(levels, leaves, strict=True)])
     weights = np.concatenate([level.mass[chosen] for level, chosen in zip(levels, leaves, strict=True)])
@@ -94,33 +100,40 @@ class _Level:
 
 
 def _pyramid(pi: Density) -> list[_Level]:
-    """From one block to single cells; blocks are never joined across a frozen axis."""
+    """From one block to single cells; blocks are never joined across a frozen axis.
+
+    Summed from below: a block's mass times variance is its parts' own plus their mass times distance^2 to its centre.
+    """
     grid = pi.grid
-    index = np.stack(np.unravel_index(np.arange(grid.size), grid.shape), axis=1)
+    widths = np.where(grid.domain.frozen, 0.0, grid.widths)
+    mass, centres, cost = pi.weights, grid.centres, pi.weights * (float(np.sum(widths**2)) / 12.0)
+    levels = []
+    for parents in _ancestry(grid):
+        levels.append(_Level(mass, centres, cost, parents))
+        if parents is None:
+            break
+        count = int(parents[-1]) + 1
+        whole = np.bincount(parents, mass, count)
+        safe = np.where(whole > 0.0, whole, 1.0)
+        middle = np.stack([np.bincount(parents, mass * x, count) / safe for x in centres.T], axis=1)
+        cost = np.bincount(parents, cost + mass * np.sum((centres - middle[parents]) ** 2, axis=1), count)
+        mass, centres = whole, middle
+    return levels[::-1]
+
+
+@lru_cache(maxsize=16)
+def _ancestry(grid: Grid) -> tuple[NDArray[np.intp] | None, ...]:
+    """For single cells, then blocks of two cells an axis, of four, ...: the block above each; None for the last."""
     still = np.asarray(grid.domain.frozen)
-    widths = np.where(still, 0.0, grid.widths)
-    within = float(np.sum(widths**2)) / 12.0
-    levels: list[tuple[_Level, tuple[int, ...]]] = []
-    depth = max(n - 1 for n in grid.shape).bit_length()
-    for level in range(depth, -1, -1):
-        block = np.where(still, index, index >> level)
-        shape = tuple(block.max(axis=0) + 1)
-        key = np.ravel_multi_index(tuple(block.T), shape)
-        count = math.prod(shape)
-        mass = np.bincount(key, pi.weights, count)
-        safe = np.where(mass > 0.0, mass, 1.0)
-        centres = np.stack([np.bincount(key, pi.weights * x, count) / safe for x in grid.centres.T], axis=1)
-        spread = np.sum((grid.centres - centres[key]) ** 2, axis=1) + within
-        cost = np.bincount(key, pi.weights * spread, count)
-        parents = None if level == depth else _parents(shape, still, levels[-1][1])
-        levels.append((_Level(mass, centres, cost, parents), shape))
-    return [level for level, _ in levels]
-
-
-def _parents(shape: tuple[int, ...], still: NDArray[np.bool_], above: tuple[int, ...]) -> NDArray[np.intp]:
-    """The block above each block."""
-    index = np.stack(np.unravel_index(np.arange(math.prod(shape)), shape), axis=1)
-    return np.asarray(np.ravel_multi_index(tuple(np.where(still, index, index >> 1).T), above))
+    found: list[NDArray[np.intp] | None] = []
+    shape = grid.shape
+    while any(n > 1 for n, frozen in zip(shape, still, strict=True) if not frozen):
+        above = tuple(n if frozen else (n + 1) // 2 for n, frozen in zip(shape, still, strict=True))
+        index = np.unravel_index(np.arange(math.prod(shape)), shape)
+        halved = tuple(i if frozen else i >> 1 for i, frozen in zip(index, still, strict=True))
+        found.append(np.asarray(np.ravel_multi_index(halved, above)))
+        shape = above
+    return (*found, None)
 
 
 def _leaves(levels: list[_Level], most: float) -> list[NDArray[np.bool_]]:
@@ -145,28 +158,31 @@ def _pot() -> ModuleType:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """An optimal plan (n, m), the potentials that prove it, and its cost: left_i + right_j <= cost_ij, = where used."""
+    """An optimal plan (n, m), what it costs, and the potentials that prove it.
+
+    left_i + right_j <= cost_ij, with equality where mass goes; they mean nothing at points without mass.
+    """
 
     masses: Array
+    cost: float
     left: Array
     right: Array
-    cost: float
 
 
-def optimal_plan(p: Array, q: Array, cost: Array) -> Plan:
+def cheapest_plan(p: Array, q: Array, cost: Array) -> Plan:
     """Exact transport of masses p (n,) to q (m,) at cost (n, m) by POT, with the checks that POT does not make.
 
-    p and q > 0, each scaled to sum 1 first; cost is scaled by its maximum (POT's tolerance is absolute).
-    Raises ValueError for empty, nonpositive or infinite data, on which POT crashes or answers 0, and NotConverged
-    unless POT says that it is optimal and its potentials prove it to 1e-9 of the largest cost.
+    p and q are scaled to sum 1 first, cost by its maximum (POT's tolerance is absolute).
+    Raises ValueError for empty, negative or infinite data, on which POT crashes or answers 0, and NotConverged unless
+    POT says that it is optimal and its potentials prove it to 1e-9 of the largest cost.
     """
     if not len(p) or not len(q) or cost.shape != (len(p), len(q)):
-        raise ValueError(f"optimal_plan: shapes {p.shape}, {q.shape}, {cost.shape}; give p (n,), q (m,), cost (n, m)")
-    if not (min(p.min(), q.min()) > 0.0 and math.isfinite(p.sum() + q.sum() + cost.sum())):
-        raise ValueError("optimal_plan: a mass is not above 0 or an entry is not finite; leave empty points out")
+        raise ValueError(f"cheapest_plan: shapes {p.shape}, {q.shape}, {cost.shape}; give p (n,), q (m,), cost (n, m)")
+    if not (min(p.min(), q.min()) >= 0.0 and math.isfinite(p.sum() + q.sum() + cost.sum())):
+        raise ValueError("cheapest_plan: a mass is negative or an entry not finite; clean p, q and cost")
     p, q, scale = p / p.sum(), q / q.sum(), float(cost.max())
     if scale == 0.0:
-        return Plan(np.outer(p, q), np.zeros(len(p)), np.zeros(len(q)), 0.0)
+        return Plan(np.outer(p, q), 0.0, np.zeros(len(p)), np.zeros(len(q)))
     masses, log = _pot().emd(p, q, cost / scale, numItermax=10**7, log=True)
     left, right = log["u"], log["v"]
     gap = log["cost"] - float(p @ left + q @ right)
@@ -177,11 +193,15 @@ def optimal_plan(p: Array, q: Array, cost: Array) -> Plan:
             "(relative to the largest cost); use fewer points",
             abs(gap),
         )
-    return Plan(masses, scale * left, scale * right, scale * max(float(log["cost"]), 0.0))
+    return Plan(masses, scale * max(float(log["cost"]), 0.0), scale * left, scale * right)
+
+
+def optimal_plan(a: AtomsOf, b: AtomsOf, domain: Box) -> Plan:
+    """Of atoms at the squared geodesic distance."""
+    cost = np.sum(domain.difference(a.points[:, None, :], b.points[None, :, :]) ** 2, axis=2)
+    return cheapest_plan(a.weights, b.weights, cost)
 
 
 def w2_of_atoms(a: AtomsOf, b: AtomsOf, domain: Box) -> float:
-    """Exact W2 by the optimal plan of those atoms that have mass."""
-    here, there = a.weights > 0.0, b.weights > 0.0
-    cost = np.sum(domain.difference(a.points[here, None, :], b.points[None, there, :]) ** 2, axis=2)
-    return math.sqrt(optimal_plan(a.weights[here], b.weights[there], cost).cost)
+    """Exact W2 of atoms."""
+    return math.sqrt(optimal_plan(a, b, domain).cost)

@@ -5,11 +5,14 @@ A solver never loops over time, prints, plots or saves. `wflow.solve` is the one
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
+from wflow.arrays import contiguous
 from wflow.energy import Energy
 from wflow.flow import Flow
 from wflow.measure import Density, Measure, Particles
@@ -26,24 +29,65 @@ RK4_REAL = 2.7
 
 @dataclass(frozen=True)
 class Order:
-    """Orders of the W2 error in the step and in the resolution. space = inf: spectral, no space row."""
+    """Orders of the W2 error in the step and in the resolution. space = inf: spectral, no space row.
+
+    identity: of |F_0 - F - dissipated| in the step where it is less than `time`, as from starts with infinite
+    dissipation.
+    """
 
     time: float
     space: float = math.inf
+    identity: float | None = None
+
+
+class Recomputable:
+    """Base of what a solver carries only to save time: without it the next step has the same bits.
+
+    It is not stored in checkpoints. Example: the factors of a matrix that depends on the flow, the grid and dt alone.
+    """
+
+
+Remembered = float | NDArray[Any] | Recomputable
 
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """Where a solver stands: the time, the measure, the number of steps taken, and what it carries along."""
+    """Where a solver stands: the time, the measure, the number of steps taken, and what it carries along.
+
+    The next step depends on nothing else (a random one draws from default_rng([seed, count])), so that a run which was
+    stored and is continued ends with the bits of one that was not. Hence the rule: an entry of `memory` is
+      - an array of numbers (one axis at least) or a number: it is stored, and comes back with its bits; or
+      - a Recomputable: it is not stored, and the step must give the same bits without it.
+    Anything else raises TypeError here. For a pair keep two entries, for a measure its arrays.
+    Numbers become Python's and arrays contiguous, as they would be after storage.
+    """
 
     time: float
     measure: Measure
     count: int = 0
-    memory: dict[str, object] = field(default_factory=dict)
+    memory: Mapping[str, Remembered] = field(default_factory=dict)
 
-    def after(self, dt: float, measure: Measure, **memory: object) -> "State":
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "time", float(self.time))
+        object.__setattr__(self, "memory", {name: _remembered(name, entry) for name, entry in self.memory.items()})
+
+    def after(self, dt: float, measure: Measure, **memory: Remembered) -> "State":
         """The state one step later."""
         return State(self.time + dt, measure, self.count + 1, memory or self.memory)
+
+
+def _remembered(name: str, entry: Remembered) -> Remembered:
+    """An entry of `memory` as it comes back from storage, or TypeError."""
+    if isinstance(entry, Recomputable):
+        return entry
+    if isinstance(entry, np.ndarray) and entry.ndim and entry.dtype.kind in "biufc":
+        return contiguous(entry)
+    if isinstance(entry, bool | int | float | np.bool | np.integer | np.floating):
+        return entry.item() if isinstance(entry, np.generic) else entry
+    raise TypeError(
+        f"State memory {name}: {type(entry).__name__} cannot be stored; keep arrays or numbers, "
+        "or a Recomputable without which the step has the same bits"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +114,13 @@ class Solver(ABC):
     """What the initial law must offer."""
     variational: ClassVar[bool] = False
     """The step is a minimising movement: F_{k+1} + dissipated <= F_k, an inequality, not an identity."""
-    on_axes: ClassVar[tuple[float, int]] = (0.5, 32)
-    """What a study gives a grid on several axes: this share of the cells an axis, and never fewer than that many."""
+    most: ClassVar[float] = math.inf
+    """Most cells in all that a study on several axes gives a method, for one whose work grows faster than its grid."""
+    multistep: ClassVar[bool] = False
+    """A step needs the measures before the last: they are in State.memory, which then does more than save work."""
+
+    embedded: ClassVar[float | None] = None
+    """Order p of the estimate `Step.error` ~ dt^(p+1), by which `solve(tolerance=)` then paces; None: step doubling."""
 
     @abstractmethod
     def order(self, flow: Flow) -> Order:
@@ -97,8 +146,8 @@ class Solver(ABC):
         """A stability bound on dt; inf for implicit methods."""
         return math.inf
 
-    def smallest_step(self, flow: Flow, state: State) -> float:
-        """A resolution bound on dt: in less the method cannot tell motion from rest; 0 where there is none.
+    def smallest_step(self, flow: Flow) -> float:
+        """A resolution bound on dt at the start: in less the method cannot tell motion from rest; 0: there is none.
 
         The loop's own choice of dt respects it; a shorter step is taken where it is asked for. A method with such a
         bound is not refined in time (dt -> 0 at fixed resolution stands still) but studied by a few long steps.
@@ -119,11 +168,11 @@ def explicit_bound(energy: Energy, pi: Measure) -> float:
 
     The velocities' Jacobian is -(diag V''(w_i) + (d_i d_j k) weights_j); |K| is the largest eigenvalue of its second
     part, the coupling of V[pi] to the moving points. V'' in the Frobenius norm; where the neuron has no Hessian
-    (ReLU on data) only |K| counts and the loop's energy check guards. A density on several axes is asked at 400
-    barycentres of its blocks.
+    (ReLU on data) only |K| counts and the loop's energy check guards. With data a density on several axes is asked at
+    400 barycentres of its blocks.
     """
     probe: Measure = pi
-    if isinstance(pi, Density) and pi.domain.dim > 1:
+    if isinstance(pi, Density) and pi.domain.dim > 1 and energy.risk is not None:
         atoms = gathered(pi, _PROBES)
         probe = Particles(pi.domain, atoms.points, atoms.weights)
     worst = energy.coupling_norm(probe)

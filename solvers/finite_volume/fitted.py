@@ -13,7 +13,7 @@ import numpy as np
 
 from solvers._lines import CyclicLines, Lines, exchange_lines
 from solvers._tridiagonal import CyclicFactors, Factors, exchange
-from solvers.cells import averages_of, refusal_of_cells
+from solvers.cells import averages_of, refusal_of_cells, space_order
 from solvers.finite_volume.faces import Axis, axes_of
 from wflow.arrays import Array, count, positive
 from wflow.errors import LostDensity, NotConverged
@@ -21,7 +21,7 @@ from wflow.flow import Flow, Window
 from wflow.grid import Grid
 from wflow.internal import Power
 from wflow.measure import Density
-from wflow.solver import EVERY_PROMISE, Order, Promise, Solver, State, Step
+from wflow.solver import EVERY_PROMISE, Order, Promise, Recomputable, Solver, State, Step
 
 _COLDEST = 1e-12
 _LEVEL = 1e-6
@@ -54,12 +54,12 @@ class ScharfetterGummel(Solver):
         count("ScharfetterGummel limit", self.limit)
 
     def order(self, flow: Flow) -> Order:
-        """(1, 2); with a Power term, whose density has an edge, (1, 1)."""
-        return Order(1.0, 2.0 if flow.energy.power is None else 1.0)
+        """(1, 2); (1, 1) with a Power term, whose density has an edge, and from atoms: a cell forgets their place."""
+        return Order(1.0, space_order(flow, 2.0 if flow.energy.power is None else 1.0, 1.0, 1.0))
 
     def keeps(self, flow: Flow) -> frozenset[Promise]:
-        """Mass, positivity and energy for every dt at which the fixed points converge."""
-        return EVERY_PROMISE
+        """Mass, positivity and, for quadratic F, energy for every dt at which the fixed points converge."""
+        return EVERY_PROMISE if flow.energy.quadratic else frozenset({"mass", "positivity"})
 
     def refusal(self, flow: Flow) -> str | None:
         """No internal energy (the fluxes fall back to first-order upwind), more than three axes, no window."""
@@ -127,9 +127,9 @@ def _face_temperature(flow: Flow, axis: Axis, pi: Density) -> Array:
 def _mean_stiffness(power: Power, left: Array, right: Array) -> Array:
     """jump(U')/jump(log rho), U' = strength m rho^(m-1)/(m-1): p' at the mean where the jump is small, 0 beside 0."""
     top, low = np.maximum(left, right), np.minimum(left, right)
-    steep = low > top * (1.0 - _LEVEL)
+    steep = low >= top * (1.0 - _LEVEL)  # equal ones too, down to the smallest numbers, whose ratio has no logarithm
     filled = (low > 0.0) & ~steep
-    ratio = np.log(np.where(filled, top, 2.0) / np.where(filled, low, 1.0))
+    ratio = np.log(np.where(filled, top, 2.0)) - np.log(np.where(filled, low, 1.0))  # their quotient may overflow
     jump = power.slope(top) - power.slope(low)
     return np.where(steep, power.stiffness(0.5 * (left + right)), np.where(filled, jump / ratio, 0.0))
 
@@ -193,7 +193,7 @@ def _rows(lined: Array) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class _Frozen:
+class _Frozen(Recomputable):
     """The sweeps of all axes for one V, temperature and dt.
 
     Where V does not depend on pi one such object serves all steps of one length; made anew it has the same bits.

@@ -16,7 +16,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from wflow.arrays import Array
-from wflow.plans import Plan, optimal_plan
+from wflow.plans import Plan, cheapest_plan
 
 _HEAVY = 1e-6
 """Mass that a link of POT's plan must carry for its potentials to tie a source to a target."""
@@ -47,7 +47,7 @@ def bounds(p: Array, q: Array, costs: Array, slope: Array) -> Bounds:
     sum_i p_i (r_i + lambda - u_i)_+ more than by_slope, which is 0 where POT's potentials agree with phi.
     """
     here, there = p > 0.0, q > 0.0
-    plan = optimal_plan(p[here], q[there], costs[np.ix_(here, there)])
+    plan = cheapest_plan(p[here], q[there], costs[np.ix_(here, there)])
     weights, best = p[here], np.min(costs[here] + slope, axis=1)
     price = float(p.sum()) * plan.cost
     by_slope = float(slope @ q) + price - float(weights @ best)

@@ -19,6 +19,7 @@ from wflow.measure import Density
 from wflow.plans import MOST_ATOMS
 from wflow.second_variation import second_variation
 from wflow.solver import EVERY_PROMISE, Order, Promise, Solver, State, Step
+from wflow.watch import EDGE
 
 RESOLVED = 4.0
 """Cells that the fastest mass must cross in a step for the step to be compared with one off the grid."""
@@ -54,7 +55,7 @@ class Exact(Solver):
     resolution: ClassVar[str] = "cells"
     needs: ClassVar[Literal["density", "quantile", "sample"]] = "density"
     variational: ClassVar[bool] = True
-    on_axes: ClassVar[tuple[float, int]] = (0.25, 16)
+    most: ClassVar[float] = 800.0
 
     def __post_init__(self) -> None:
         count("Exact cells", self.cells, least=2)
@@ -70,7 +71,7 @@ class Exact(Solver):
         return EVERY_PROMISE
 
     def refusal(self, flow: Flow) -> str | None:
-        """Energies that are not convex along mixtures, more than two moving axes, more than 2000 cells."""
+        """Energies not convex along mixtures; more than two moving axes; too many cells, or too few for the window."""
         if not flow.energy.convex:
             return "the energy is not convex along mixtures, so that no minimum of a step can be certified"
         moving = len(flow.domain.moving)
@@ -79,18 +80,26 @@ class Exact(Solver):
         reason = refusal_of_cells(flow, self.window)
         if reason is None and (size := flow.grid(self.cells, self.window).size) > MOST_ATOMS:
             return f"{self.cells} cells an axis are {size} in all; at most {MOST_ATOMS}, use fewer"
-        return reason
+        return reason or self._refusal_of_window(flow)
+
+    def _refusal_of_window(self, flow: Flow) -> str | None:
+        edge = flow.at_edges(averages_of(flow, self.cells, self.window))
+        if edge <= EDGE:
+            return None
+        return (
+            f"on {self.cells} cells an axis {edge:.2g} of the start lies within two cells of a wall that stands for "
+            f"infinity, allowed: {EDGE:g}; use more cells, of which it takes at most {MOST_ATOMS} in all"
+        )
 
     def init(self, flow: Flow) -> State:
         return State(0.0, averages_of(flow, self.cells, self.window))
 
-    def smallest_step(self, flow: Flow, state: State) -> float:
+    def smallest_step(self, flow: Flow) -> float:
         """The dt in which the fastest visible mass crosses four cells of its axis; inf where nothing drives it.
 
         Its speed: differences of dF/dq over faces between cells of at least a thousandth of the largest density.
         """
-        pi = state.measure
-        assert isinstance(pi, Density)
+        pi = averages_of(flow, self.cells, self.window)
         slope = np.where(pi.values >= _VISIBLE * pi.values.max(), _slope(flow, pi), np.nan).reshape(pi.grid.shape)
         widths = pi.grid.widths.tolist()
         fastest = max(_rise(slope, axis, flow.domain) / widths[axis] ** 2 for axis in flow.domain.moving)

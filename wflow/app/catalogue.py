@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from wflow.app.methods import METHODS
+from wflow.app.methods import FURTHER, METHODS
 from wflow.app.settings import defaults
 from wflow.app.study import suited
-from wflow.problems import CATALOGUE, Problem, build, parameters_of
+from wflow.problems import CATALOGUE, NAMES, VARIANTS, Problem, build, parameters_of
 from wflow.solver import Solver
 
 
@@ -26,9 +26,11 @@ def show_catalogue(out: Console) -> None:
     for name, function in CATALOGUE.items():
         out.print(Text(f"  {name}({defaults(name)})"), soft_wrap=True)
         out.print(Text(f"      {first_line(function)}"), soft_wrap=True)
+    for name, (base, parameters) in VARIANTS.items():
+        out.print(Text(f"  {name}: {base}({', '.join(f'{k}={v}' for k, v in parameters.items())})"), soft_wrap=True)
     out.print()
     _heading(out, "Solvers ([solver] name = ... in a config)")
-    for method in METHODS:
+    for method in (*METHODS, *FURTHER):
         out.print(Text(f"  {type(method).__name__}({_fields(method)})"), soft_wrap=True)
         out.print(Text(f"      {first_line(type(method))}"), soft_wrap=True)
     out.print()
@@ -50,9 +52,9 @@ def _fields(method: Solver) -> str:
 def _takers(reasons: list[str]) -> Table:
     """Problem by solver: yes, or the number of a reason, which is added to `reasons`."""
     table = Table("", *(type(method).__name__ for method in METHODS), show_edge=False, pad_edge=False, box=SIMPLE_HEAD)
-    for name in CATALOGUE:
+    for name in NAMES:
         posed = _default(name)
-        found = (_missing(name) if posed is None else suited(m, posed.flow, False).refusal(posed.flow) for m in METHODS)
+        found = (_missing(name) if posed is None else suited(m, posed, False).refusal(posed.flow) for m in METHODS)
         table.add_row(name, *(_cell(reason, reasons) for reason in found))
     return table
 

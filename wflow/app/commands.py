@@ -1,25 +1,21 @@
-"""This file owns the commands of the command line: their arguments, messages and exit codes.
+"""This file owns the commands of the command line: their arguments and messages.
 
-Exit codes: 0 every claim holds, 1 a claim or a promise fails or a file is damaged, 2 wrong use, 3 not converged,
-130 interrupted (143 by SIGTERM). What draws is imported where it is used: matplotlib takes a second, in workers too.
+What draws is imported where it is used: matplotlib takes a second, in workers too.
 """
 
 import json
-import multiprocessing
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import wflow
 from wflow.app.catalogue import show_catalogue
 from wflow.app.config import read
+from wflow.app.exits import FAILED, exit_codes
 from wflow.app.progress import progress
 from wflow.app.provenance import machine, versions
 from wflow.app.rows import as_json
@@ -28,10 +24,11 @@ from wflow.app.show import show as show_folder
 from wflow.app.table import console, show_rows
 from wflow.app.verify import SEED, VERIFIED, Report
 from wflow.app.verify import verify as verify_problems
-from wflow.errors import NotConverged, Refused, StepTooLarge, WflowError
-from wflow.store import RunFolder, write_whole
+from wflow.store import EVERY, RunFolder, write_whole
 
-FAILED, USAGE, NOT_CONVERGED, INTERRUPTED, TERMINATED = 1, 2, 3, 130, 143
+if TYPE_CHECKING:
+    from wflow.app.run import Session
+
 DEMO = Path("results") / "demo"
 
 app = typer.Typer(
@@ -41,49 +38,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Wasserstein gradient flows of mean-field neural networks: solved by independent methods and certified.",
 )
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, treated as Ctrl-C with its own exit code."""
-
-
-@contextmanager
-def _exit_codes() -> Iterator[None]:
-    """Failures that are the user's or the method's become one message and an exit code; faults of wflow stay faults."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, _stop)
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        code = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
-        _leave("interrupted", code)
-    except (UsageError, Refused, StepTooLarge) as error:
-        _leave(str(error), USAGE)
-    except NotConverged as error:
-        _leave(str(error), NOT_CONVERGED)
-    except WflowError as error:
-        _leave(str(error), FAILED)
-    except BrokenProcessPool:
-        _leave("a worker process died, for lack of memory if it left no message; pass --workers 1", FAILED)
-    except OSError as error:
-        _leave(str(error), USAGE)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _stop(number: int, frame: object) -> None:
-    """End the worker processes, for which the pool would wait, and then this one."""
-    for worker in multiprocessing.active_children():
-        worker.kill()
-    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
-
-
-def _leave(message: str, code: int) -> None:
-    typer.echo(f"wflow: {message}", err=True)
-    raise typer.Exit(code)
 
 
 def _version(wanted: bool) -> None:
@@ -113,7 +67,7 @@ def verify(
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = max(1, min(4, os.cpu_count() or 1)),
 ) -> None:
     """Solve problems by every method that takes them and certify the answers, one row a claim."""
-    with _exit_codes():
+    with exit_codes():
         given = assignments(settings or ())
         chosen = list(dict.fromkeys(names or VERIFIED))
         if given and len(chosen) != 1:
@@ -156,30 +110,62 @@ def write_json(path: Path, report: Report) -> None:
     write_whole(path, json.dumps(whole, indent=1, allow_nan=False).encode())
 
 
+Pause = Annotated[float, typer.Option("--checkpoint-every", min=0.0, help="Seconds between checkpoints.")]
+
+
 @app.command()
 def run(
     config: Annotated[Path, typer.Argument(help="A TOML file: [problem], [solver] or several [[solver]], [solve].")],
     out: Annotated[Path, typer.Option(help="The new run folder is made in here.")] = Path("results"),
+    every: Pause = EVERY,
 ) -> None:
     """Solve one flow into a new run folder."""
-    with _exit_codes():
+    with exit_codes():
         asked = read(config)
-        from wflow.app.run import run as run_config
-
-        every = 100 if sys.stderr.isatty() else 4
         folder = RunFolder.create(out, config.stem)
         typer.echo(f"run folder: {folder.path}", err=True)
-        with progress() as told:
-            run_config(asked, folder, told, every=every)
-        holds = show_folder(folder, console())
+        from wflow.app.run import run as run_config
+
+        holds = _in_folder(folder, every, lambda session: run_config(asked, session))
     if not holds:
         raise typer.Exit(FAILED)
 
 
 @app.command()
+def resume(
+    folder: Annotated[Path, typer.Argument(help="A folder of `wflow run` that was interrupted, killed or failed.")],
+    every: Pause = EVERY,
+) -> None:
+    """Continue a run from its last checkpoint; it ends with the bits of one that was never interrupted."""
+    with exit_codes():
+        found = RunFolder.open(folder)
+        from wflow.app.run import resume as resume_run
+
+        holds = _in_folder(found, every, resume_run)
+    if not holds:
+        raise typer.Exit(FAILED)
+
+
+def _in_folder(folder: RunFolder, every: float, work: "Callable[[Session], None]") -> bool:
+    """Do the work of a session and show the folder; whether every claim in it holds."""
+    from wflow.app.run import Session
+
+    def warn(line: str) -> None:
+        typer.echo(f"wflow: {line}", err=True)
+
+    try:
+        with progress() as told:
+            work(Session(folder, told, warn, 100 if sys.stderr.isatty() else 4, every))
+    except KeyboardInterrupt:
+        warn(f"`wflow resume {folder.path}` continues it")
+        raise
+    return show_folder(folder, console())
+
+
+@app.command()
 def show(folder: Annotated[Path, typer.Argument(help="A folder that `wflow run` wrote.")]) -> None:
     """Print what a run folder says, after checking its files."""
-    with _exit_codes():
+    with exit_codes():
         show_folder(RunFolder.open(folder), console())
 
 
@@ -194,7 +180,7 @@ def demo(out: Annotated[Path, typer.Option(help="The folder of the report and th
     """The main job on one flow of the circle theorem and on its counterexample, with a report and an animation."""
     from wflow.app.demo import demonstrate, write_demo
 
-    with _exit_codes():
+    with exit_codes():
         _writable(None, out)
         with progress() as told:
             reports = demonstrate(told)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from solvers.particles import Quantised, Sampled
-from wflow.app.methods import METHODS
+from wflow.app.methods import FURTHER, METHODS
 from wflow.app.settings import MOST_BYTES, UsageError, fitted, parsed, problem, refused
 from wflow.problems import Problem, nearest
 from wflow.solver import Solver
@@ -27,9 +27,10 @@ _PACES = ("steps", "dt", "tolerance")
 
 @dataclass(frozen=True)
 class Config:
-    """A config that has been read: its text, the problem, the solvers by their label, and the options of `solve`."""
+    """A config that has been read: text, file, the problem, the solvers by their label, and the options of `solve`."""
 
     text: str
+    path: Path
     problem: Problem
     solvers: Mapping[str, Solver]
     options: Mapping[str, Any]
@@ -50,13 +51,13 @@ def interpret(text: str, path: Path) -> Config:
     settings = dict(_table(path.name, tables, "problem"))
     csv = None
     if isinstance(settings.get("csv"), str):
-        csv = path.parent / settings["csv"]
+        csv = (path.parent / settings["csv"]).absolute()
         settings["csv"] = str(csv)
     here = f"{path.name}: [problem]"
     posed = problem(_named(here, settings), settings, here)
     solvers = _solvers(path.name, tables.get("solver"), posed)
     options = _options(f"{path.name}: [solve]", tables.get("solve", {}), posed.flow.horizon)
-    return Config(text, posed, solvers, options, csv)
+    return Config(text, path.absolute(), posed, solvers, options, csv)
 
 
 def _text(path: Path) -> str:
@@ -108,7 +109,7 @@ def _solvers(where: str, given: Any, posed: Problem) -> dict[str, Solver]:
 
 def _solver(where: str, settings: dict[str, Any]) -> Solver:
     """One solver: the default instance of THE list with the given fields."""
-    known = {type(method).__name__: method for method in METHODS}
+    known = {type(method).__name__: method for method in (*METHODS, *FURTHER)}
     name = _named(where, settings)
     if name not in known:
         raise UsageError(f"{where}: unknown solver {name!r}; {nearest(name, list(known))}")

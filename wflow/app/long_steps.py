@@ -24,7 +24,7 @@ def of_long_steps(flow: Flow, solver: Solver, others: Sequence[Solver]) -> Itera
 
     Only minimising movements that take short steps too are comparable: the same step of the same functional.
     """
-    smallest = solver.smallest_step(flow, solver.init(flow))
+    smallest = solver.smallest_step(flow)
     over = max(1, math.floor(flow.horizon / smallest))
     dt = flow.horizon / over
     run = solve(flow, solver, dt=dt, until=flow.horizon * (min(over, MOST_STEPS) / over))
@@ -33,13 +33,8 @@ def of_long_steps(flow: Flow, solver: Solver, others: Sequence[Solver]) -> Itera
     yield from moved_downhill(run)
     yield _solved(run)
     for other in others:
-        if other.variational and other.refusal(flow) is None and not takes_long_steps(other, flow):
+        if other.variational and other.refusal(flow) is None and not other.smallest_step(flow):
             yield _compared(run, other, dt) if dt >= smallest else _not_compared(other, dt, smallest)
-
-
-def takes_long_steps(solver: Solver, flow: Flow) -> bool:
-    """Whether the method has a smallest step on this flow."""
-    return solver.smallest_step(flow, solver.init(flow)) > 0.0
 
 
 def _solved(run: Trajectory) -> Certificate:

@@ -2,7 +2,7 @@
 
 import os
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 import wflow
 
@@ -21,3 +21,11 @@ def versions() -> dict[str, str]:
         "scipy": version("scipy"),
         "ot": version("pot"),
     }
+
+
+def accelerator() -> str:
+    """The version of numba, "absent" without it: sums are rounded in another order then."""
+    try:
+        return version("numba")
+    except PackageNotFoundError:
+        return "absent"

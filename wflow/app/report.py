@@ -12,7 +12,7 @@ from wflow.app.provenance import machine, versions
 from wflow.app.rows import cells, counts, parameters, verdict
 from wflow.app.verify import SEED, Outcome, Report, Row
 from wflow.certificates import APPROACHES, REFUTED
-from wflow.problems import CATALOGUE, Problem
+from wflow.problems import Problem, function_of
 from wflow.store import now, write_whole
 
 REPORT = "report.html"
@@ -112,7 +112,7 @@ def _verdict(problem: Problem, report: Report) -> str:
     reason = escape(problem.limit_reason)
     rows = [row for row in report.rows if row.problem == problem.name and row.certificate is not None]
     against = [row for row in rows if row.certificate and row.certificate.claim == REFUTED]
-    about = [row for row in rows if row.certificate and row.certificate.claim.startswith(APPROACHES)]
+    about = [row for row in rows if row.certificate and APPROACHES in row.certificate.claim]
     if against and all(row.holds for row in against):
         return f"<strong>refuted</strong>: W2 to the minimiser does not go to 0; {reason}"
     if problem.limit is None or not about:
@@ -146,7 +146,7 @@ def _section(k: int, problem: Problem, report: Report) -> str:
 
 def _known(problem: Problem) -> str:
     """The paragraphs of the docstring of the problem: its equation and what its parameters are."""
-    paragraphs = (inspect.getdoc(CATALOGUE[problem.name]) or "").split("\n\n")
+    paragraphs = (inspect.getdoc(function_of(problem.name)) or "").split("\n\n")
     return "".join(f"<p>{escape(' '.join(paragraph.split()))}</p>" for paragraph in paragraphs)
 
 

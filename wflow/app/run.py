@@ -1,20 +1,20 @@
-"""This file owns `wflow run`: one config solved into one run folder.
+"""This file owns `wflow run` and `wflow resume`: one config solved into one run folder, in one session or several.
 
 config.toml    as it was given      results.json   rows, and W2 between the runs and to what is known
 N-SOLVER.npz   the trajectories     figures/*.png
 """
 
-import hashlib
 import json
-import time
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
 from wflow.app.config import Config
 from wflow.app.figures import of_runs, shared_times
 from wflow.app.progress import Fractions, Report
-from wflow.app.provenance import machine, versions
+from wflow.app.resume import CHECKPOINTS, CONFIG, checkpoints, continued, mark, origin, places
 from wflow.app.rows import RESULTS, as_json, plain
 from wflow.app.study import Row
 from wflow.certificates import generalises, kept, moved_downhill, truncated
@@ -23,8 +23,7 @@ from wflow.law import Law
 from wflow.loop import solve
 from wflow.measure import Measure
 from wflow.problems import Problem
-from wflow.solver import Solver
-from wflow.store import RunFolder, now, pack, slug
+from wflow.store import RunFolder, now, pack, unpack
 from wflow.trajectory import Trajectory
 from wflow.transport import w2
 
@@ -34,49 +33,75 @@ COMPARED = 5
 Runs = dict[str, Trajectory]
 
 
-def run(config: Config, folder: RunFolder, report: Report, *, every: int) -> None:
-    """Solve the config with each of its solvers into a new folder; progress is told in `every`-ths."""
-    with folder.recorded():
-        folder.write("config.toml", config.text.encode())
-        folder.note(**_origin(config))
-        runs, rows = {}, []
-        for place, (label, solver) in enumerate(config.solvers.items(), 1):
-            began = time.monotonic()
-            runs[label] = solve(
-                config.problem.flow, solver, progress=Fractions(label, report, every=every), **config.options
-            )
-            seconds = time.monotonic() - began
-            file = f"{place:02d}-{slug(label)}.npz"
-            folder.write(file, pack(runs[label]))
-            _record(folder, label, file, runs[label], seconds)
-            rows += list(_rows(config.problem, label, runs[label], seconds))
-        results = {"rows": [as_json(row) for row in rows], "distances": list(distances(config.problem, runs))}
-        folder.write(RESULTS, json.dumps(results, indent=1, allow_nan=False).encode())
-        report("drawing", 100, 100)
-        for drawn in of_runs(config.problem, runs):
-            folder.write(f"figures/{drawn.name}.png", drawn.png)
-        folder.note(ended=now())
+@dataclass(frozen=True)
+class Session:
+    """One process at one run folder: whom it tells, progress in `quanta`-ths, and the seconds between checkpoints."""
+
+    folder: RunFolder
+    report: Report
+    warn: Callable[[str], None]
+    quanta: int
+    every: float
+
+    def tell(self, line: str) -> None:
+        """What the user must know, into the log too."""
+        self.folder.log(line)
+        self.warn(line)
 
 
-def _origin(config: Config) -> dict[str, Any]:
-    """What the manifest says of how the run was made."""
-    origin: dict[str, Any] = {
-        "versions": versions(),
-        "machine": machine(),
-        "seed": {label: _seed(solver) for label, solver in config.solvers.items()},
-        "problem": {"name": config.problem.name, "parameters": plain(config.problem.parameters)},
-        "solve": plain(config.options),
-        "runs": {},
-    }
-    if config.csv is not None:
-        origin["csv"] = {"path": str(config.csv), "sha256": hashlib.sha256(config.csv.read_bytes()).hexdigest()}
-    return origin
+def run(config: Config, session: Session) -> None:
+    """Solve the config with each of its solvers into a new folder."""
+    folder = session.folder
+    with folder.locked(), folder.recorded():
+        folder.write(CONFIG, config.text.encode())
+        folder.note(**origin(config))
+        _fill(config, session)
 
 
-def _seed(solver: Solver) -> int | None:
-    """The seed of a random solver or of a sampled start."""
-    seed = getattr(solver, "seed", getattr(getattr(solver, "start", None), "seed", None))
-    return seed if isinstance(seed, int) else None
+def resume(session: Session) -> None:
+    """Continue what was interrupted, killed or failed: it ends where it would have ended. UsageError says why not."""
+    folder = session.folder
+    with folder.locked():
+        config, changes = continued(folder)
+        with folder.recorded():
+            folder.tidy()
+            folder.note(resumed=[*folder.manifest.get("resumed", []), now()])
+            for line in changes:
+                session.tell(line)
+            _fill(config, session)
+
+
+def _fill(config: Config, session: Session) -> None:
+    """Solve what is not yet solved, and write down what it all says."""
+    folder, runs, rows = session.folder, Runs(), list[Row]()
+    for label, place in places(config.solvers).items():
+        if label not in folder.manifest["runs"]:
+            _solve(config, label, place, session)
+        # what is said here is said of what was stored, whichever session stored it
+        saved = unpack(folder.read(f"{place}.npz"))
+        runs[label] = saved.trajectory(config.problem.flow, config.solvers[label])
+        rows += _rows(config.problem, label, runs[label], folder.manifest["runs"][label]["seconds"])
+    results = {"rows": [as_json(row) for row in rows], "distances": list(distances(config.problem, runs))}
+    folder.write(RESULTS, json.dumps(results, indent=1, allow_nan=False).encode())
+    session.report("drawing", 100, 100)
+    for drawn in of_runs(config.problem, runs):
+        folder.write(f"figures/{drawn.name}.png", drawn.png)
+    # a process may have been killed after it had recorded a run and before it had removed its checkpoints
+    if (folder.path / CHECKPOINTS).is_dir():
+        shutil.rmtree(folder.path / CHECKPOINTS)
+    folder.note(ended=now())
+
+
+def _solve(config: Config, label: str, place: str, session: Session) -> None:
+    """One solver from where it stands to the end: its trajectory stored and recorded, its checkpoints removed."""
+    folder = session.folder
+    store = checkpoints(folder, place, mark(config), every=session.every, tell=session.tell)
+    fractions = Fractions(label, session.report, every=session.quanta)
+    trajectory = solve(config.problem.flow, config.solvers[label], progress=fractions, store=store, **config.options)
+    seconds = store.seconds
+    folder.write(f"{place}.npz", pack(trajectory))
+    _record(folder, label, f"{place}.npz", trajectory, seconds)
+    store.clear()
 
 
 def _record(folder: RunFolder, label: str, file: str, run: Trajectory, seconds: float) -> None:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from wflow.problems import CATALOGUE, Problem, build, nearest, parameters_of
+from wflow.problems import NAMES, Problem, build, function_of, nearest, parameters_of
 
 MOST_BYTES = 64 * 1024
 MOST_CHARACTERS = 4096
@@ -131,9 +131,9 @@ def _value(where: str, value: str) -> Any:
 
 def problem(name: str, given: Mapping[str, Any], where: str = "problem") -> Problem:
     """The named problem of the catalogue with these parameters; UsageError for whatever it does not take."""
-    if name not in CATALOGUE:
-        raise UsageError(f"{where}: unknown name {name!r}; {nearest(name, list(CATALOGUE))}")
-    hints = get_type_hints(CATALOGUE[name])
+    if name not in NAMES:
+        raise UsageError(f"{where}: unknown name {name!r}; {nearest(name, list(NAMES))}")
+    hints = get_type_hints(function_of(name))
     settings = fitted(where, given, {key: hints[key] for key in parameters_of(name)})
     try:
         posed = build(name, **settings)

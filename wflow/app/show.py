@@ -1,7 +1,7 @@
 """This file owns `wflow show`: what a run folder says, after its checksums."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -9,18 +9,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from wflow.app.resume import checkpoints, places
 from wflow.app.rows import RESULTS, from_json, number, parameters
 from wflow.app.table import show_rows
 from wflow.store import RunFolder
-
-_LEFT_RUNNING = "running (or killed before it could say otherwise)"
 
 
 def show(folder: RunFolder, out: Console) -> bool:
     """Print the summary of a run folder; whether every claim in it holds. Raises Damaged before it prints."""
     folder.check()
-    manifest, status = folder.manifest, folder.status
-    out.print(Text(f"{folder.path}: {_LEFT_RUNNING if status == 'running' else status}", style="bold"))
+    manifest = folder.manifest
+    out.print(Text(f"{folder.path}: {_status(folder)}", style="bold"), soft_wrap=True)
     posed = manifest.get("problem")
     if posed:
         out.print(Text(f"{posed['name']}({parameters(posed['parameters'])})"), soft_wrap=True)
@@ -31,6 +30,8 @@ def show(folder: RunFolder, out: Console) -> bool:
     if manifest.get("runs"):
         out.print(_energies(manifest["runs"], manifest["seed"]))
         out.print()
+    for line in _unfinished(folder):
+        out.print(Text(line), soft_wrap=True)
     if RESULTS not in manifest["files"]:
         return False
     results = json.loads(folder.read(RESULTS))
@@ -41,6 +42,34 @@ def show(folder: RunFolder, out: Console) -> bool:
     show_rows(rows, out)
     out.print(Text(f"files, their checksums hold: {', '.join(manifest['files'])}"), soft_wrap=True)
     return all(row.holds for row in rows)
+
+
+def _status(folder: RunFolder) -> str:
+    """What STATUS says, whether that is still so, and what can be done."""
+    status, writer = folder.status, folder.writer
+    if writer is not None:
+        return f"{status}: {writer}"
+    if status == "done":
+        return status
+    said = "killed while it was running" if status == "running" else status
+    return f"{said}; `wflow resume {folder.path}` continues it"
+
+
+def _unfinished(folder: RunFolder) -> Iterator[str]:
+    """How far the checkpoints of each unfinished run have come."""
+    manifest = folder.manifest
+    if folder.writer is not None or "mark" not in manifest:
+        return
+    for label, place in places(manifest["seed"]).items():
+        if label in manifest["runs"]:
+            continue
+        said: list[str] = []
+        found = checkpoints(folder, place, manifest["mark"], every=0.0, tell=said.append).latest()
+        yield from said
+        if found is None:
+            yield f"{label}: no checkpoint, it will be solved from its start"
+        else:
+            yield f"{label}: a checkpoint at t = {found.state.time:g}, step {found.state.count}"
 
 
 def _energies(runs: Mapping[str, Any], seeds: Mapping[str, Any]) -> Table:

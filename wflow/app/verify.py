@@ -11,11 +11,11 @@ from typing import Any
 
 from wflow.app.methods import METHODS
 from wflow.app.study import SEED, Outcome, Row, agreements, study, suited
-from wflow.problems import CATALOGUE, Problem, build, parameters_of
+from wflow.problems import NAMES, Problem, build, parameters_of
 from wflow.solver import Solver
 
-VERIFIED = tuple(name for name in CATALOGUE if inspect.Parameter.empty not in parameters_of(name).values())
-"""What `wflow verify` takes without names: the catalogue less the problems that need a file."""
+VERIFIED = tuple(name for name in NAMES if inspect.Parameter.empty not in parameters_of(name).values())
+"""What `wflow verify` takes without names: the catalogue and its variants, less the problems that need a file."""
 __all__ = ["SEED", "VERIFIED", "Outcome", "Report", "Row", "verify"]
 
 
@@ -62,7 +62,7 @@ def verify(
             f"--set: parameters need exactly one problem, got {len(names)}; name it: wflow verify NAME --set ..."
         )
     problems = [build(name, **settings) for name in dict.fromkeys(names or VERIFIED)]
-    tasks = [(p.name, dict(p.parameters), suited(s, p.flow, quick), quick) for p in problems for s in METHODS]
+    tasks = [(p.name, dict(p.parameters), suited(s, p, quick), quick) for p in problems for s in METHODS]
     outcomes = _run_all(tasks, workers, progress or (lambda what, done, total: None))
     rows = [row for outcome in outcomes for row in outcome.rows]
     for problem in problems:

@@ -151,7 +151,7 @@ def order_plot(
         y = np.asarray(values, dtype=np.float64)
         slope = declared if isinstance(declared, int | float) else declared[name]
         finest = np.argmin(x) if slope > 0.0 else np.argmax(x)
-        axes.plot(x, y, color=style.colour, marker=style.marker, label=f"{name} (dashed: slope {slope:g})")
+        axes.plot(x, y, color=style.colour, marker=style.marker, label=f"{name} (dashed: slope {slope:.3g})")
         axes.plot(x, y[finest] * (x / x[finest]) ** slope, color="black", linestyle="--", linewidth=0.9, zorder=4)
     axes.set(xscale="log", yscale="log", xlabel=across, ylabel=error)
     axes.set_xticks(x, [f"{v:g}" for v in x])

@@ -1,4 +1,4 @@
-"""The catalogue: one function a problem, one file a family."""
+"""The catalogue: one function a problem, one file a family; variants are names for some of its parameters."""
 
 import inspect
 from collections.abc import Callable
@@ -10,8 +10,10 @@ from wflow.problems.circle import circle_teacher, linear_neuron, quadratic_neuro
 from wflow.problems.diffusion import drift_diffusion, heat_mode, ornstein_uhlenbeck
 from wflow.problems.network import two_layer_1d
 from wflow.problems.plane import relu_teacher_plane
+from wflow.problems.porous import barenblatt, porous_well
 from wflow.problems.problem import Problem
 from wflow.problems.regression import regression
+from wflow.problems.rough import atom_start, jump_start
 
 CATALOGUE: dict[str, Callable[..., Problem]] = {
     function.__name__: function
@@ -23,6 +25,10 @@ CATALOGUE: dict[str, Callable[..., Problem]] = {
         ornstein_uhlenbeck,
         heat_mode,
         drift_diffusion,
+        barenblatt,
+        porous_well,
+        atom_start,
+        jump_start,
         two_layer_1d,
         relu_teacher_plane,
         regression,
@@ -30,11 +36,26 @@ CATALOGUE: dict[str, Callable[..., Problem]] = {
 }
 
 
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "ornstein_uhlenbeck_2d": ("ornstein_uhlenbeck", {"mean": (3.0, -3.0), "std": (1.0, 1.5), "horizon": 0.1}),
+    "drift_diffusion_2d": ("drift_diffusion", {"g": (2.0, 1.0), "start": 0.1, "horizon": 0.01}),
+    "barenblatt_2d": ("barenblatt", {"dim": 2, "horizon": 0.003}),
+}
+"""Names for a problem of the catalogue at other defaults, verified like the others: name -> (problem, parameters)."""
+NAMES = (*CATALOGUE, *VARIANTS)
+
+
+def function_of(name: str) -> Callable[..., Problem]:
+    """The function behind a name; ValueError for an unknown one, with the nearest."""
+    if name not in NAMES:
+        raise ValueError(f"problem: unknown name {name!r}; {nearest(name, list(NAMES))}")
+    return CATALOGUE[VARIANTS[name][0] if name in VARIANTS else name]
+
+
 def parameters_of(name: str) -> dict[str, Any]:
     """Parameter names of a problem with their defaults; ValueError for an unknown problem, with the nearest."""
-    if name not in CATALOGUE:
-        raise ValueError(f"problem: unknown name {name!r}; {nearest(name, list(CATALOGUE))}")
-    return {key: p.default for key, p in inspect.signature(CATALOGUE[name]).parameters.items()}
+    own = {key: p.default for key, p in inspect.signature(function_of(name)).parameters.items()}
+    return {**own, **(VARIANTS[name][1] if name in VARIANTS else {})}
 
 
 def build(name: str, **given: Any) -> Problem:
@@ -50,20 +71,27 @@ def build(name: str, **given: Any) -> Problem:
     missing = [key for key, value in full.items() if value is inspect.Parameter.empty]
     if missing:
         raise ValueError(f"{name}: parameter {missing[0]!r} has no default; set it")
-    return replace(CATALOGUE[name](**full), name=name, parameters=full)
+    return replace(function_of(name)(**full), name=name, parameters=full)
 
 
 __all__ = [
     "CATALOGUE",
+    "NAMES",
+    "VARIANTS",
     "Problem",
+    "atom_start",
+    "barenblatt",
     "build",
     "circle_teacher",
     "drift_diffusion",
+    "function_of",
     "heat_mode",
+    "jump_start",
     "linear_neuron",
     "nearest",
     "ornstein_uhlenbeck",
     "parameters_of",
+    "porous_well",
     "quadratic_neuron",
     "regression",
     "relu_teacher_plane",

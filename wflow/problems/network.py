@@ -13,7 +13,8 @@ from wflow.energy import Energy, Potential, Risk
 from wflow.flow import Flow
 from wflow.internal import Entropy
 from wflow.joint import Product
-from wflow.law import Gaussian, Law, Uniform
+from wflow.law import Gaussian, Law, Regularity, Uniform
+from wflow.loss import LossName, loss_named
 from wflow.neuron import RidgeNeuron
 from wflow.problems.problem import Problem
 
@@ -47,12 +48,14 @@ def two_layer_1d(
     nodes: int = 32,
     reach: float = 7.0,
     horizon: float = 2.0,
+    loss: LossName = "half_square",
 ) -> Problem:
-    """Neurons a sigma(w x) learn y(x): F = E (f_pi - y)^2/2 + ridge int |(a, w)|^2/2 dpi + temperature Ent(pi).
+    """Neurons a sigma(w x) learn y(x): F = E loss(f_pi, y) + ridge int |(a, w)|^2/2 dpi + temperature Ent(pi).
 
     activation, b: sigma and its parameter; target: "sine" sin 2x, "tanh" tanh 3x, "bump" e^(-2 x^2), "step" sign x;
     inputs: "uniform" on [-2, 2] or "gaussian" N(0, 1), by `nodes` Gauss points; initial: "gaussian" N(0, spread^2 I)
-    in the plane or "uniform" on the square |a|, |w| <= spread; reach: grids stand on |a|, |w| <= reach.
+    in the plane or "uniform" on the square |a|, |w| <= spread; reach: grids stand on |a|, |w| <= reach;
+    loss: "half_square" (f - y)^2/2, "huber" (width 1/2), or "logistic" log(1 + e^{-y f}), for the target "step" alone.
     """
     if target not in TARGETS:
         raise ValueError(f"target: unknown name {target!r}; known: {', '.join(TARGETS)}")
@@ -67,7 +70,7 @@ def two_layer_1d(
         start = _on_plane(side)
     else:
         raise ValueError(f"initial: unknown law {initial!r}; known: gaussian, uniform")
-    terms = [Risk(neuron, data)]
+    terms = [Risk(neuron, data, loss_named(loss))]
     decay = [Potential.quadratic(ridge)] if _at_least_zero("ridge", ridge) else []
     heat = [Entropy(temperature)] if _at_least_zero("temperature", temperature) else []
     flow = Flow(Energy(*terms, *decay, *heat), neuron.domain, start, horizon, ((-size, size), (-size, size)))
@@ -89,6 +92,11 @@ class _Square(Product):
     def __init__(self, *laws: Law) -> None:
         super().__init__(*laws)
         object.__setattr__(self, "domain", Gaussian(dim=len(laws)).domain)
+
+    @property
+    def regularity(self) -> Regularity:
+        """It jumps at its walls, which are none of the plane's."""
+        return "jump"
 
 
 def _at_least_zero(name: str, value: float) -> bool:

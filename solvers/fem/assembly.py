@@ -1,0 +1,143 @@
+"""This file owns the forms of DG0 on the mesh of one grid: assembled vectors and factored matrices, in grid order.
+
+Imported after `toolchain.start` alone. One object serves every flow on a grid; its functions are workspace, written
+over at each call.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+from dolfinx import fem
+from dolfinx.fem import petsc
+from petsc4py import PETSc
+
+from solvers.fem.forms import Forms, forms_of
+from solvers.fem.mesh import GridMesh, Numbers
+from wflow.arrays import Array
+from wflow.grid import Grid
+
+_GRIDS, _FACTORS = 16, 4
+
+
+@dataclass(frozen=True, eq=False)
+class Assembly:
+    """Cell functions (m,) in the grid's order, velocities (s, d) at `points`."""
+
+    grid: Grid
+    forms: Forms
+    made: GridMesh
+    density: fem.Function
+    solution: fem.Function
+    velocity: fem.Function
+
+    @classmethod
+    def on(cls, grid: Grid) -> "Assembly":
+        """The mesh and its spaces."""
+        forms = forms_of(grid.domain.dim)
+        made = GridMesh.of(grid)
+        constant = fem.functionspace(made.mesh, ("DG", 0))
+        continuous = fem.functionspace(made.mesh, ("Lagrange", 1, (grid.domain.dim,)))
+        return cls(grid, forms, made, fem.Function(constant), fem.Function(constant), fem.Function(continuous))
+
+    @property
+    def points(self) -> Array:
+        """Where the velocity is asked (s, d)."""
+        return self.made.points
+
+    def exchanged(self, velocity: Array, values: Array) -> tuple[Array, Array]:
+        """For rho = values (m,): what each cell gains from its neighbours (m,), and the rate (m,) at which it empties.
+
+        Both over the volume of a cell; rho changes by the first less the second times rho.
+        """
+        self.density.x.array[:] = values[self._cells]
+        self.velocity.x.array[:] = velocity[self._corners].ravel()
+        # one vector for all calls: DOLFINx's have a Python `__del__`, and an interrupt that falls there is lost
+        total = self._pairs.array
+        total[:] = 0.0
+        fem.assemble_vector(total, self._exchange)
+        local = total.reshape(-1, 2) / self.grid.cell_volume
+        return self._in_order(local[:, 0]), self._in_order(local[:, 1])
+
+    def spread(self, values: Array, share: float) -> Array:
+        """rho (m,) with rho - share Laplace rho = values, two-point fluxes."""
+        self.density.x.array[:] = values[self._cells]
+        _factors(self, share).solve(self.density.x.petsc_vec, self.solution.x.petsc_vec)
+        return self._in_order(self.solution.x.array)
+
+    def heat_matrix(self, share: float) -> Any:
+        """I + share K, columns of sum 1: the form `heat` over the volume of a cell, a PETSc matrix."""
+        mesh, forms, space = self.made.mesh, self.forms, self.density.function_space
+        numbers = {forms.share: fem.Constant(mesh, share), forms.spacing: fem.Constant(mesh, self.grid.widths)}
+        own = np.arange(self.grid.size, dtype=np.int32)
+        regions = {**self._facets, fem.IntegralType.cell: [(-1, own)]}
+        form = fem.create_form(forms.heat, [space, space], mesh, regions, {}, numbers)
+        matrix = petsc.assemble_matrix(form)
+        matrix.assemble()
+        matrix.scale(1.0 / self.grid.cell_volume)
+        return matrix
+
+    def _in_order(self, local: Array) -> Array:
+        values = np.empty_like(local)
+        values[self._cells] = local
+        return values
+
+    @cached_property
+    def _cells(self) -> Numbers:
+        """The grid's cell of each degree of freedom of a cell function."""
+        cells = np.empty_like(self.made.order)
+        cells[self.density.function_space.dofmap.list[:, 0]] = self.made.order
+        return cells
+
+    @cached_property
+    def _corners(self) -> Numbers:
+        """The point of each degree of freedom of the velocity."""
+        dofs = self.velocity.function_space.dofmap.list
+        corners = np.empty(int(dofs.max()) + 1, dtype=np.int64)
+        corners[dofs] = self.made.corners
+        return corners
+
+    @cached_property
+    def _facets(self) -> dict[Any, Any]:
+        """The facets between two cells, as create_form wants them."""
+        topology = self.made.mesh.topology
+        across = topology.dim - 1
+        topology.create_entities(across)
+        topology.create_connectivity(across, topology.dim)
+        topology.create_connectivity(topology.dim, across)
+        inner = np.flatnonzero(np.diff(topology.connectivity(across, topology.dim).offsets) == 2)
+        kind = fem.IntegralType.interior_facet
+        return {kind: [(-1, fem.compute_integration_domains(kind, topology, inner.astype(np.int32)))]}
+
+    @cached_property
+    def _pairs(self) -> Any:
+        """The vector into which `exchange` is assembled."""
+        return fem.create_vector(self._exchange.function_spaces[0])
+
+    @cached_property
+    def _exchange(self) -> fem.Form:
+        forms, mesh = self.forms, self.made.mesh
+        pairs = fem.functionspace(mesh, ("DG", 0, (2,)))
+        given = {forms.density: self.density, forms.velocity: self.velocity}
+        return fem.create_form(forms.exchange, [pairs], mesh, dict(self._facets), given, {})
+
+
+@lru_cache(maxsize=_GRIDS)
+def assembly_of(grid: Grid) -> Assembly:
+    """The assembly on a grid, kept for the last few."""
+    return Assembly.on(grid)
+
+
+@lru_cache(maxsize=_FACTORS)
+def _factors(assembly: Assembly, share: float) -> Any:
+    """L U of I + share K, without exchanges of rows: an M-matrix needs none, and then no step of it changes a sign."""
+    matrix = assembly.heat_matrix(share)
+    solver = PETSc.KSP().create(PETSc.COMM_SELF)
+    solver.setErrorIfNotConverged(True)
+    solver.setOperators(matrix)
+    solver.setType("preonly")
+    solver.getPC().setType("lu")
+    solver.getPC().setFactorSolverType("petsc")
+    solver.setUp()
+    return solver

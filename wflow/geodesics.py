@@ -1,0 +1,163 @@
+"""This file owns paths between two measures of atoms, straight in two senses, and how an energy bends along them.
+
+    mixture    pi_s = (1 - s) a + s b
+    geodesic   pi_s = (w + s (w' - w))_# gamma(w, w'),  gamma an optimal plan of a and b (McCann 1997)
+
+For F = E (f_pi - y)^2/2:  along a mixture F'' = E (f_b - f_a)^2 >= 0, and F is a quadratic function of s;
+along a geodesic F'' = E (df/ds)^2 + int v . Hess V[pi_s] v dgamma with v = w' - w.   So F is convex along all geodesics
+iff w -> V[delta_u](w) is convex for every u (derived: docs/convexity.md), and where it is not, a pair of measures
+(1 - e) delta_u + e delta_w with small e shows it: `most_bent` searches those.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from wflow.arrays import Array, count
+from wflow.certificates import Certificate
+from wflow.domain import Box
+from wflow.energy import Energy, Risk
+from wflow.law import Atoms, Law
+from wflow.loss import HalfSquare
+from wflow.measure import Particles
+from wflow.neuron import RidgeNeuron
+from wflow.plans import atoms_of, optimal_plan
+
+ROUNDING = 1e-12
+"""A second difference below -1e-12 max(1, max |F|) is negative; F itself carries errors of 1e-16."""
+FOUND = 1e-6
+"""What a geodesic that shows F not to be convex must reach, as a second difference over max(1, max |F|)."""
+_NONNEGATIVE = ("relu", "relu_squared", "softplus")
+
+
+class Path(Protocol):
+    """A curve of atoms from s = 0 to s = 1."""
+
+    def at(self, s: float) -> Particles:
+        """The measure at s."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """(1 - s) first + s second: mass is exchanged where it stands."""
+
+    first: Particles
+    second: Particles
+
+    def at(self, s: float) -> Particles:
+        points = np.concatenate([self.first.points, self.second.points])
+        weights = np.concatenate([(1.0 - s) * self.first.weights, s * self.second.weights])
+        return Particles(self.first.domain, points, weights)
+
+
+@dataclass(frozen=True, eq=False)
+class Geodesic:
+    """sum_k weights_k delta at start_k + s shift_k: mass is moved, by the plan that moves it least; length is W2."""
+
+    domain: Box
+    start: Array
+    shift: Array
+    weights: Array
+    length: float
+
+    def at(self, s: float) -> Particles:
+        return Particles(self.domain, self.start + s * self.shift, self.weights)
+
+
+def geodesic(a: Particles | Atoms, b: Particles | Atoms) -> Geodesic:
+    """The W2 geodesic between at most 2000 atoms each; angles go the short way. ValueError for two domains."""
+    if a.domain != b.domain:
+        raise ValueError(f"geodesic: the measures live on {a.domain} and {b.domain}; give one domain")
+    first, second = atoms_of(a), atoms_of(b)
+    plan = optimal_plan(first, second, a.domain)
+    i, j = np.nonzero(plan.masses)
+    masses = plan.masses[i, j]
+    shift = a.domain.difference(second.points[j], first.points[i])
+    return Geodesic(a.domain, first.points[i], shift, masses / masses.sum(), math.sqrt(plan.cost))
+
+
+def profile(energy: Energy, path: Path, pieces: int = 16) -> Array:
+    """F (pieces + 1,) along a path at s = 0, 1/pieces, .., 1."""
+    return np.array([energy.value(path.at(k / count("pieces", pieces, least=2))) for k in range(pieces + 1)])
+
+
+def bend(energy: Energy, path: Path, pieces: int = 16) -> float:
+    """Least second difference F(s - h) - 2 F(s) + F(s + h), h = 1/pieces, over max(1, max |F|) along the path."""
+    values = profile(energy, path, pieces)
+    return float(np.min(np.diff(values, 2)) / max(1.0, float(np.max(np.abs(values)))))
+
+
+def mixtures(around: Law, pairs: int, seed: int, atoms: int = 8) -> Iterator[Mixture]:
+    """Random pairs of up to `atoms` atoms each, drawn from a law, with random weights."""
+    rng = np.random.default_rng([seed, pairs])
+    for _ in range(pairs):
+        yield Mixture(*(_drawn(around, int(rng.integers(1, atoms + 1)), rng) for _ in range(2)))
+
+
+def _drawn(around: Law, m: int, rng: np.random.Generator) -> Particles:
+    return Particles(around.domain, around.sample(m, rng), rng.dirichlet(np.ones(m)))
+
+
+def most_bent(
+    energy: Energy, around: Law, *, seed: int, trials: int = 100, share: float = 0.1, pieces: int = 8
+) -> tuple[Geodesic, float]:
+    """The geodesic of least `bend` among (1 - share) delta_u + share delta_w -> (1 - share) delta_u + share delta_w'.
+
+    u, w, w' are drawn from the law `around`. A bend below -FOUND refutes convexity along geodesics; none found among
+    `trials` refutes nothing.
+    """
+    rng = np.random.default_rng([seed, count("trials", trials)])
+    weights = np.array([1.0 - share, share])
+    best: tuple[Geodesic, float] | None = None
+    for _ in range(trials):
+        u, w, other = around.sample(3, rng)
+        ends = (Particles(around.domain, np.stack([u, x]), weights) for x in (w, other))
+        path = geodesic(*ends)
+        found = bend(energy, path, pieces)
+        if best is None or found < best[1]:
+            best = path, found
+    assert best is not None
+    return best
+
+
+def reason_for_convexity(energy: Energy) -> str | None:
+    """Why F is convex along every geodesic, where that is known (derived), or None: then a bent one is expected.
+
+    Known for F = E (f_pi - y)^2/2 with neurons sigma(v . x + c) without outer weight, on R^d.
+    """
+    term = energy.terms[0]
+    if len(energy.terms) > 1 or energy.internal or not (isinstance(term, Risk) and isinstance(term.loss, HalfSquare)):
+        return None
+    if not isinstance(term.neuron, RidgeNeuron) or term.neuron.outer:
+        return None
+    name, data = term.neuron.activation.name, term.data
+    if name == "linear":
+        return "f depends on the mean of pi alone, linearly, and F is a convex quadratic function of it"
+    if name in _NONNEGATIVE and np.all(data.targets <= 0.0):
+        return "f >= 0 >= y is convex along geodesics, and (f - y)^2 grows with f"
+    if name == "quadratic":
+        lifted = np.column_stack([data.inputs, np.ones(len(data))]) if term.neuron.bias else data.inputs
+        moment = lifted.T @ ((data.weights * data.targets)[:, None] * lifted)
+        if float(np.linalg.eigvalsh(moment)[-1]) <= 0.0:
+            return "E y (x, 1)(x, 1)^T <= 0, so the Hessian E (f - y) 2 (x, 1)(x, 1)^T of V is nonnegative for every pi"
+    return None
+
+
+def convexity(energy: Energy, around: Law, *, seed: int, pairs: int = 100, trials: int = 100) -> Iterator[Certificate]:
+    """F on random mixtures has no negative second difference; along a geodesic it has one, unless it is known why not.
+
+    Yields the first row only where F is declared convex along mixtures.
+    """
+    if energy.convex:
+        least = min(bend(energy, path) for path in mixtures(around, pairs, seed))
+        claim = f"F on {pairs} mixtures: least second difference"
+        yield Certificate(claim, "at least", least, 0.0, ROUNDING)
+    _, least = most_bent(energy, around, seed=seed, trials=trials)
+    reason = reason_for_convexity(energy)
+    if reason is None:
+        yield Certificate("F is not convex along some geodesic: second difference", "at most", least, -FOUND)
+    else:
+        yield Certificate(f"F is convex along {trials} geodesics: {reason}", "at least", least, 0.0, ROUNDING)

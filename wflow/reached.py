@@ -1,0 +1,71 @@
+"""This file owns how far a run has come: all that its continuation depends on, and what can keep it."""
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+from wflow.measure import Measure
+from wflow.solver import State
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """What is kept of a run at a saved time, linked to what was kept before it.
+
+    step: the smallest since the saved time before (inf at the first).   residual: the largest since then.
+    """
+
+    measure: Measure
+    time: float
+    energy: float
+    dissipated: float
+    step: float
+    residual: float
+    edge: float
+    before: "Kept | None" = None
+
+
+@dataclass(frozen=True, eq=False)
+class Reached:
+    """A run after one of its steps: solved on from here, it ends with the same bits as if it had never stopped.
+
+    plan: what is run (solver, pace, saved times), in words that another run does not have.   energy: F here, where the
+    solver promises that it falls, else at the start.   dissipated: since 0.   smallest, residual: of the steps since
+    the last saved time (inf, 0 where there are none).
+    """
+
+    plan: str
+    state: State
+    energy: float
+    dissipated: float
+    smallest: float
+    residual: float
+    last: Kept
+
+    @property
+    def at_saved_time(self) -> bool:
+        """Nothing was done since the last saved time."""
+        return math.isinf(self.smallest)
+
+    @property
+    def kept(self) -> list[Kept]:
+        """(k,) what was kept, from time 0 on."""
+        links: list[Kept] = []
+        link: Kept | None = self.last
+        while link is not None:
+            links.append(link)
+            link = link.before
+        return links[::-1]
+
+
+class Store(Protocol):
+    """Where a run may be kept so that `solve` continues it. `wflow.store.Checkpoints` is one on a disk."""
+
+    def latest(self) -> Reached | None:
+        """The furthest that is kept of this run, None at its beginning."""
+
+    def offer(self, now: Reached) -> None:
+        """Told after every step and at every saved time; keeps some of them."""
+
+    def keep(self, now: Reached) -> None:
+        """Told where the run is interrupted or fails: `now` is its last good step."""

@@ -1,0 +1,189 @@
+"""This file owns checkpoints: the last two states of a run, each in a file that is whole, checked and says whose it is.
+
+    NAME-000000001234.checkpoint   a line of magic, the sha256 of the rest in hex, and an npz file (`archive`):
+
+head, a JSON text of format, name, mark, plan, count, seconds;   numbers (5,): time, energy, dissipated, smallest,
+residual;   memory.NAME, what the solver carries along;   state.FIELD, the measure;   kept (k, 6) and measure.FIELD
+(k, ...), what was kept at saved times;   and the form of these measures.
+"""
+
+import hashlib
+import json
+import time
+import warnings
+from collections.abc import Callable
+from glob import escape
+from pathlib import Path
+
+import numpy as np
+
+from wflow.errors import Damaged
+from wflow.reached import Kept, Reached
+from wflow.solver import Recomputable, State
+from wflow.store.archive import MOST_BYTES, UNREADABLE, Arrays, packed, unpacked
+from wflow.store.forms import FIELDS, Form
+from wflow.store.trajectories import stacked, unstacked
+from wflow.store.whole import TEMPORARY, synced, write_whole
+
+FORMAT = 1
+MAGIC = b"wflow checkpoint\n"
+SUFFIX = ".checkpoint"
+EVERY = 10.0
+"""Seconds between checkpoints."""
+_SHARE = 20.0
+"""A checkpoint is followed by at least so many times what it took: they lengthen a run by at most a twentieth."""
+_EARLIER = 0.1
+"""At a saved time, whose measure is kept for good, this part of the pause is enough."""
+_DIGITS = 12
+_STATE, _MEMORY = "state.", "memory."
+_HEAD = len(MAGIC) + 65
+_NUMBERS = ("energy", "dissipated", "smallest", "residual")
+_COLUMNS = ("time", "energy", "dissipated", "step", "residual", "edge")
+
+
+class Checkpoints:
+    """A Store on a disk: FOLDER/NAME-*.checkpoint, two of them, written every `every` seconds; 0: after every step.
+
+    A checkpoint that was acknowledged (`keep` returned) survives whatever happens to the process. One that is damaged
+    is refused by its checksum, and the one before it is used and `tell` told; where all are, Damaged is raised.
+    mark: what else the run depends on (a digest of its config and data); with another mark a checkpoint is refused.
+    One process at a time: a run folder is locked for that.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        *,
+        mark: str = "",
+        every: float = EVERY,
+        tell: Callable[[str], None] = warnings.warn,
+    ) -> None:
+        self.folder, self.name, self.mark, self.every, self.tell = folder, name, mark, every, tell
+        self._good: list[Path] = []
+        self._last: Reached | None = None
+        self._before, self._began = 0.0, time.monotonic()
+        self._written, self._cost = self._began, 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on the run, in earlier processes (up to their last checkpoint) and in this one."""
+        return self._before + time.monotonic() - self._began
+
+    @property
+    def files(self) -> list[Path]:
+        """The checkpoints of this run, the furthest first."""
+        return sorted(self.folder.glob(f"{escape(self.name)}-{'[0-9]' * _DIGITS}{SUFFIX}"), reverse=True)
+
+    def latest(self) -> Reached | None:
+        """The furthest that can be read."""
+        found = self.files
+        for path in found:
+            try:
+                now, self._before = decoded(_bytes(path), path.stem, self.mark)
+            except Damaged as error:
+                self.tell(f"{path}: {error}; the checkpoint before it is used")
+                continue
+            self._good, self._last = [path], now
+            return now
+        if found:
+            raise Damaged(
+                f"{self.folder}: none of the checkpoints {', '.join(p.name for p in found)} can be read; "
+                "remove them to solve from the start"
+            )
+        return None
+
+    def offer(self, now: Reached) -> None:
+        """Keep it if the last one is old enough."""
+        pause = _EARLIER * self.every if now.at_saved_time else self.every
+        if not self.every or time.monotonic() - self._written >= max(pause, _SHARE * self._cost):
+            self.keep(now)
+
+    def keep(self, now: Reached) -> None:
+        """Write it, whole, and remove all but the last two good ones."""
+        if now is self._last:
+            return
+        began = time.monotonic()
+        path = self.folder / f"{self.name}-{now.state.count:0{_DIGITS}d}{SUFFIX}"
+        if not self.folder.is_dir():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            synced(self.folder.parent)
+        write_whole(path, encoded(now, path.stem, self.mark, self.seconds))
+        self._good = [*[p for p in self._good if p != path][-1:], path]
+        self._last, self._written = now, time.monotonic()
+        self._clear(self._good)
+        self._cost = self._written - began
+
+    def clear(self) -> None:
+        """Remove the checkpoints of a run that is finished."""
+        self._clear([])
+        self._good, self._last = [], None
+
+    def _clear(self, good: list[Path]) -> None:
+        """Remove all but the good ones, and what a killed process left half written."""
+        litter = self.folder.glob(f".{escape(self.name)}-*{SUFFIX}.*{TEMPORARY}")
+        for path in [*(p for p in self.files if p not in good), *litter]:
+            if not path.is_dir():
+                path.unlink(missing_ok=True)
+
+
+def _bytes(path: Path) -> bytes:
+    """The file, if it is no longer than a checkpoint may be."""
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise Damaged(f"it has more than {MOST_BYTES} bytes")
+        return path.read_bytes()
+    except OSError as error:
+        raise Damaged(f"it cannot be read ({error.strerror})") from error
+
+
+def encoded(now: Reached, name: str, mark: str, seconds: float) -> bytes:
+    """The bytes of a checkpoint."""
+    kept, state = now.kept, now.state
+    form = Form.of([*(k.measure for k in kept), state.measure])
+    head = {"format": FORMAT, "name": name, "mark": mark, "plan": now.plan, "count": state.count, "seconds": seconds}
+    arrays = {
+        "head": np.array(json.dumps(head)),
+        "numbers": np.array([state.time, *(getattr(now, number) for number in _NUMBERS)]),
+        "kept": np.array([[getattr(k, column) for column in _COLUMNS] for k in kept]),
+    }
+    arrays |= {f"{_STATE}{field}": getattr(state.measure, field) for field in FIELDS[form.kind]}
+    stored = {entry: value for entry, value in state.memory.items() if not isinstance(value, Recomputable)}
+    arrays |= {f"{_MEMORY}{entry}": np.asarray(value) for entry, value in stored.items()}
+    body = packed(arrays | stacked([k.measure for k in kept]))
+    return MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body
+
+
+def decoded(data: bytes, name: str, mark: str) -> tuple[Reached, float]:
+    """What was encoded, and the seconds spent; Damaged if it is anything else, or not the one of that name and mark."""
+    body = data[_HEAD:]
+    if data[:_HEAD] != MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n":
+        raise Damaged("its checksum is not that of its contents")
+    try:
+        arrays = unpacked(body)
+        head = json.loads(str(arrays["head"]))
+        if head["format"] != FORMAT:
+            raise Damaged(f"it has format {head['format']}, this version reads {FORMAT}")
+        if (head["name"], head["mark"]) != (name, mark):
+            raise Damaged(f"it belongs to another run or step, {head['name']}")
+        return _reached(str(head["plan"]), int(head["count"]), arrays), float(head["seconds"])
+    except UNREADABLE as error:
+        raise Damaged(f"it is no checkpoint ({error})") from error
+
+
+def _reached(plan: str, count: int, arrays: Arrays) -> Reached:
+    form = Form.read(arrays)
+    last: Kept | None = None
+    for measure, row in zip(unstacked(arrays, form), arrays["kept"].tolist(), strict=True):
+        last = Kept(measure, before=last, **dict(zip(_COLUMNS, row, strict=True)))
+    if last is None:
+        raise ValueError("nothing is kept in it")
+    memory = {
+        name.removeprefix(_MEMORY): array if array.ndim else array.item()
+        for name, array in arrays.items()
+        if name.startswith(_MEMORY)
+    }
+    time, *numbers = arrays["numbers"].tolist()
+    measure = form.measure([arrays[f"{_STATE}{field}"] for field in FIELDS[form.kind]])
+    state = State(time, measure, count, memory)
+    return Reached(plan, state, last=last, **dict(zip(_NUMBERS, numbers, strict=True)))

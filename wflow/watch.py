@@ -1,0 +1,137 @@
+"""This file owns the watch over a run: what is kept of it, and the promises checked as it goes."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from wflow.arrays import Array
+from wflow.errors import EnergyRose, LostDensity
+from wflow.flow import Flow
+from wflow.measure import Density, Measure, Quantiles
+from wflow.pace import SHORTEST
+from wflow.reached import Kept, Reached
+from wflow.solver import Solver, State, Step
+from wflow.trajectory import Trajectory
+
+ENERGY_SLACK = 1e-13
+EDGE = 1e-10
+"""Most mass within two cells of a wall that stands for infinity: beyond, the run is refused."""
+
+
+@dataclass(frozen=True, eq=False)
+class Watch:
+    """From one Reached to the next."""
+
+    flow: Flow
+    solver: Solver
+    keeps_energy: bool
+    slack: float
+    start: Reached
+
+    @classmethod
+    def over(cls, flow: Flow, solver: Solver, plan: str) -> "Watch":
+        """A run at its start, time 0 kept."""
+        state = solver.init(flow)
+        energy = _energy(flow, state.measure)
+        slack = ENERGY_SLACK * max(1.0, abs(energy) if math.isfinite(energy) else 1.0)
+        first = Kept(state.measure, state.time, energy, 0.0, math.inf, 0.0, _edge(flow, solver, state))
+        start = Reached(plan, state, energy, 0.0, math.inf, 0.0, first)
+        return cls(flow, solver, "energy" in solver.keeps(flow), slack, start)
+
+    def resumed(self, found: Reached | None) -> Reached:
+        """Where the run is to go on: at what was found, ValueError if that is another run, or else at the start."""
+        if found is None:
+            return self.start
+        mine, its = self.start.last, found.kept[0]
+        if found.plan != self.start.plan:
+            raise ValueError(f"store: it keeps {found.plan}; this run is {self.start.plan}: give it a store of its own")
+        pairs = [(mine.energy, its.energy)]
+        pairs += [(getattr(mine.measure, name), getattr(its.measure, name)) for name in ("points", "weights")]
+        if not all(_alike(a, b) for a, b in pairs):
+            raise ValueError("store: it keeps a run with another start or energy; give this one a store of its own")
+        return found
+
+    def after(self, now: Reached, step: Step, target: float) -> Reached:
+        """One accepted step further, the promised energy decrease checked first."""
+        new = step.state
+        if abs(new.time - target) <= SHORTEST * self.flow.horizon:
+            new = replace(new, time=target)
+        dt = new.time - now.state.time
+        return Reached(
+            now.plan,
+            new,
+            self._lowered(now, new, dt) if self.keeps_energy else now.energy,
+            math.nan if step.dissipated is None else now.dissipated + step.dissipated,
+            min(now.smallest, dt),
+            max(now.residual, step.residual),
+            now.last,
+        )
+
+    def _lowered(self, now: Reached, new: State, dt: float) -> float:
+        """F at the new state, or EnergyRose."""
+        energy = _energy(self.flow, new.measure)
+        if not energy <= now.energy + self.slack:
+            raise EnergyRose(
+                f"{self.solver}: the energy rose from {now.energy:.15g} to {energy:.15g} in step {new.count} "
+                f"(t = {now.state.time:g}, dt = {dt:.3g}); use a shorter step, say dt = {dt / 4:.2g}"
+            )
+        return energy
+
+    def saved(self, now: Reached) -> Reached:
+        """The present state kept, a new stretch begun."""
+        pi = now.state.measure
+        energy = now.energy if self.keeps_energy else _energy(self.flow, pi)
+        edge = _edge(self.flow, self.solver, now.state)
+        kept = Kept(pi, now.state.time, energy, now.dissipated, now.smallest, now.residual, edge, now.last)
+        return replace(now, smallest=math.inf, residual=0.0, last=kept)
+
+    def trajectory(self, now: Reached) -> Trajectory:
+        """What `solve` returns."""
+        kept = now.kept
+        columns = {
+            name: np.array([getattr(k, name) for k in kept])
+            for name in ("time", "energy", "dissipated", "step", "residual", "edge")
+        }
+        diagnostics = {
+            "step": columns["step"],
+            "residual": columns["residual"],
+            "edge": columns["edge"],
+            "mass": np.array([k.measure.mass for k in kept]),
+            "least": np.array([least(k.measure) for k in kept]),
+        }
+        return Trajectory(
+            self.flow, self.solver, columns["time"], tuple(k.measure for k in kept), columns["energy"],
+            columns["dissipated"], diagnostics, now.state.count,
+        )  # fmt: skip
+
+
+def _alike(a: Array | float, b: Array | float) -> bool:
+    """Equal but for the rounding of another machine."""
+    return np.shape(a) == np.shape(b) and np.allclose(a, b, rtol=1e-9, atol=1e-12, equal_nan=True)
+
+
+def _energy(flow: Flow, pi: Measure) -> float:
+    """F, nan where it is undefined."""
+    undefined = pi.atomic and bool(flow.energy.internal)
+    return math.nan if undefined else flow.energy.value(pi)
+
+
+def _edge(flow: Flow, solver: Solver, state: State) -> float:
+    """The mass at walls that stand for infinity, or LostDensity."""
+    edge = flow.at_edges(state.measure)
+    if not edge <= EDGE:
+        raise LostDensity(
+            f"{solver}: {edge:.3g} of the mass lies within two cells of a wall that stands for infinity, at "
+            f"t = {state.time:g}; allowed: {EDGE:g}. Widen the window or use more cells"
+        )
+    return edge
+
+
+def least(pi: Measure) -> float:
+    """The smallest density (cells, quantile gaps) or weight of a measure."""
+    if isinstance(pi, Density):
+        return pi.least
+    if isinstance(pi, Quantiles):
+        return float(1.0 / (len(pi.gaps) * pi.gaps.max()))
+    return float(pi.weights.min())
