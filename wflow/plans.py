@@ -158,32 +158,50 @@ def _pot() -> ModuleType:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """An optimal plan: masses (m, n) of the pairs of atoms, and the squared distance that it costs."""
+    """An optimal plan (n, m), what it costs, and the potentials that prove it.
+
+    left_i + right_j <= cost_ij, with equality where mass goes; they mean nothing at points without mass.
+    """
 
     masses: Array
-    squared: float
+    cost: float
+    left: Array
+    right: Array
 
 
-def optimal_plan(a: AtomsOf, b: AtomsOf, domain: Box) -> Plan:
-    """By POT, with the checks POT does not make: scaled cost, result code, primal-dual gap. NotConverged otherwise."""
-    ot = _pot()
-    cost = np.sum(domain.difference(a.points[:, None, :], b.points[None, :, :]) ** 2, axis=2)
-    p, q = a.weights / a.weights.sum(), b.weights / b.weights.sum()
-    scale = float(cost.max())
+def cheapest_plan(p: Array, q: Array, cost: Array) -> Plan:
+    """Exact transport of masses p (n,) to q (m,) at cost (n, m) by POT, with the checks that POT does not make.
+
+    p and q are scaled to sum 1 first, cost by its maximum (POT's tolerance is absolute).
+    Raises ValueError for empty, negative or infinite data, on which POT crashes or answers 0, and NotConverged unless
+    POT says that it is optimal and its potentials prove it to 1e-9 of the largest cost.
+    """
+    if not len(p) or not len(q) or cost.shape != (len(p), len(q)):
+        raise ValueError(f"cheapest_plan: shapes {p.shape}, {q.shape}, {cost.shape}; give p (n,), q (m,), cost (n, m)")
+    if not (min(p.min(), q.min()) >= 0.0 and math.isfinite(p.sum() + q.sum() + cost.sum())):
+        raise ValueError("cheapest_plan: a mass is negative or an entry not finite; clean p, q and cost")
+    p, q, scale = p / p.sum(), q / q.sum(), float(cost.max())
     if scale == 0.0:
-        return Plan(np.outer(p, q), 0.0)
-    masses, log = ot.emd(p, q, cost / scale, numItermax=10**7, log=True)
-    gap = log["cost"] - float(p @ log["u"] + q @ log["v"])
-    violation = float(np.max(log["u"][:, None] + log["v"][None, :] - cost / scale))
+        return Plan(np.outer(p, q), 0.0, np.zeros(len(p)), np.zeros(len(q)))
+    masses, log = _pot().emd(p, q, cost / scale, numItermax=10**7, log=True)
+    left, right = log["u"], log["v"]
+    gap = log["cost"] - float(p @ left + q @ right)
+    violation = float(np.max(left[:, None] + right[None, :] - cost / scale))
     if log["result_code"] != 1 or abs(gap) > GAP or violation > GAP:
         raise NotConverged(
             f"w2: POT stopped with code {log['result_code']}, gap {gap:.3g}, dual violation {violation:.3g} "
             "(relative to the largest cost); use fewer points",
             abs(gap),
         )
-    return Plan(masses, scale * max(float(log["cost"]), 0.0))
+    return Plan(masses, scale * max(float(log["cost"]), 0.0), scale * left, scale * right)
+
+
+def optimal_plan(a: AtomsOf, b: AtomsOf, domain: Box) -> Plan:
+    """Of atoms at the squared geodesic distance."""
+    cost = np.sum(domain.difference(a.points[:, None, :], b.points[None, :, :]) ** 2, axis=2)
+    return cheapest_plan(a.weights, b.weights, cost)
 
 
 def w2_of_atoms(a: AtomsOf, b: AtomsOf, domain: Box) -> float:
     """Exact W2 of atoms."""
-    return math.sqrt(optimal_plan(a, b, domain).squared)
+    return math.sqrt(optimal_plan(a, b, domain).cost)

@@ -114,6 +114,8 @@ class Solver(ABC):
     """What the initial law must offer."""
     variational: ClassVar[bool] = False
     """The step is a minimising movement: F_{k+1} + dissipated <= F_k, an inequality, not an identity."""
+    most: ClassVar[float] = math.inf
+    """Most cells in all that a study on several axes gives a method, for one whose work grows faster than its grid."""
     multistep: ClassVar[bool] = False
     """A step needs the measures before the last: they are in State.memory, which then does more than save work."""
 
@@ -143,6 +145,14 @@ class Solver(ABC):
     def largest_step(self, flow: Flow, state: State) -> float:
         """A stability bound on dt; inf for implicit methods."""
         return math.inf
+
+    def smallest_step(self, flow: Flow) -> float:
+        """A resolution bound on dt at the start: in less the method cannot tell motion from rest; 0: there is none.
+
+        The loop's own choice of dt respects it; a shorter step is taken where it is asked for. A method with such a
+        bound is not refined in time (dt -> 0 at fixed resolution stands still) but studied by a few long steps.
+        """
+        return 0.0
 
     def refined(self, factor: float) -> Self:
         """The same method with `factor` times the resolution."""
