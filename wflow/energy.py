@@ -71,7 +71,7 @@ class Risk:
     def predict(self, pi: Measure) -> Array:
         """f_pi (n,) at the data."""
         if isinstance(pi, Density):
-            return _features(self, pi.grid).predict(pi.weights)
+            return _prediction(self, pi)
         return self._sums.at(pi.points).predict(pi.weights)
 
     def predict_at(self, x: Array, pi: Measure) -> Array:
@@ -103,6 +103,15 @@ class Risk:
     def _slope(self, f: Array) -> Array:
         """weights_i loss'(f_i, y_i) (n,)."""
         return np.asarray(self.data.weights * self.loss.slope(f, self.data.targets))
+
+
+@lru_cache(maxsize=2)
+def _prediction(risk: Risk, pi: Density) -> Array:
+    """f_pi (n,) at the data: F of one step's end is followed by V of the next one's start; read-only."""
+    # scaled at the end: weights would be one more array of the size of the grid
+    predicted = _features(risk, pi.grid).predict(pi.values) * pi.grid.cell_volume
+    predicted.flags.writeable = False
+    return predicted
 
 
 @lru_cache(maxsize=4)
@@ -362,7 +371,7 @@ class Energy:
         return self.risk.predict(pi)
 
     def potential(self, pi: Measure, w: Array) -> Array:
-        """V[pi] (m,) at w (m, d), explicit part."""
+        """V[pi] (m,) at w (m, d), explicit part; read-only where it is one field shared on a grid."""
         return self._sum(pi, w, 0)
 
     def velocity(self, pi: Measure, w: Array) -> Array:
@@ -388,9 +397,12 @@ class Energy:
         return norm(*self.coupling(pi, probe.points), probe)
 
     def _sum(self, pi: Measure, w: Array, derivative: int) -> Array:
-        total = np.zeros((len(w),) + w.shape[1:] * derivative)
-        for term in self.terms:
-            total += term.potential(pi, w, derivative)
+        if not self.terms:
+            return np.zeros((len(w),) + w.shape[1:] * derivative)
+        total = self.terms[0].potential(pi, w, derivative)
+        for k, term in enumerate(self.terms[1:]):
+            # the first sum is a new array: a term's own may be shared
+            total = np.add(total, term.potential(pi, w, derivative), out=total if k else None)
         return total
 
 
