@@ -30,15 +30,19 @@ def averages_of(flow: Flow, cells: int, window: Window | None) -> Density:
     return Density(grid, np.maximum(values, 0.0) / (1.0 - outside))
 
 
-def space_order(flow: Flow, smooth: float, jump: float, atom: float) -> float:
-    """The order in W2 for the regularity of the start. Heat smooths at once: an atom's place in its cell is left, O(h).
+def space_order(flow: Flow, smooth: float, layer: float) -> float:
+    """The order in W2 for how the start ends, of a method that smears ends over a width d = h^layer.
 
-    A layer of width d costs d about an atom and d^(3/2) across a jump: W2^2 = int (shift)^2 ds over the mass ~ d in it.
+    Where the density ends like (distance)^q the layer has the mass d^(1 + q), moved by d: W2 = d^((3 + q)/2), with
+    q = -1 at an atom and 0 at a jump (where that equals `smooth`, the rest of the mass adds a logarithm). Heat smooths
+    at once: only an atom's place in its cell is lost, O(h). A power makes an edge of its own, which the method knows.
     """
-    rough = flow.initial.regularity
+    q = flow.initial.edge
     if flow.energy.temperature > 0.0:
-        return min(smooth, 1.0) if rough == "atom" else smooth
-    return {"smooth": smooth, "jump": jump, "atom": atom}[rough]
+        return min(smooth, 1.0) if q < 0.0 else smooth
+    if flow.energy.power is not None and q > 0.0:
+        return smooth
+    return min(smooth, layer * (3.0 + q) / 2.0)
 
 
 def refusal_of_cells(flow: Flow, window: Window | None, axes: int = AXES) -> str | None:

@@ -48,6 +48,11 @@ class Barenblatt(Law):
         return "smooth" if self.power > 0.0 else "jump"
 
     @property
+    def edge(self) -> float:
+        """The power."""
+        return self.power
+
+    @property
     def support(self) -> tuple[float, float]:
         return self.centre - self.reach, self.centre + self.reach
 
@@ -96,5 +101,5 @@ def barenblatt_law(power: float, reach: float, centre: float | Sequence[float] =
         lambda r: 1.0 - shape(r) ** (power + 1.0),
         reach,
         (float(x), float(y)),
-        regularity="smooth" if power > 0.0 else "jump",
+        edge=power,
     )

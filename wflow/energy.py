@@ -25,6 +25,7 @@ from wflow.law import Law
 from wflow.loss import HalfSquare, Loss
 from wflow.measure import Density, Measure
 from wflow.neuron import Neuron
+from wflow.pair_kernel import PairKernel
 from wflow.sums import Sums
 
 _TERMS = "Risk, Potential, Interaction, Constant, Entropy, Power"
@@ -190,14 +191,19 @@ def _at_centres(potential: Potential, grid: Grid, derivative: int) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Interaction:
-    """(1/2) int int k dpi dpi for a positive semidefinite kernel; V = int k(w, .) dpi."""
+    """(1/2) int int k dpi dpi for a symmetric kernel; V = int k(w, .) dpi."""
 
     kernel: Kernel
 
     @property
     def convex(self) -> bool:
-        """As the kernel is positive semidefinite."""
+        """As the kernel is positive semidefinite, at least on measures of mass 0."""
         return self.kernel.convex
+
+    @property
+    def singular(self) -> bool:
+        """The kernel is infinite where two points meet."""
+        return isinstance(self.kernel, PairKernel) and self.kernel.singular
 
     def value(self, pi: Measure) -> float:
         """Half the double integral."""
@@ -309,6 +315,11 @@ class Energy:
         return not all(isinstance(term, Potential | Constant | TotalVariation) for term in self.terms)
 
     @property
+    def singular(self) -> bool:
+        """Points repel each other without bound as they meet."""
+        return any(term.singular for term in self.terms if isinstance(term, Interaction))
+
+    @property
     def homes(self) -> list[Box]:
         """The domains on which neurons and kernels live."""
         risks = [term.neuron.domain for term in self._risks]
@@ -390,7 +401,16 @@ class Energy:
         return np.concatenate([f for f, _ in found], axis=1), np.concatenate([c for _, c in found])
 
     def coupling_norm(self, pi: Measure) -> float:
-        """Largest |eigenvalue| of (d_i d_j k) weights_j at the points of pi, as wflow.coupling says of it."""
+        """Largest |eigenvalue| of (d_i d_j k) weights_j at the points of pi, as wflow.coupling says of it.
+
+        Kernels of pairs state their own bound, which is added.
+        """
+        pairs = [t.kernel for t in self.terms if isinstance(t, Interaction) and isinstance(t.kernel, PairKernel)]
+        rest = [t for t in self.terms if not (isinstance(t, Interaction) and isinstance(t.kernel, PairKernel))]
+        return sum(kernel.stiffness(pi) for kernel in pairs) + (Energy(*rest)._factored_norm(pi) if rest else 0.0)
+
+    def _factored_norm(self, pi: Measure) -> float:
+        """The same by the factors of the coupling."""
         columns = [len(term.data) for term in self.terms if isinstance(term, Risk)]
         columns += [2 * COUPLED_MODES + 1 for term in self.terms if isinstance(term, Interaction)]
         probe = Probe.of(pi, sum(columns))

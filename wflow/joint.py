@@ -48,6 +48,12 @@ class Product(Law):
         found = [law.regularity for law, still in zip(self.laws, self.domain.frozen, strict=True) if not still]
         return max(found, key=("smooth", "jump", "atom").index, default="smooth")
 
+    @property
+    def edge(self) -> float:
+        """The sharpest among the factors of moving axes."""
+        found = [law.edge for law, still in zip(self.laws, self.domain.frozen, strict=True) if not still]
+        return min([super().edge, *found])
+
     def density(self, w: Array) -> Array:
         return np.asarray(np.prod([law.density(w[:, k : k + 1]) for k, law in enumerate(self.laws)], axis=0))
 
@@ -59,8 +65,9 @@ class Product(Law):
 class Radial(Law):
     """A law in the plane that is symmetric about a centre: radial(r) is its density at distance r, 0 beyond `reach`.
 
-    within(r) (m,) is the mass inside the circle of radius r.   Cell averages: 6 x 6 Gauss points a cell, scaled to mass
-    one on a grid that holds the whole circle of radius `reach`; where the density jumps or bends, a cell's mass errs.
+    within(r) (m,) is the mass inside the circle of radius r; edge: as of any law. Cell averages: 6 x 6 Gauss points a
+    cell, scaled to mass one on a grid that holds the whole circle of radius `reach`; where the density jumps or bends,
+    a cell's mass errs.
     """
 
     radial: Callable[[Array], Array]
@@ -68,10 +75,15 @@ class Radial(Law):
     reach: float
     centre: tuple[float, float] = (0.0, 0.0)
     domain: Box = field(default_factory=plane)
-    regularity: Regularity = "smooth"
+    edge: float = math.inf
 
     def __post_init__(self) -> None:
         finite("Radial reach", self.reach)
+
+    @property
+    def regularity(self) -> Regularity:
+        """A jump where the density ends with one."""
+        return "smooth" if self.edge > 0.0 else "jump"
 
     def density(self, w: Array) -> Array:
         return self.radial(np.linalg.norm(w - np.asarray(self.centre), axis=1))

@@ -28,7 +28,7 @@ _LAW_MODES = 256
 
 
 class Kernel(Protocol):
-    """A symmetric kernel, positive semidefinite so that the risk is convex along mixtures."""
+    """A symmetric kernel; of a risk positive semidefinite, so that the risk is convex along mixtures."""
 
     def against(self, pi: Measure | Law, w: Array, derivative: int) -> Array:
         """d^j/dw^j int k(w, .) dpi at w (m, d): (m,), (m, d) or (m, d, d) for j = 0, 1, 2."""
@@ -36,11 +36,8 @@ class Kernel(Protocol):
     def double(self, pi: Measure | Law) -> float:
         """int int k dpi dpi."""
 
-    def coefficients(self, count: int) -> Array:
-        """a_0..a_count with k(theta) = sum_n a_n cos n theta."""
-
     def coupling(self, w: Array) -> tuple[Array, Array]:
-        """factor (m, q) and core (q,) of d_w d_w' k = factor diag(core) factor^T, possibly truncated."""
+        """factor (m d, q) and core (q,) of d_w d_w' k = factor diag(core) factor^T, possibly truncated."""
 
     @property
     def jumps(self) -> float:
@@ -56,7 +53,7 @@ class Kernel(Protocol):
 
     @property
     def convex(self) -> bool:
-        """Positive semidefinite: every a_n >= 0."""
+        """Positive semidefinite on measures of mass 0."""
 
 
 def circle_modes_of(pi: Measure | Law, count: int) -> ComplexArray:

@@ -49,6 +49,11 @@ class Law:
         return "smooth" if self.has_density else "atom"
 
     @property
+    def edge(self) -> float:
+        """How the density ends inside the domain, like (distance)^edge: 0 a jump, -1 an atom, inf where it does not."""
+        return {"smooth": math.inf, "jump": 0.0, "atom": -1.0}[self.regularity]
+
+    @property
     def connected(self) -> bool:
         """No empty gap between two parts of the mass (one axis): the quantile function is continuous."""
         return self.regularity != "atom"

@@ -52,19 +52,21 @@ class DG0(Solver):
         count("DG0 cells", self.cells, least=4)
 
     def order(self, flow: Flow) -> Order:
-        """(1, 1); without heat (1, 3/4) from a start that jumps and (1, 1/2) from atoms, as upwind."""
-        return Order(1.0, space_order(flow, 1.0, 0.75, 0.5))
+        """As Upwind's: (1, 1); without heat (1, (3 + q)/4) from a density that ends like (distance)^q."""
+        return Order(1.0, space_order(flow, 1.0, 0.5))
 
     def keeps(self, flow: Flow) -> frozenset[Promise]:
         """Mass and positivity under the CFL bound."""
         return frozenset({"mass", "positivity"})
 
     def refusal(self, flow: Flow) -> str | None:
-        """A machine without DOLFINx or a C compiler; Power terms; what no cells can take."""
+        """A machine without DOLFINx or a C compiler; Power terms; singular interactions; what no cells can take."""
         if (lacking := toolchain.missing()) is not None:
             return lacking
         if flow.energy.power is not None:
             return "DG0 has no flux for a Power term; use finite volumes"
+        if flow.energy.singular:
+            return "a singular interaction has no velocity at the vertices, where the density jumps; use finite volumes"
         return refusal_of_cells(flow, self.window)
 
     def init(self, flow: Flow) -> State:

@@ -168,8 +168,8 @@ class Upwind(_Explicit):
     """
 
     def order(self, flow: Flow) -> Order:
-        """(1, 1); without heat (1, 3/4) from a start that jumps and (1, 1/2) from atoms."""
-        return Order(1.0, space_order(flow, 1.0, 0.75, 0.5))
+        """(1, 1); without heat (1, (3 + q)/4) from a density that ends like (distance)^q: 3/4 a jump, 1/2 atoms."""
+        return Order(1.0, space_order(flow, 1.0, 0.5))
 
     def step(self, flow: Flow, state: State, dt: float) -> Step:
         pi = state.measure
@@ -192,14 +192,14 @@ class Muscl(_Explicit):
     reconstructed: ClassVar[bool] = True
 
     def order(self, flow: Flow) -> Order:
-        """(2, 2); without heat (2, 1) from a start that jumps and (2, 2/3) from atoms.
+        """(2, 2); without heat (2, (3 + q)/3) from a density that ends like (distance)^q: 1 a jump, 2/3 atoms.
 
         With a Power term and no heat space is 1 + min(1/2, 1/(m-1)): the density ends like (distance)^(1/(m-1)), and a
         scheme of second order is left 1 + 1/(m-1) there in L1.
         """
         power = None if flow.energy.temperature else flow.energy.power
         smooth = 2.0 if power is None else 1.0 + min(0.5, 1.0 / (power.exponent - 1.0))
-        return Order(2.0, space_order(flow, smooth, 1.0, 2.0 / 3.0))
+        return Order(2.0, space_order(flow, smooth, 2.0 / 3.0))
 
     def step(self, flow: Flow, state: State, dt: float) -> Step:
         pi = state.measure

@@ -54,7 +54,7 @@ class ScharfetterGummel(Solver):
 
     def order(self, flow: Flow) -> Order:
         """(1, 2); (1, 1) with a Power term, whose density has an edge, and from atoms: a cell forgets their place."""
-        return Order(1.0, space_order(flow, 2.0 if flow.energy.power is None else 1.0, 1.0, 1.0))
+        return Order(1.0, space_order(flow, 2.0 if flow.energy.power is None else 1.0, 1.0))
 
     def keeps(self, flow: Flow) -> frozenset[Promise]:
         """Mass, positivity and, for quadratic F, energy for every dt at which the fixed points converge."""

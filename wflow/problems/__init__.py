@@ -9,6 +9,7 @@ from wflow.arrays import nearest
 from wflow.problems.circle import circle_teacher, linear_neuron, quadratic_neuron, sawtooth
 from wflow.problems.diffusion import drift_diffusion, heat_mode, ornstein_uhlenbeck
 from wflow.problems.network import two_layer_1d
+from wflow.problems.pairs import aggregation
 from wflow.problems.plane import relu_teacher_plane
 from wflow.problems.porous import barenblatt, porous_well
 from wflow.problems.problem import Problem
@@ -27,6 +28,7 @@ CATALOGUE: dict[str, Callable[..., Problem]] = {
         drift_diffusion,
         barenblatt,
         porous_well,
+        aggregation,
         atom_start,
         jump_start,
         two_layer_1d,
@@ -39,6 +41,9 @@ CATALOGUE: dict[str, Callable[..., Problem]] = {
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "ornstein_uhlenbeck_2d": ("ornstein_uhlenbeck", {"mean": (3.0, -3.0), "std": (1.0, 1.5), "horizon": 0.1}),
     "drift_diffusion_2d": ("drift_diffusion", {"g": (2.0, 1.0), "start": 0.1, "horizon": 0.01}),
+    "aggregation_quadratic": ("aggregation", {"kind": "quadratic"}),
+    "aggregation_log_line": ("aggregation", {"kind": "log_line"}),
+    "aggregation_log_plane": ("aggregation", {"kind": "log_plane", "reach": 2.0, "horizon": 0.1}),
     "barenblatt_2d": ("barenblatt", {"dim": 2, "horizon": 0.003}),
 }
 """Names for a problem of the catalogue at other defaults, verified like the others: name -> (problem, parameters)."""
@@ -79,6 +84,7 @@ __all__ = [
     "NAMES",
     "VARIANTS",
     "Problem",
+    "aggregation",
     "atom_start",
     "barenblatt",
     "build",
