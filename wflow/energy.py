@@ -330,7 +330,7 @@ class Energy:
 
     def potential(self, pi: Measure, w: Array) -> Array:
         """V[pi] (m,) at w (m, d), explicit part."""
-        return self._sum(pi, w, 0)
+        return self._sum(pi, w, 0).copy()
 
     def velocity(self, pi: Measure, w: Array) -> Array:
         """-grad V[pi] (m, d)."""
@@ -338,7 +338,7 @@ class Energy:
 
     def curvature(self, pi: Measure, w: Array) -> Array:
         """Hessian of V[pi] in w at fixed pi (m, d, d); raises Refused where the neuron has none."""
-        return self._sum(pi, w, 2)
+        return self._sum(pi, w, 2).copy()
 
     def coupling(self, pi: Measure, w: Array) -> tuple[Array, Array]:
         """factor (m d, q), core (q,): the terms' couplings side by side; q = 0 without interaction."""
@@ -355,6 +355,9 @@ class Energy:
         return norm(*self.coupling(pi, probe.points), probe)
 
     def _sum(self, pi: Measure, w: Array, derivative: int) -> Array:
+        """Not to be written to: of one term it is what the term gave, perhaps shared."""
+        if len(self.terms) == 1:
+            return self.terms[0].potential(pi, w, derivative)
         total = np.zeros((len(w),) + w.shape[1:] * derivative)
         for term in self.terms:
             total += term.potential(pi, w, derivative)
