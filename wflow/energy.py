@@ -391,7 +391,7 @@ class Energy:
 
     def curvature(self, pi: Measure, w: Array) -> Array:
         """Hessian of V[pi] in w at fixed pi (m, d, d); raises Refused where the neuron has none."""
-        return self._sum(pi, w, 2)
+        return self._sum(pi, w, 2).copy()
 
     def coupling(self, pi: Measure, w: Array) -> tuple[Array, Array]:
         """factor (m d, q), core (q,): the terms' couplings side by side; q = 0 without interaction."""

@@ -144,8 +144,8 @@ class Fused:
     x: Array
 
     def at(self, v: Array) -> "FusedAt":
-        """Particles v (m, q), finite and in one piece."""
-        return FusedAt(self, v)
+        """Particles v (m, q), finite."""
+        return FusedAt(self, np.ascontiguousarray(v))
 
     def padded(self, y: Array) -> Columns:
         """The columns of y (n, k), with zeros up to a length divisible by four."""

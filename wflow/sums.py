@@ -101,7 +101,7 @@ class Sums:
 
     def _table(self, v: Array) -> Table:
         """The fastest table whose formulas hold for particles of this size; blocks for those that are not finite."""
-        size = self._longest * math.sqrt(np.vdot(v, v))
+        size = self._longest * math.sqrt(sum(float(np.dot(column, column)) for column in v.T))
         if not math.isfinite(size):
             return self._blocks
         if self._lines is not None:
