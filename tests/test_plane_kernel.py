@@ -79,7 +79,7 @@ def test_densities_are_refused():
 
 def test_students_find_three_teachers():
     """F falls below 3e-3 by t = 20 at m = 100, and the energy identity holds to 5e-5 (k'' has a kink)."""
-    flow = problems.relu_teacher_plane().flow
+    flow = problems.relu_teacher_plane(horizon=20.0).flow
     run = solve(flow, GradientFlow(100, Sampled(0)), steps=200, times=[20.0])
     assert run.energies[0] > 0.3 and run.energies[-1] < 3e-3
     assert run.energies[0] - run.energies[-1] == pytest.approx(run.dissipated[-1], rel=5e-5)

@@ -30,6 +30,7 @@ from wflow import (
     solve,
     w2,
 )
+from wflow.convergence import distance
 from wflow.domain import TURN
 from wflow.problems.rough import moved
 from wflow.solver import Solver
@@ -182,6 +183,18 @@ def test_cells_lose_their_order_to_rough_starts(scheme: type[Solver], start: str
     slope = -float(np.polyfit(np.log(sizes), np.log(found), 1)[0])
     assert solver.order(problem.flow).space == pytest.approx(EXPONENTS[scheme, start])
     assert EXPONENTS[scheme, start] - 0.05 <= slope <= EXPONENTS[scheme, start] + 0.17
+
+
+@pytest.mark.parametrize("scheme", [Upwind, Muscl], ids=lambda s: s.__name__)
+def test_a_square_costs_the_same_in_the_plane(scheme: type[Solver]) -> None:
+    """Networks a tanh(w x) from the uniform law on a square: a layer along its sides, 3/4 and 1 in H^-1 to .1.
+
+    At t = 1: at t = 1/2 the layer of width h^(2/3) t^(1/3) is still about a cell wide and .7 is seen for Muscl.
+    """
+    flow = problems.two_layer_1d(initial="uniform", reach=3.0, horizon=1.0).flow
+    ends = [solve(flow, scheme(n), steps=220, times=[1.0]).final for n in (32, 64, 128)]  # type: ignore[call-arg]
+    apart = [distance(a, b) for a, b in pairwise(ends)]
+    assert math.log2(apart[0] / apart[1]) == pytest.approx(scheme(8).order(flow).space, abs=0.1)  # type: ignore[call-arg]
 
 
 def test_the_width_of_upwind_about_an_atom_is_predicted() -> None:

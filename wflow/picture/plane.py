@@ -88,7 +88,7 @@ def _rays(axes: Axes, directions: Array, colour: str, reach: float) -> None:
 
 @styled
 def maps(cells: Trajectory, particles: Trajectory | None = None, times: Sequence[float] | None = None) -> Figure:
-    """A density on two moving axes as a map, one row a time (start and end), one column a sheet of a frozen first axis.
+    """A density on two moving axes as a map at some times (start and end), one column a sheet of a frozen first axis.
 
     Particles of another run of the same flow on top (at most 400), on the sheet of their sign of a.
     """
@@ -98,21 +98,23 @@ def maps(cells: Trajectory, particles: Trajectory | None = None, times: Sequence
         )
     shown = list(times) if times is not None else [float(cells.times[0]), float(cells.times[-1])]
     sheets = cells.final.grid.shape[0] if len(cells.final.grid.shape) == 3 else 1
-    figure = canvas(1.6 + 4.2 * sheets, 0.7 + 3.3 * len(shown))
-    grid = figure.subplots(len(shown), sheets, squeeze=False, sharex=True, sharey=True)
+    # with two sheets times are rows and sheets are columns; a single sheet has its times side by side
+    rows, columns = (len(shown), sheets) if sheets > 1 else (1, len(shown))
+    figure = canvas(1.6 + 4.2 * min(columns, 2), 0.7 + 3.3 * rows)
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     window = _window(cells, shown)
     names = cells.flow.energy.names(cells.flow.domain.dim)[-2:]
-    for (place, sheet), axes in np.ndenumerate(grid):
-        t = shown[place]
+    for (row, column), axes in np.ndenumerate(grid):
+        t, sheet = (shown[row], column) if sheets > 1 else (shown[column], 0)
         drawn = _map(axes, cells.at(t), sheet, sheets)
         if particles is not None:
             _dots(axes, particles.at(t), sheet if sheets > 1 else None)
         side = "" if sheets == 1 else ", a < 0" if sheet == 0 else ", a > 0"
         axes.set_title(f"t = {t:g}{side}", fontsize=11)
         axes.set(xlim=window[0], ylim=window[1])
-        axes.set_xlabel(names[0] if place == len(shown) - 1 else "")
-        axes.set_ylabel(names[1] if sheet == 0 else "")
-        figure.colorbar(drawn, ax=axes, label="density (per unit area)" if sheet == sheets - 1 else "")
+        axes.set_xlabel(names[0] if row == rows - 1 else "")
+        axes.set_ylabel(names[1] if column == 0 else "")
+        figure.colorbar(drawn, ax=axes, label="density (per unit area)" if column == columns - 1 else "")
     if particles is not None:
         handle = grid[0, 0].scatter([], [], s=14, facecolors="none", edgecolors="black")
         figure.legend([handle], [f"{particles.solver} on {cells.solver}"], loc="outside upper center")
