@@ -316,7 +316,9 @@ def stopped(parent: Path, config: Path, delay: float, numbers: list[int]) -> tup
     child = command(parent / "log", "run", config, "--out", parent, "--checkpoint-every", 0)
     while not (fresh := [p for p in set(parent.glob("case-*")) - before if (p / "STATUS").exists()]):
         time.sleep(0.001)
-    time.sleep(delay)
+    until = time.monotonic() + delay
+    while time.monotonic() < until and not os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT | os.WNOHANG):
+        time.sleep(0.001)
     began = time.monotonic()
     for number in numbers:
         os.kill(child, number)
@@ -342,7 +344,8 @@ def signals(count: int, parent: Path) -> dict[str, Any]:
     for trial, share in enumerate(np.random.default_rng(2).uniform(0.0, 0.9, count)):
         numbers = HEARD[trial % len(HEARD)]
         folder, code, waited = stopped(parent, config, share * seconds, list(numbers))
-        if code == 0:  # it was faster
+        if code == 0:  # the machine has become faster
+            seconds *= share
             continue
         said = (parent / "log").read_text()
         assert code == (143 if numbers[0] == signal.SIGTERM else 130), (code, said)
@@ -351,7 +354,7 @@ def signals(count: int, parent: Path) -> dict[str, Any]:
         waits.append(waited)
         if "config.toml" in folder.manifest["files"] and "mark" in folder.manifest:
             resumed(parent, folder, whole)
-    return {"stopped": len(waits), "longest": round(max(waits), 3)}
+    return {"stopped": len(waits), "median": round(float(np.median(waits)), 3), "longest": round(max(waits), 3)}
 
 
 def commands(count: int, parent: Path) -> dict[str, Any]:
@@ -361,6 +364,7 @@ def commands(count: int, parent: Path) -> dict[str, Any]:
     for share in np.random.default_rng(3).uniform(0.0, 1.0, count):
         folder, code, _ = stopped(parent, config, share * seconds, [signal.SIGKILL])
         if code == 0:
+            seconds *= share
             continue
         killed += 1
         assert folder.writer is None, "the lock of a dead process is no lock"

@@ -37,7 +37,7 @@ def equal(posed: Problem) -> dict[str, Any]:
 
 def adaptive(posed: Problem) -> dict[str, Any]:
     """Steps that the error chooses."""
-    return {"tolerance": 1e-3, "times": [posed.flow.horizon / 3, posed.flow.horizon]}
+    return {"tolerance": 1e-2, "times": [posed.flow.horizon / 3, posed.flow.horizon]}
 
 
 class Notebook:

@@ -9,6 +9,7 @@ import math
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from types import ModuleType
 from typing import cast
 
@@ -26,9 +27,9 @@ MOST_ATOMS = 2000
 GAP = 1e-9
 _LAW_CELLS = 256
 _REACH = 9.0
-_BISECTIONS = 60
-_FULL = 0.97
-"""A share of the atoms allowed that is enough: the floor would gain no more than this, and each bisection costs."""
+_SMALLEST = 2.0**-60
+"""Blocks of a smaller cost are never split."""
+_TIE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,16 +74,9 @@ def on_grid(law: Law) -> Density:
 
 
 def gathered(pi: Density, most: int = MOST_ATOMS) -> AtomsOf:
-    """A density as at most `most` barycentres of blocks of cells."""
+    """A density as at most `most` barycentres of blocks of cells; blocks that tie are split together."""
     levels = _pyramid(pi)
-    low, high = -60.0, math.log2(max(float(levels[0].cost.max()), 1e-300)) + 1.0
-    for _ in range(_BISECTIONS):
-        middle = 0.5 * (low + high)
-        found = int(sum(map(np.count_nonzero, _leaves(levels, 2.0**middle))))
-        low, high = (low, middle) if found <= most else (middle, high)
-        if _FULL * most <= found <= most:
-            break
-    leaves = _leaves(levels, 2.0**high)
+    leaves = _leaves(levels, _threshold(levels, most))
     points = np.concatenate([level.centres[chosen] for level, chosen in zip(levels, leaves, strict=True)])
     weights = np.concatenate([level.mass[chosen] for level, chosen in zip(levels, leaves, strict=True)])
     cost = sum(float(level.cost[chosen].sum()) for level, chosen in zip(levels, leaves, strict=True))
@@ -116,7 +110,8 @@ def _pyramid(pi: Density) -> list[_Level]:
         whole = np.bincount(parents, mass, count)
         safe = np.where(whole > 0.0, whole, 1.0)
         middle = np.stack([np.bincount(parents, mass * x, count) / safe for x in centres.T], axis=1)
-        cost = np.bincount(parents, cost + mass * np.sum((centres - middle[parents]) ** 2, axis=1), count)
+        apart = sum((x - c[parents]) ** 2 for x, c in zip(centres.T, middle.T, strict=True))
+        cost = np.bincount(parents, cost + mass * apart, count)
         mass, centres = whole, middle
     return levels[::-1]
 
@@ -134,6 +129,23 @@ def _ancestry(grid: Grid) -> tuple[NDArray[np.intp] | None, ...]:
         found.append(np.asarray(np.ravel_multi_index(halved, above)))
         shape = above
     return (*found, None)
+
+
+def _threshold(levels: list[_Level], most: int) -> float:
+    """The least cost up to which blocks stay whole so that at most `most` blocks with mass are left."""
+    costs, gains, above = [], [], np.full(len(levels[0].mass), math.inf)
+    for level, parts in pairwise(levels):
+        # no less than its parts', but for rounding
+        above = np.minimum(level.cost, above if level.parents is None else above[level.parents])
+        costs.append(above)
+        assert parts.parents is not None
+        gains.append(np.bincount(parts.parents, parts.mass > 0.0, len(level.mass)) - 1.0)
+    cost, gain = np.concatenate(costs), np.concatenate(gains)
+    filled = cost > _SMALLEST
+    order = np.argsort(-cost[filled], kind="stable")
+    blocks = np.count_nonzero(levels[0].mass > 0.0) + np.cumsum(gain[filled][order])
+    split = int(np.searchsorted(blocks, most, side="right"))
+    return float(cost[filled][order][split]) * (1.0 + _TIE) if split < len(order) else _SMALLEST
 
 
 def _leaves(levels: list[_Level], most: float) -> list[NDArray[np.bool_]]:
