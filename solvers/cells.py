@@ -2,12 +2,28 @@
 
 import numpy as np
 
+from wflow.arrays import Array
+from wflow.compiled import available
 from wflow.flow import Flow, Window
 from wflow.measure import Density
 
 OUTSIDE = 1e-6
 """Most mass that may lie outside a window at the start; it is scaled away."""
 AXES = 3
+COMPILED = 1 << 15
+"""Cells from which kernels are taken where numba is installed: its import then pays within some hundred steps."""
+
+
+def compiled(cells: int) -> bool:
+    """Whether a grid of so many cells is stepped by compiled kernels."""
+    return cells >= COMPILED and available()
+
+
+def lent(values: Array, shape: tuple[int, ...]) -> Array:
+    """A view that cannot be written: shared and own arrays are then of one type to numba, and compiled for once."""
+    view = values.reshape(shape)
+    view.flags.writeable = False
+    return view
 
 
 def averages_of(flow: Flow, cells: int, window: Window | None) -> Density:
