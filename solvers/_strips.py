@@ -5,17 +5,18 @@ across its strip, all in a core's cache. A strip is (n, WIDTH); cells lie as (be
 neighbours in `after`, or in `before` where there is but one after. What is left of a last strip is idle: rates 0.
 """
 
-import math
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
+from wflow import elementary
 from wflow.arrays import Array
 from wflow.compiled import inlined, kernel
+from wflow.elementary import expm1
 
+_kernel = partial(kernel, uses=(elementary,))
 WIDTH = 16
-_LOG2E, _LN2_HIGH, _LN2_LOW = 1.0 / math.log(2.0), float.fromhex("0x1.62e42feep-1"), 1.90821492927058770002e-10
-_TAYLOR = tuple(1.0 / math.factorial(k) for k in range(2, 14))
 _FARTHEST = 700.0
 
 
@@ -55,18 +56,6 @@ class Factors(NamedTuple):
 
 
 @inlined
-def _expm1(y: float) -> float:
-    """e^y - 1 for 0 <= y <= 700: y = k ln 2 + r, a Taylor sum of degree 13 in |r| <= ln 2 / 2, e^r - 1 to 2e-17."""
-    k = np.rint(y * _LOG2E)
-    r = (y - k * _LN2_HIGH) - k * _LN2_LOW
-    p = 0.0
-    for c in _TAYLOR[::-1]:
-        p = p * r + c
-    power = np.float64(np.int64((np.int64(k) + 1023) << 52).view(np.float64))
-    return float(power * (r + r * r * p) + (power - 1.0))
-
-
-@inlined
 def _both_rates(rise: float, warm: float, share: float) -> tuple[float, float]:
     """out = share T B(d/T), back = share T B(-d/T), d = jump(V).
 
@@ -75,7 +64,7 @@ def _both_rates(rise: float, warm: float, share: float) -> tuple[float, float]:
     slope = rise / warm
     y = abs(slope)
     near = min(y, _FARTHEST)
-    small = near / _expm1(near) if y > 0.0 else 1.0
+    small = near / expm1(near) if y > 0.0 else 1.0
     up, down = share * warm * small, share * warm * (small + y)
     return (up, down) if slope > 0.0 else (down, up)
 
@@ -86,7 +75,7 @@ def _strips(before: int, after: int) -> int:
     return before * ((after + WIDTH - 1) // WIDTH) if after > 1 else (before + WIDTH - 1) // WIDTH
 
 
-@kernel
+@_kernel
 def _gather(cells: Array, s: int, strip: Array) -> None:
     before, n, after = cells.shape
     if after == 1:
@@ -102,7 +91,7 @@ def _gather(cells: Array, s: int, strip: Array) -> None:
             strip[i, w] = cells[b, i, first + w] if first + w < after else 0.0
 
 
-@kernel
+@_kernel
 def _scatter(strip: Array, s: int, cells: Array) -> None:
     before, n, after = cells.shape
     if after == 1:
@@ -118,7 +107,7 @@ def _scatter(strip: Array, s: int, cells: Array) -> None:
             cells[b, i, first + w] = strip[i, w]
 
 
-@kernel
+@_kernel
 def factored(rates: Rates) -> Factors:
     """For many steps at one V."""
     before, n, after = rates.potential.shape
@@ -130,7 +119,7 @@ def factored(rates: Rates) -> Factors:
     return factors
 
 
-@kernel
+@_kernel
 def solved(factors: Factors, cyclic: bool, right: Array) -> Array:
     """x (before, n, after) for the right side of the same shape."""
     x, strip = np.empty_like(right), np.zeros(factors.down.shape[1:])
@@ -141,7 +130,7 @@ def solved(factors: Factors, cyclic: bool, right: Array) -> Array:
     return x
 
 
-@kernel
+@_kernel
 def swept(rates: Rates, right: Array) -> Array:
     """The same with factors that are used once: they never leave the cache."""
     before, n, after = right.shape
@@ -155,7 +144,7 @@ def swept(rates: Rates, right: Array) -> Array:
     return x
 
 
-@kernel
+@_kernel
 def work(rates: Rates, rho: Array, driving: Array, log: Array, temperature: float) -> float:
     """Sum over faces of J h force dt/h^2: J dt/h = out rho_left - back rho_right, h force = -jump(xi + T log rho).
 
@@ -183,13 +172,13 @@ def work(rates: Rates, rho: Array, driving: Array, log: Array, temperature: floa
     return total
 
 
-@kernel
+@_kernel
 def _cut(rows: Cells, i: int, start: int, stop: int) -> Cells:
     v, rho, xi, log = rows
     return Cells(v[i, start:stop], rho[i, start:stop], xi[i, start:stop], log[i, start:stop])
 
 
-@kernel
+@_kernel
 def _row_work(left: Cells, right: Cells, warm: Array, share: float, temperature: float) -> float:
     v, rho, xi, log = left
     v_right, rho_right, xi_right, log_right = right
@@ -201,13 +190,13 @@ def _row_work(left: Cells, right: Cells, warm: Array, share: float, temperature:
     return total
 
 
-@kernel
+@_kernel
 def _room(count: int, n: int, cyclic: bool) -> Factors:
     down, up, shrink = np.zeros((count, n, WIDTH)), np.zeros((count, n, WIDTH)), np.zeros((count, n, WIDTH))
     return Factors(down, up, shrink, np.zeros((count, n if cyclic else 0, WIDTH)))
 
 
-@kernel
+@_kernel
 def _temperatures(warm: Array, s: int, strip: Array) -> None:
     if warm.size == 1:
         strip[:] = warm[0, 0, 0]
@@ -215,13 +204,13 @@ def _temperatures(warm: Array, s: int, strip: Array) -> None:
         _gather(warm, s, strip)
 
 
-@kernel
+@_kernel
 def _exchange(left: Array, right: Array, warm: Array, share: float, out: Array, back: Array) -> None:
     for w in range(WIDTH):
         out[w], back[w] = _both_rates(right[w] - left[w], warm[w], share)
 
 
-@kernel
+@_kernel
 def _factor(rates: Rates, s: int, strip: Array, warm: Array, factors: Factors, place: int) -> None:
     """Factors of strip s. Sums of columns are 1, and more at both ends where the last cell is taken out."""
     down, up, shrink, response = factors.down[place], factors.up[place], factors.shrink[place], factors.response[place]
@@ -247,7 +236,7 @@ def _factor(rates: Rates, s: int, strip: Array, warm: Array, factors: Factors, p
         shrink[n - 1] = 1.0 / (1.0 + response[:head].sum(axis=0))
 
 
-@kernel
+@_kernel
 def _eliminate(kept: Array, down: Array, up: Array, shrink: Array) -> None:
     """One cell of each line: `kept` is the sum of its column, and becomes that of the next."""
     for w in range(WIDTH):
@@ -258,7 +247,7 @@ def _eliminate(kept: Array, down: Array, up: Array, shrink: Array) -> None:
         shrink[w] = inverse
 
 
-@kernel
+@_kernel
 def _substitute(down: Array, up: Array, shrink: Array, x: Array, head: int) -> None:
     """L, then U; every term has one sign."""
     for i in range(head - 1):
@@ -271,7 +260,7 @@ def _substitute(down: Array, up: Array, shrink: Array, x: Array, head: int) -> N
             x[i, w] = shrink[i, w] * x[i, w] + up[i, w] * x[i + 1, w]
 
 
-@kernel
+@_kernel
 def _solve(factors: Factors, place: int, cyclic: bool, x: Array) -> None:
     down, up, shrink, response = factors.down[place], factors.up[place], factors.shrink[place], factors.response[place]
     n = len(x)

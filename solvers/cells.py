@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from wflow.arrays import Array
 from wflow.compiled import available
 from wflow.flow import Flow, Window
 from wflow.measure import Density
@@ -16,6 +17,13 @@ COMPILED = 1 << 15
 def compiled(cells: int) -> bool:
     """Whether a grid of so many cells is stepped by compiled kernels."""
     return cells >= COMPILED and available()
+
+
+def lent(values: Array, shape: tuple[int, ...]) -> Array:
+    """A view that cannot be written: shared and own arrays are then of one type to numba, and compiled for once."""
+    view = values.reshape(shape)
+    view.flags.writeable = False
+    return view
 
 
 def averages_of(flow: Flow, cells: int, window: Window | None) -> Density:

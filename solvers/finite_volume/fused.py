@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from solvers.cells import lent
 from wflow.arrays import Array
 from wflow.compiled import inlined, kernel
 from wflow.grid import Grid
@@ -62,7 +63,7 @@ def stage(grid: Grid, rho: Array, xi: Array, log: Array, temperature: float, lim
     scales = (0.0,) * missing + tuple(1.0 / float(h) for h in grid.widths)
     rule = Rule(scales, ways, float(temperature), limited, float(dt))  # type: ignore[arg-type]
     new = np.empty(shape)
-    fields = Fields(rho.reshape(shape), xi.reshape(shape), log.reshape(shape))
+    fields = Fields(lent(rho, shape), lent(xi, shape), lent(log, shape))
     least, drain, work = _swept(fields, rule, new)
     return Stage(new.ravel(), least, drain, work)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from solvers._lines import CyclicLines, Lines, exchange_lines
 from solvers._tridiagonal import CyclicFactors, Factors, exchange
-from solvers.cells import compiled
+from solvers.cells import compiled, lent
 from solvers.finite_volume.faces import Axis
 from wflow.arrays import Array
 from wflow.flow import Flow
@@ -96,28 +96,32 @@ class _Compiled:
         """As `sweep_of`."""
         from solvers._strips import Rates, factored
 
-        faces = warm if isinstance(warm, np.ndarray) else np.full((1, 1, 1), warm)
-        rates = Rates(axis.lined(potential), faces, dt / axis.width**2, axis.cyclic)
+        faces = np.asarray(warm) if np.ndim(warm) else np.full((1, 1, 1), warm)
+        rates = Rates(_lent(axis, potential), lent(faces, faces.shape), dt / axis.width**2, axis.cyclic)
         return cls(axis, rates, factored(rates) if lasting else None)
 
     def solve(self, values: Array) -> Array:
         from solvers._strips import solved, swept
 
-        lined = self.axis.lined(values)
+        right = _lent(self.axis, values)
         if self.factors is None:
-            return swept(self.rates, lined).ravel()
-        return solved(self.factors, self.axis.cyclic, lined).ravel()
+            return swept(self.rates, right).ravel()
+        return solved(self.factors, self.axis.cyclic, right).ravel()
 
     def dissipated(self, flow: Flow, new: Density) -> float:
         from solvers._strips import work
 
         driving = self.rates.potential
         if flow.energy.power is not None:
-            driving = driving + self.axis.lined(flow.energy.power.slope(new.values))
+            driving = _lent(self.axis, driving.ravel() + flow.energy.power.slope(new.values))
         temperature = flow.energy.temperature
-        rho = self.axis.lined(new.values)
-        log = self.axis.lined(new.logarithms) if temperature else rho
-        return work(self.rates, rho, driving, log, temperature) * new.grid.cell_volume
+        log = new.logarithms if temperature else new.values
+        rho = _lent(self.axis, new.values)
+        return work(self.rates, rho, driving, _lent(self.axis, log), temperature) * new.grid.cell_volume
+
+
+def _lent(axis: Axis, values: Array) -> Array:
+    return lent(values, (axis.before, axis.cells, axis.after))
 
 
 def bernoulli(x: Array) -> Array:
