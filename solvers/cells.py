@@ -2,12 +2,20 @@
 
 import numpy as np
 
+from wflow.compiled import available
 from wflow.flow import Flow, Window
 from wflow.measure import Density
 
 OUTSIDE = 1e-6
 """Most mass that may lie outside a window at the start; it is scaled away."""
 AXES = 3
+COMPILED = 1 << 15
+"""Cells from which kernels are taken where numba is installed: its import then pays within some hundred steps."""
+
+
+def compiled(cells: int) -> bool:
+    """Whether a grid of so many cells is stepped by compiled kernels."""
+    return cells >= COMPILED and available()
 
 
 def averages_of(flow: Flow, cells: int, window: Window | None) -> Density:

@@ -16,13 +16,14 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from solvers.particles import GradientFlow
-from wflow import problems, solve
+from wflow import Flow, State, Step, problems, solve
 from wflow.app import run
 from wflow.app.commands import app
 from wflow.errors import WflowError
@@ -30,7 +31,19 @@ from wflow.reached import Reached
 from wflow.store import Checkpoints, RunFolder, pack
 
 FLOW = problems.circle_teacher(horizon=0.5).flow
-SOLVER = GradientFlow(300)
+BALLAST = np.random.default_rng(0).normal(size=200_000)
+
+
+class Heavy(GradientFlow):
+    """A method whose checkpoints are large: a kill while one is written is likely."""
+
+    def step(self, flow: Flow, state: State, dt: float) -> Step:
+        """With something to carry."""
+        step = super().step(flow, state, dt)
+        return replace(step, state=replace(step.state, memory={**step.state.memory, "ballast": BALLAST}))
+
+
+SOLVER = Heavy(100)
 STEPS = 24
 DIED = 9
 TOLD = 7
@@ -303,7 +316,9 @@ def stopped(parent: Path, config: Path, delay: float, numbers: list[int]) -> tup
     child = command(parent / "log", "run", config, "--out", parent, "--checkpoint-every", 0)
     while not (fresh := [p for p in set(parent.glob("case-*")) - before if (p / "STATUS").exists()]):
         time.sleep(0.001)
-    time.sleep(delay)
+    until = time.monotonic() + delay
+    while time.monotonic() < until and not os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT | os.WNOHANG):
+        time.sleep(0.001)
     began = time.monotonic()
     for number in numbers:
         os.kill(child, number)
@@ -329,7 +344,8 @@ def signals(count: int, parent: Path) -> dict[str, Any]:
     for trial, share in enumerate(np.random.default_rng(2).uniform(0.0, 0.9, count)):
         numbers = HEARD[trial % len(HEARD)]
         folder, code, waited = stopped(parent, config, share * seconds, list(numbers))
-        if code == 0:  # it was faster
+        if code == 0:  # the machine has become faster
+            seconds *= share
             continue
         said = (parent / "log").read_text()
         assert code == (143 if numbers[0] == signal.SIGTERM else 130), (code, said)
@@ -338,7 +354,7 @@ def signals(count: int, parent: Path) -> dict[str, Any]:
         waits.append(waited)
         if "config.toml" in folder.manifest["files"] and "mark" in folder.manifest:
             resumed(parent, folder, whole)
-    return {"stopped": len(waits), "longest": round(max(waits), 3)}
+    return {"stopped": len(waits), "median": round(float(np.median(waits)), 3), "longest": round(max(waits), 3)}
 
 
 def commands(count: int, parent: Path) -> dict[str, Any]:
@@ -348,6 +364,7 @@ def commands(count: int, parent: Path) -> dict[str, Any]:
     for share in np.random.default_rng(3).uniform(0.0, 1.0, count):
         folder, code, _ = stopped(parent, config, share * seconds, [signal.SIGKILL])
         if code == 0:
+            seconds *= share
             continue
         killed += 1
         assert folder.writer is None, "the lock of a dead process is no lock"

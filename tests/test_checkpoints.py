@@ -283,7 +283,11 @@ def test_a_folder_is_written_by_one_process_at_a_time(tmp_path: Path) -> None:
     assert folder.writer is None and not (folder.path / "LOCK").exists()
 
 
-@pytest.mark.parametrize("said", ["", "process 1 on elsewhere since yesterday", f"process {os.getpid()} on here"])
+@pytest.mark.parametrize(
+    "said",
+    ["", "process 1 on elsewhere since yesterday", f"process {os.getpid()} on here"],
+    ids=["empty", "another machine", "this process"],
+)
 def test_a_stale_lock_is_taken(tmp_path: Path, said: str) -> None:
     """Its process is dead, whatever number it had and whoever has that number now."""
     folder = RunFolder.create(tmp_path, "case")

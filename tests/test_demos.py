@@ -101,13 +101,14 @@ def test_nothing_is_solved_or_drawn_on_import(path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(200)
 @pytest.mark.parametrize("path", DEMOS, ids=by_name)
 def test_a_demo_runs_headless_on_the_core_dependencies_within_its_time(path: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1"}
     environment.pop("DISPLAY", None)
     done = subprocess.run(
         [sys.executable, "-W", "error::UserWarning", "-c", RUNNER, str(path)],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=55, check=False,
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=180, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     answers = dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)
@@ -127,9 +128,14 @@ BROKEN = {
     "finite_width_is_exact": {"wrong_clock": True},
     "energy_dissipation": {"scale": 2.0},
     "methods_agree": {"b_of_particles": 1.5},
+    "convex_in_mixtures": {"factor": 1.0},
+    "singular_start": {"start": "jump"},
+    "relu_teacher_plane": {"start": "clumped"},
+    "measured_data": {"clock": 20.0},
 }
 """What each refutation must find: relu for a good activation, one that sees the mode, the flow's contraction for that
-of a step, gradient descent on R without m/2, R in place of F, another network for the particles."""
+of a step, gradient descent on R without m/2, R in place of F, another network for the particles, the slides' expansion
+of R, a start whose order is 3/4, directions in a clump, particles whose time runs twenty times too fast."""
 
 
 def test_every_demo_has_a_broken_case() -> None:
@@ -157,6 +163,10 @@ def test_the_claim_is_not_refuted_but_could_be(
         ("finite_width_is_exact", 0.0),
         ("energy_dissipation", 0.01),  # the limit tau -> 0 at tau = 1/16
         ("methods_agree", 0.02),  # the density at t = 10 is uniform but for a dent
+        ("convex_in_mixtures", 0.0),
+        ("singular_start", 0.1),  # an order 1/2 fitted on 64 to 512 cells
+        ("relu_teacher_plane", 1e-3),  # directions on a grid of one degree, and t = 100
+        ("measured_data", 0.0),
     ],
 )
 def test_the_exercise_has_its_answer(name: str, tolerance: float, demo: dict[str, ModuleType]) -> None:
@@ -198,3 +208,12 @@ def test_steps_of_finite_width_and_of_jko_have_their_orders(demo: dict[str, Modu
     for m in (1, 3, 50):
         rows = [width.residual(m, n) for n in width.STEPS]
         assert math.log2(rows[-2] / rows[-1]) > 3.85
+
+
+def test_rough_starts_cost_what_is_predicted(demo: dict[str, ModuleType]) -> None:
+    """W2 about an atom by upwind without a constant to fit: 3 % at 512 cells; slopes within 0.1 of the exponents."""
+    rough = demo["singular_start"]
+    assert rough.error(rough.Upwind, "atom", 512) == pytest.approx(rough.predicted(512), rel=0.03)
+    for (scheme, start), exponent in rough.ROWS.items():
+        found = rough.slope([rough.error(scheme, start, n) for n in rough.CELLS])
+        assert found == pytest.approx(exponent, abs=0.12)

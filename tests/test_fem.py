@@ -236,11 +236,15 @@ AGREE = ["circle_teacher", "sawtooth", "linear_neuron", "quadratic_neuron", "orn
 
 @pytest.mark.parametrize("name", [*AGREE, "drift_diffusion", "two_layer_1d"])
 def test_it_agrees_with_finite_volumes(name):
-    """W2 (in the plane H^-1) at the horizon is at most the sum of both estimated errors; the starts are the same."""
+    """W2 (in the plane H^-1) at the horizon is at most the sum of both estimated errors; the starts are the same.
+
+    Without heat only the velocities differ, by O(h^2): at most a tenth of either error, both of order h.
+    """
     lab = Laboratory(problems.build(name).flow)
     runs = [lab.enough(solver(32)) for solver in (DG0, Upwind)]
     np.testing.assert_array_equal(runs[0].measures[0].values, runs[1].measures[0].values)
-    assert 0.0 < distance(runs[0].final, runs[1].final) <= sum(estimated_error(lab, run) for run in runs)
+    apart, allowed = distance(runs[0].final, runs[1].final), [estimated_error(lab, run) for run in runs]
+    assert 0.0 < apart <= (sum(allowed) if lab.flow.energy.internal else 0.1 * min(allowed))
 
 
 def test_it_agrees_with_particles():

@@ -83,12 +83,13 @@ def test_conjugate_gradients_solve_newtons_system(case, share):
     assert size[0] <= max(share, 1e-11) * size[1] * 1.001
 
 
-def test_an_indefinite_hessian_still_gives_a_direction_of_descent():
-    """Attraction -cos with weight 40 against 1/tau = 1: conjugate gradients stop at negative curvature and descend."""
+@pytest.mark.parametrize("weight", [5.0, 10.0, 40.0])
+def test_an_indefinite_hessian_still_gives_a_direction_of_descent(weight):
+    """The coupling turned round against 1/tau = 1: conjugate gradients stop at negative curvature, and descend."""
     movement, pi = posed("risk", tau=1.0)
     here = movement.at(pi)
     hessian = movement.hessian(here)
-    turned = type(hessian)(hessian.tridiagonal, hessian.wide, -40.0 * hessian.core)
+    turned = type(hessian)(hessian.tridiagonal, hessian.wide, -weight * hessian.core)
     with pytest.raises(LinAlgError):
         np.linalg.cholesky(dense(turned, len(pi.edges)))
     assert here.gradient @ _direction(turned, here.gradient, 1e-8) < 0.0

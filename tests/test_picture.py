@@ -209,7 +209,10 @@ def test_every_picture_is_labelled_and_saved(
         "risk": (picture.risk(circle_runs), ["risk", "time"]),
         "order": (picture.order_plot([1.0, 2.0], {"a": [1.0, 0.5], "b": [1.0, 0.25]}, {"a": -1, "b": -2}), ["step"]),
         "fit": (picture.fit(risk.data, {"a": network_run}), ["input", "target"]),
-        "neurons": (picture.neurons(network_run.final, network_run.measures[0]), ["inner weight", "bias"]),
+        "neurons": (
+            picture.neurons(network_run.final, network_run.measures[0], network_run.flow.energy.names(3)),
+            ["inner weight", "bias"],
+        ),
     }
     for name, (figure, units) in figures.items():
         labelled(figure, *units)

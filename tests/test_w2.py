@@ -29,6 +29,7 @@ from wflow import (
     torus,
     w2,
 )
+from wflow.plans import cheapest_plan
 
 TURN = 2.0 * math.pi
 UNIFORM = Uniform(circle())
@@ -158,6 +159,45 @@ def test_more_than_2000_atoms_of_the_plane_are_refused():
     many = Particles(plane(), np.zeros((2001, 2)))
     with pytest.raises(Refused, match="2001 atoms on 2 axes; at most 2000"):
         w2(many, many)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_potentials_prove_a_plan(seed):
+    """left_i + right_j <= cost_ij, with equality where mass goes; p . left + q . right is the cost; sums p and q."""
+    rng = np.random.default_rng([6, seed])
+    p, q, cost = rng.dirichlet(np.ones(9)), rng.dirichlet(np.ones(6)), 1e3 * rng.random((9, 6))
+    plan = cheapest_plan(2.0 * p, 3.0 * q, cost)
+    slack = cost - plan.left[:, None] - plan.right[None, :]
+    assert slack.min() >= -1e-9 and np.max(slack[plan.masses > 0.0]) <= 1e-9
+    assert p @ plan.left + q @ plan.right == pytest.approx(plan.cost, rel=1e-12)
+    np.testing.assert_allclose(plan.masses.sum(axis=1), p, rtol=0.0, atol=1e-14)
+    np.testing.assert_allclose(plan.masses.sum(axis=0), q, rtol=0.0, atol=1e-14)
+
+
+ONE = np.ones(1)
+NO_PLAN = {
+    "nothing": (np.zeros(0), ONE, np.zeros((0, 1)), "shapes"),
+    "a cost of another shape": (ONE, ONE, np.zeros((2, 1)), "shapes"),
+    "a negative mass": (np.array([1.1, -0.1]), ONE, np.ones((2, 1)), "negative"),
+    "an infinite cost": (ONE, ONE, np.array([[math.inf]]), "not finite"),
+    "a cost that is no number": (ONE, ONE, np.array([[math.nan]]), "not finite"),
+}
+
+
+@pytest.mark.parametrize(("p", "q", "cost", "reason"), NO_PLAN.values(), ids=NO_PLAN)
+def test_what_pot_must_not_see(p, q, cost, reason):
+    """POT crashes on empty data and answers 0 for infinite ones: refused before it is asked."""
+    with pytest.raises(ValueError, match=reason):
+        cheapest_plan(p, q, cost)
+
+
+def test_points_without_mass_do_not_count():
+    """Atoms of weight 0 in the plane change nothing, to rounding."""
+    rng = np.random.default_rng(7)
+    x, y = rng.random((2, 5, 2))
+    there = Particles(plane(), y)
+    more = Particles(plane(), np.concatenate([x, rng.random((3, 2))]), np.array([0.2] * 5 + [0.0] * 3))
+    assert w2(more, there) == pytest.approx(w2(Particles(plane(), x), there), rel=1e-12)
 
 
 # A metric

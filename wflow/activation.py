@@ -236,3 +236,17 @@ def activation(name: str, b: float | None = None) -> Activation:
     raise ValueError(
         f"activation: unknown name {name!r}; {nearest(str(name), sorted([*PARAMETERLESS, *ONE_PARAMETER]))}"
     )
+
+
+def parameter_of(sigma: Activation) -> float | None:
+    """b of an activation made by this file (0 where it has none); None for any other.
+
+    Its name proves nothing: the values and slopes at 200 points have to be those of the name.
+    """
+    if sigma.name not in PARAMETERLESS and sigma.name not in ONE_PARAMETER:
+        return None
+    b = DEFAULTS.get(sigma.name, 1.0) if sigma.parameter is None else sigma.parameter
+    ours = PARAMETERLESS[sigma.name]() if sigma.name in PARAMETERLESS else ONE_PARAMETER[sigma.name](b)
+    z = np.append(np.linspace(-4.0, 4.0, 199), ours.kinks or 0.0)
+    same = np.array_equal(ours.value(z), sigma.value(z)) and np.array_equal(ours.slope(z), sigma.slope(z))
+    return b if same else None

@@ -4,13 +4,18 @@ Importing numba takes most of a second, so modules with kernels are imported whe
 (`available()` asked first); plain numpy is both the fallback and the oracle of the tests.
 """
 
-from collections.abc import Callable
+import hashlib
+import inspect
+import sys
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
+from types import ModuleType
 from typing import Any, cast
 
 # 'nnan' would make tests for NaN inside a kernel void; sums may be reordered, so results are equal to rounding only
 _FAST = {"contract", "nsz", "reassoc", "arcp"}
+_IN_ORDER = {"contract"}
 
 
 @lru_cache(maxsize=1)
@@ -19,24 +24,55 @@ def available() -> bool:
     return find_spec("numba") is not None
 
 
-def kernel[F: Callable[..., Any]](function: F) -> F:
+def kernel[F: Callable[..., Any]](function: F, *, uses: Sequence[ModuleType] = ()) -> F:
     """Compile at the first call, kept on disk. Division follows numpy: Python's zero test would stop vectorisation.
 
+    uses: modules whose functions end up inside the kernel. numba asks only the kernel's own file whether what is on
+    disk is out of date, so the kernel's name carries a mark of theirs (and of this one's).
     A cache folder that cannot be written is no failure: the kernel is then compiled once a process.
     """
     import numba
 
-    options: dict[str, Any] = {"error_model": "numpy", "fastmath": _FAST}
+    function.__qualname__ = f"{function.__qualname__}_{mark([sys.modules[__name__], *uses])}"
     try:
-        made = numba.njit(cache=True, **options)(function)
+        made = numba.njit(cache=True, **options())(function)
     except RuntimeError:  # no folder for the cache
-        made = numba.njit(**options)(function)
+        made = numba.njit(**options())(function)
     return cast("F", made)
+
+
+def mark(modules: Sequence[ModuleType]) -> str:
+    """Eight hexadecimal digits that change with the text of the modules."""
+    text = "".join(inspect.getsource(module) for module in modules)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def options() -> dict[str, Any]:
+    """How kernels are compiled."""
+    return {"error_model": "numpy", "fastmath": set(_FAST)}
 
 
 def inlined[F: Callable[..., Any]](function: F) -> F:
     """A scalar function for use inside kernels, always inlined."""
     import numba
 
-    made = numba.njit(error_model="numpy", fastmath=_FAST, inline="always")(function)
-    return cast("F", made)
+    return cast("F", numba.njit(forceinline=True, **options())(function))
+
+
+def in_order[F: Callable[..., Any]](function: F) -> F:
+    """A scalar function for use inside kernels that keeps its order of operations there: a sum is not regrouped.
+
+    x - k hi - k lo and (p 2^a) 2^b are right in this order alone. a b + c may still be rounded once.
+    """
+    import numba
+
+    return cast("F", numba.njit(error_model="numpy", fastmath=set(_IN_ORDER), forceinline=True)(function))
+
+
+def by_type(function: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorator of what `function` means inside kernels: called with the types of the arguments, returns the code."""
+    from numba.extending import overload
+
+    chosen: Any = {**options(), "forceinline": True}
+    decorate: Callable[[Callable[..., Any]], Callable[..., Any]] = overload(function, jit_options=chosen, strict=False)
+    return decorate

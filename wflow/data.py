@@ -91,6 +91,27 @@ class Scaling:
         return Data(scaled, (data.targets - self.level) / self.height, data.weights)
 
 
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """The names of columns of a table, units included, and the scaling between the table and what a network sees."""
+
+    inputs: tuple[str, ...]
+    target: str
+    scaling: Scaling
+
+    def raw(self, data: Data) -> Data:
+        """Scaled rows as they stand in the table."""
+        return Data(data.inputs * self.scaling.width + self.scaling.shift, self.raw_target(data.targets), data.weights)
+
+    def raw_target(self, y: Array) -> Array:
+        """Scaled targets or predictions (n,) in the unit of the table."""
+        return np.asarray(y * self.scaling.height + self.scaling.level)
+
+    def scaled(self, inputs: Array) -> Array:
+        """Inputs (n, p) of the table as a network sees them."""
+        return np.asarray((inputs - self.scaling.shift) / self.scaling.width)
+
+
 def _moments(name: str, columns: Array, weights: Array, *, used: bool) -> tuple[Array, Array]:
     """Means and standard deviations of columns; ValueError for a column without variance where it is used."""
     mean = np.asarray(weights @ columns)

@@ -25,7 +25,7 @@ def dual_norm(a: Density, b: Density) -> float:
     fine, coarse = a.grid, b.grid
     if fine.domain != coarse.domain or any(n % m for n, m in zip(fine.shape, coarse.shape, strict=True)):
         raise Refused(f"H^-1: cells {fine.shape} and {coarse.shape} do not match; refine by a whole number on one box")
-    difference = _merged(a, coarse.shape) - b.values.reshape(coarse.shape)
+    difference = (a.merged(coarse.shape).values - b.values).reshape(coarse.shape)
     spectrum: Array | ComplexArray = difference
     symbol = np.zeros(coarse.shape)
     for axis, n in enumerate(coarse.shape):
@@ -43,12 +43,3 @@ def dual_norm(a: Density, b: Density) -> float:
     energy = np.abs(spectrum[~still]) ** 2 / symbol[~still]
     mean = float(b.values @ b.weights)
     return math.sqrt(float(energy.sum()) * coarse.cell_volume / mean)
-
-
-def _merged(pi: Density, shape: tuple[int, ...]) -> Array:
-    """Averages over blocks of cells."""
-    values = pi.values.reshape(pi.grid.shape)
-    for axis, n in enumerate(shape):
-        parts = values.reshape(*values.shape[:axis], n, -1, *values.shape[axis + 1 :])
-        values = parts.mean(axis=axis + 1)
-    return values

@@ -13,20 +13,21 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from wflow.arrays import Array, finite
+from wflow.coupling import Probe, norm
 from wflow.data import Data
 from wflow.domain import Box
 from wflow.errors import Refused
 from wflow.features import Features
 from wflow.grid import Grid
 from wflow.internal import Entropy, Internal, Power
-from wflow.kernel import Kernel
+from wflow.kernel import COUPLED_MODES, Kernel
 from wflow.law import Law
 from wflow.loss import HalfSquare, Loss
 from wflow.measure import Density, Measure
 from wflow.neuron import Neuron
 from wflow.pair_kernel import PairKernel
+from wflow.sums import Sums
 
-_EIGENVALUES = 400
 _TERMS = "Risk, Potential, Interaction, Constant, Entropy, Power"
 
 
@@ -71,12 +72,12 @@ class Risk:
     def predict(self, pi: Measure) -> Array:
         """f_pi (n,) at the data."""
         if isinstance(pi, Density):
-            return _features(self, pi.grid).predict(pi.weights)
-        return self.predict_at(self.data.inputs, pi)
+            return _prediction(self, pi)
+        return self._sums.at(pi.points).predict(pi.weights)
 
     def predict_at(self, x: Array, pi: Measure) -> Array:
         """f_pi (n,) at inputs x (n, p)."""
-        return np.asarray(self.neuron.value(x, pi.points) @ pi.weights)
+        return Sums(self.neuron, x).at(pi.points).predict(pi.weights)
 
     def value(self, pi: Measure) -> float:
         """F(pi)."""
@@ -84,16 +85,34 @@ class Risk:
 
     def potential(self, pi: Measure, w: Array, derivative: int) -> Array:
         """E loss'(f_pi, y) d^j psi(x; w)."""
-        slope = self.data.weights * self.loss.slope(self.predict(pi), self.data.targets)
-        if derivative == 0 and isinstance(pi, Density) and w is pi.grid.centres:
-            return _features(self, pi.grid).against(slope)
-        feature = (self.neuron.value, self.neuron.gradient, self.neuron.curvature)[derivative](self.data.inputs, w)
-        return np.asarray(np.tensordot(slope, feature, axes=(0, 0)))
+        if isinstance(pi, Density) and derivative == 0 and w is pi.grid.centres:
+            return _features(self, pi.grid).against(self._slope(self.predict(pi)))
+        here = self._sums.at(w)
+        # particles are looked up once for both passes
+        own = w is pi.points and not isinstance(pi, Density)
+        return here.against(self._slope(here.predict(pi.weights) if own else self.predict(pi)), derivative)
 
     def coupling(self, pi: Measure, w: Array) -> tuple[Array, Array]:
         """Columns d_w psi(x_i; w) (m d, n), core weights_i loss''_i: exact."""
         factor = self.neuron.gradient(self.data.inputs, w).reshape(len(self.data), -1).T
         return factor, self.data.weights * self.loss.curvature(self.predict(pi), self.data.targets)
+
+    @cached_property
+    def _sums(self) -> Sums:
+        return Sums(self.neuron, self.data.inputs)
+
+    def _slope(self, f: Array) -> Array:
+        """weights_i loss'(f_i, y_i) (n,)."""
+        return np.asarray(self.data.weights * self.loss.slope(f, self.data.targets))
+
+
+@lru_cache(maxsize=2)
+def _prediction(risk: Risk, pi: Density) -> Array:
+    """f_pi (n,) at the data: F of one step's end is followed by V of the next one's start; read-only."""
+    # scaled at the end: weights would be one more array of the size of the grid
+    predicted = _features(risk, pi.grid).predict(pi.values) * pi.grid.cell_volume
+    predicted.flags.writeable = False
+    return predicted
 
 
 @lru_cache(maxsize=4)
@@ -311,6 +330,12 @@ class Energy:
         """V has a Hessian in w: no Risk term with a kinked activation."""
         return all(term.neuron.activation.curvature is not None for term in self._risks)
 
+    def names(self, dim: int) -> tuple[str, ...]:
+        """What the d parameters w are called, by a neuron or a kernel; else w_1, .., w_d."""
+        kernels = [term.kernel.names for term in self.terms if isinstance(term, Interaction)]
+        plain = tuple(f"parameter w_{k}" for k in range(1, dim + 1)) if dim > 1 else ("parameter w",)
+        return next(iter([risk.neuron.names for risk in self._risks] + kernels), plain)
+
     @property
     def jumps(self) -> float:
         """The lowest derivative of V that jumps along the way of a neuron; inf: none. It caps the order in time.
@@ -357,7 +382,7 @@ class Energy:
         return self.risk.predict(pi)
 
     def potential(self, pi: Measure, w: Array) -> Array:
-        """V[pi] (m,) at w (m, d), explicit part."""
+        """V[pi] (m,) at w (m, d), explicit part; read-only where it is one field shared on a grid."""
         return self._sum(pi, w, 0)
 
     def velocity(self, pi: Measure, w: Array) -> Array:
@@ -376,33 +401,27 @@ class Energy:
         return np.concatenate([f for f, _ in found], axis=1), np.concatenate([c for _, c in found])
 
     def coupling_norm(self, pi: Measure) -> float:
-        """Largest |eigenvalue| of (d_i d_j k) weights_j at the points of pi; beyond 400 columns a bound, its trace.
+        """Largest |eigenvalue| of (d_i d_j k) weights_j at the points of pi, as wflow.coupling says of it.
 
-        Kernels of pairs state their own bound, which is added.
+        Kernels of pairs state a bound of their own, which is added.
         """
-        pairs = [t.kernel for t in self.terms if isinstance(t, Interaction) and isinstance(t.kernel, PairKernel)]
+        kernels = [term.kernel for term in self.terms if isinstance(term, Interaction)]
+        pairs = sum(kernel.stiffness(pi) for kernel in kernels if isinstance(kernel, PairKernel))
         rest = [t for t in self.terms if not (isinstance(t, Interaction) and isinstance(t.kernel, PairKernel))]
-        return sum(kernel.stiffness(pi) for kernel in pairs) + (Energy(*rest)._factored_norm(pi) if rest else 0.0)
-
-    def _factored_norm(self, pi: Measure) -> float:
-        """The same by the factors of the coupling."""
-        factor, core = self.coupling(pi, pi.points)
-        if not len(core):
-            return 0.0
-        weights = np.repeat(pi.weights, pi.points.shape[1])
-        scaled = factor * np.sqrt(weights)[:, None]
-        if len(core) > _EIGENVALUES:
-            return float(np.abs(core) @ np.sum(scaled * scaled, axis=0))
-        # the nonzero eigenvalues of G C G^T are those of the small C G^T G, and of a symmetric matrix where C >= 0
-        if np.min(core) >= 0.0:
-            half = scaled * np.sqrt(core)
-            return float(np.linalg.eigvalsh(half.T @ half)[-1])
-        return float(np.max(np.abs(np.linalg.eigvals(core[:, None] * (scaled.T @ scaled)))))
+        columns = [len(term.data) for term in rest if isinstance(term, Risk)]
+        columns += [2 * COUPLED_MODES + 1 for term in rest if isinstance(term, Interaction)]
+        if not columns:
+            return pairs
+        probe = Probe.of(pi, sum(columns))
+        return pairs + norm(*Energy(*rest).coupling(pi, probe.points), probe)
 
     def _sum(self, pi: Measure, w: Array, derivative: int) -> Array:
-        total = np.zeros((len(w),) + w.shape[1:] * derivative)
-        for term in self.terms:
-            total += term.potential(pi, w, derivative)
+        if not self.terms:
+            return np.zeros((len(w),) + w.shape[1:] * derivative)
+        total = self.terms[0].potential(pi, w, derivative)
+        for k, term in enumerate(self.terms[1:]):
+            # the first sum is a new array: a term's own may be shared
+            total = np.add(total, term.potential(pi, w, derivative), out=total if k else None)
         return total
 
 

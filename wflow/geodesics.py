@@ -76,7 +76,7 @@ def geodesic(a: Particles | Atoms, b: Particles | Atoms) -> Geodesic:
     i, j = np.nonzero(plan.masses)
     masses = plan.masses[i, j]
     shift = a.domain.difference(second.points[j], first.points[i])
-    return Geodesic(a.domain, first.points[i], shift, masses / masses.sum(), math.sqrt(plan.squared))
+    return Geodesic(a.domain, first.points[i], shift, masses / masses.sum(), math.sqrt(plan.cost))
 
 
 def profile(energy: Energy, path: Path, pieces: int = 16) -> Array:

@@ -44,6 +44,10 @@ class Kernel(Protocol):
         """The lowest derivative of k(w, .) that jumps where moving neurons pass each other or a kink; inf: none."""
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What the d parameters are called."""
+
+    @property
     def domain(self) -> Box:
         """Where w and w' live."""
 
@@ -128,6 +132,11 @@ class FourierKernel:
         return _cosines(w, np.arange(len(self.modes)) ** 2 * self.modes)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """An angle."""
+        return ("angle (radian)",)
+
+    @property
     def domain(self) -> Box:
         """The circle."""
         return circle()
@@ -188,6 +197,11 @@ class PiecewiseKernel:
     def coupling(self, w: Array) -> tuple[Array, Array]:
         """Columns cos n w, sin n w with the low coefficients of -k''."""
         return _cosines(w, self.core)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """An angle."""
+        return ("angle (radian)",)
 
     @property
     def domain(self) -> Box:

@@ -38,7 +38,7 @@ def solve(
 
     At most one of: steps, equal ones over the horizon; dt, an upper bound of the step; tolerance, the sum of the
     steps' W2 errors over the horizon, by its own estimate or step doubling. None: min(0.9 largest_step,
-    horizon/200).
+    horizon/200), or equal steps of at least the solver's smallest_step where it has one.
     times: saved times (0 is always saved; each is hit exactly by equal steps). until: an earlier end, or a function
     of the state asked after every step. progress: True writes to stderr; a function receives the fraction done.
     store: where the run is kept as it goes (`wflow.store.Checkpoints`). What is kept there of this very run is

@@ -131,19 +131,24 @@ class Density(Measure):
     values: Array
 
     def __post_init__(self) -> None:
+        if not isinstance(self.values, np.ndarray) or self.values.dtype != np.float64 or self.values.ndim != 1:
+            object.__setattr__(self, "values", shaped("Density values", self.values, (self.grid.size,)))
+        # a sum of mass one has finite terms
+        if self.values.size != self.grid.size or not (self.least >= 0.0 and abs(self.mass - 1.0) <= 1e-9):
+            self._refuse()
+
+    def _refuse(self) -> None:
         values = shaped("Density values", self.values, (self.grid.size,))
-        object.__setattr__(self, "values", values)
         if self.least < 0.0:
             worst = int(np.argmin(values))
             raise ValueError(
                 f"Density values: {int(np.sum(values < 0))} of {values.size} cells negative "
                 f"(min {values[worst]:.3g} at cell {worst}). Allowed: >= 0. Check the units of the input or the step"
             )
-        if abs(self.mass - 1.0) > 1e-9:
-            raise ValueError(
-                f"Density values: the mass is {self.mass:.12g}, allowed: 1 to within 1e-9; "
-                "values are averages per unit length, divide them by their mass"
-            )
+        raise ValueError(
+            f"Density values: the mass is {self.mass:.12g}, allowed: 1 to within 1e-9; "
+            "values are averages per unit length, divide them by their mass"
+        )
 
     @property
     def domain(self) -> Box:
@@ -171,6 +176,13 @@ class Density(Measure):
     def logarithms(self) -> Array:
         """(m,) log rho; 0 in an empty cell, where rho log rho is 0."""
         return np.log(self.values if self.least > 0.0 else np.where(self.values > 0.0, self.values, 1.0))
+
+    def merged(self, shape: tuple[int, ...]) -> "Density":
+        """Averages over blocks of cells; each entry of `shape` divides the grid's own."""
+        values = self.values.reshape(self.grid.shape)
+        for axis, n in enumerate(shape):
+            values = values.reshape(*values.shape[:axis], n, -1, *values.shape[axis + 1 :]).mean(axis=axis + 1)
+        return Density(Grid(self.domain, shape), values.ravel())
 
     def internal(self) -> float:
         return float(self.values.dot(self.logarithms)) * self.grid.cell_volume
@@ -236,11 +248,7 @@ class Quantiles(Measure):
 
     @cached_property
     def weights(self) -> Array:
-        m = len(self.gaps)
-        weights = np.full(len(self.edges), 1.0 / m)
-        if not self.domain.periodic[0]:
-            weights[[0, -1]] = 0.5 / m
-        return weights
+        return _trapezoidal(len(self.gaps), self.domain.periodic[0])
 
     def internal(self) -> float:
         """int rho log rho = -mean log(m gap): exact for the piecewise constant density."""
@@ -257,6 +265,16 @@ class Quantiles(Measure):
     def moved(self, edges: Array) -> "Quantiles":
         """Other edges on the same domain."""
         return Quantiles(self.domain, finite("Quantiles edges", edges))
+
+
+@lru_cache(maxsize=16)
+def _trapezoidal(m: int, closed: bool) -> Array:
+    """Weights of the edges of m gaps; shared, hence read-only."""
+    weights = np.full(m if closed else m + 1, 1.0 / m)
+    if not closed:
+        weights[[0, -1]] = 0.5 / m
+    weights.flags.writeable = False
+    return weights
 
 
 @lru_cache(maxsize=2)

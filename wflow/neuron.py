@@ -29,6 +29,10 @@ class Neuron(Protocol):
     def inputs(self) -> int:
         """The input dimension p."""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the d parameters are called."""
+
     def value(self, x: Array, w: Array) -> Array:
         """psi (n, m) for inputs x (n, p) and parameters w (m, d)."""
 
@@ -39,7 +43,8 @@ class Neuron(Protocol):
         """grad_w^2 psi (n, m, d, d); raises Refused where sigma' jumps (relu)."""
 
 
-def _second(sigma: Activation, z: Array) -> Array:
+def second_derivative(sigma: Activation, z: Array) -> Array:
+    """sigma''(z); raises Refused where sigma' jumps."""
     if sigma.curvature is None:
         raise Refused(f"{sigma}: sigma' jumps at {sigma.kinks}, so psi has no second derivative; use a method without")
     return sigma.curvature(z)
@@ -61,6 +66,11 @@ class CircleNeuron:
         """Two."""
         return 2
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """An angle."""
+        return ("angle (radian)",)
+
     def value(self, x: Array, w: Array) -> Array:
         """(n, m)."""
         return self.activation.value(self._along(x, w))
@@ -72,7 +82,7 @@ class CircleNeuron:
     def curvature(self, x: Array, w: Array) -> Array:
         """(n, m, 1, 1): sigma'' (x.w')^2 - sigma' x.w."""
         along, across = self._along(x, w), self._across(x, w)
-        second = _second(self.activation, along) * across**2 - self.activation.slope(along) * along
+        second = second_derivative(self.activation, along) * across**2 - self.activation.slope(along) * along
         return second[..., None, None]
 
     @staticmethod
@@ -104,6 +114,13 @@ class RidgeNeuron:
         return self.outer + self.inputs + self.bias
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Outer weight a, inner weights v, bias c."""
+        inner = ["v"] if self.inputs == 1 else [f"v_{k}" for k in range(1, self.inputs + 1)]
+        outer, bias = ["outer weight a"] * self.outer, ["bias c"] * self.bias
+        return (*outer, *(f"inner weight {v}" for v in inner), *bias)
+
+    @property
     def domain(self) -> Box:
         """R^d."""
         return space(self.dim)
@@ -131,7 +148,7 @@ class RidgeNeuron:
         ray[:, self._direction] = x
         if self.bias:
             ray[:, -1] = 1.0
-        second = self._outer(w) * _second(self.activation, z)
+        second = self._outer(w) * second_derivative(self.activation, z)
         out = second[..., None, None] * (ray[:, None, :, None] * ray[:, None, None, :])
         if self.outer:
             mixed = self.activation.slope(z)[..., None] * ray[:, None, :]
@@ -195,7 +212,7 @@ class TranslationNeuron:
     def curvature(self, x: Array, w: Array) -> Array:
         """(n, m, d, d)."""
         shifts = self._shifts(x, w)
-        (sigma, slope), second = self._factors(shifts), _second(self.activation, shifts)
+        (sigma, slope), second = self._factors(shifts), second_derivative(self.activation, shifts)
         first, d = int(self.outer), self.domain.dim
         out = np.zeros((len(x), len(w), d, d))
         for k in range(self.inputs):

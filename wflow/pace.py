@@ -90,7 +90,9 @@ def pace_of(flow: Flow, solver: Solver, steps: int | None, dt: float | None, tol
     given = [name for name, v in (("steps", steps), ("dt", dt), ("tolerance", tolerance)) if v is not None]
     if len(given) > 1:
         raise ValueError(f"solve: {' and '.join(given)} are given; pass at most one of steps, dt, tolerance")
-    default = flow.horizon / _DEFAULT_STEPS
+    smallest = solver.smallest_step(flow)
+    most = math.floor(flow.horizon / smallest) if smallest else _DEFAULT_STEPS
+    default = flow.horizon / max(1, min(most, _DEFAULT_STEPS))
     if steps is not None:
         return Pace(flow.horizon / count("steps", steps), default)
     if dt is not None:
@@ -100,5 +102,10 @@ def pace_of(flow: Flow, solver: Solver, steps: int | None, dt: float | None, tol
             raise Refused(f"{solver} is random: step doubling compares noise; pass steps or dt")
         if solver.multistep:
             raise Refused(f"{solver} is a two-step method: step doubling misjudges its error; pass steps or dt")
+        if smallest:
+            raise Refused(
+                f"{solver} does not resolve steps below {smallest:.3g}: doubling would take rest for accuracy; "
+                "pass steps or dt"
+            )
         return Controlled(None, default, positive("tolerance", tolerance), solver.order(flow).time)
     return Pace(None, default)

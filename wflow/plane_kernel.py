@@ -70,6 +70,11 @@ class ReluPlaneKernel:
         return 3.0
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Outer weight, and the inner weight as a vector."""
+        return ("outer weight a", "inner weight b_1", "inner weight b_2")
+
+    @property
     def domain(self) -> Box:
         """R^3."""
         return space(3)

@@ -9,6 +9,7 @@ import math
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from types import ModuleType
 from typing import cast
 
@@ -26,9 +27,9 @@ MOST_ATOMS = 2000
 GAP = 1e-9
 _LAW_CELLS = 256
 _REACH = 9.0
-_BISECTIONS = 60
-_FULL = 0.97
-"""A share of the atoms allowed that is enough: the floor would gain no more than this, and each bisection costs."""
+_SMALLEST = 2.0**-60
+"""Blocks of a smaller cost are never split."""
+_TIE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,16 +74,9 @@ def on_grid(law: Law) -> Density:
 
 
 def gathered(pi: Density, most: int = MOST_ATOMS) -> AtomsOf:
-    """A density as at most `most` barycentres of blocks of cells."""
+    """A density as at most `most` barycentres of blocks of cells; blocks that tie are split together."""
     levels = _pyramid(pi)
-    low, high = -60.0, math.log2(max(float(levels[0].cost.max()), 1e-300)) + 1.0
-    for _ in range(_BISECTIONS):
-        middle = 0.5 * (low + high)
-        found = int(sum(map(np.count_nonzero, _leaves(levels, 2.0**middle))))
-        low, high = (low, middle) if found <= most else (middle, high)
-        if _FULL * most <= found <= most:
-            break
-    leaves = _leaves(levels, 2.0**high)
+    leaves = _leaves(levels, _threshold(levels, most))
     points = np.concatenate([level.centres[chosen] for level, chosen in zip(levels, leaves, strict=True)])
     weights = np.concatenate([level.mass[chosen] for level, chosen in zip(levels, leaves, strict=True)])
     cost = sum(float(level.cost[chosen].sum()) for level, chosen in zip(levels, leaves, strict=True))
@@ -116,7 +110,8 @@ def _pyramid(pi: Density) -> list[_Level]:
         whole = np.bincount(parents, mass, count)
         safe = np.where(whole > 0.0, whole, 1.0)
         middle = np.stack([np.bincount(parents, mass * x, count) / safe for x in centres.T], axis=1)
-        cost = np.bincount(parents, cost + mass * np.sum((centres - middle[parents]) ** 2, axis=1), count)
+        apart = sum((x - c[parents]) ** 2 for x, c in zip(centres.T, middle.T, strict=True))
+        cost = np.bincount(parents, cost + mass * apart, count)
         mass, centres = whole, middle
     return levels[::-1]
 
@@ -134,6 +129,23 @@ def _ancestry(grid: Grid) -> tuple[NDArray[np.intp] | None, ...]:
         found.append(np.asarray(np.ravel_multi_index(halved, above)))
         shape = above
     return (*found, None)
+
+
+def _threshold(levels: list[_Level], most: int) -> float:
+    """The least cost up to which blocks stay whole so that at most `most` blocks with mass are left."""
+    costs, gains, above = [], [], np.full(len(levels[0].mass), math.inf)
+    for level, parts in pairwise(levels):
+        # no less than its parts', but for rounding
+        above = np.minimum(level.cost, above if level.parents is None else above[level.parents])
+        costs.append(above)
+        assert parts.parents is not None
+        gains.append(np.bincount(parts.parents, parts.mass > 0.0, len(level.mass)) - 1.0)
+    cost, gain = np.concatenate(costs), np.concatenate(gains)
+    filled = cost > _SMALLEST
+    order = np.argsort(-cost[filled], kind="stable")
+    blocks = np.count_nonzero(levels[0].mass > 0.0) + np.cumsum(gain[filled][order])
+    split = int(np.searchsorted(blocks, most, side="right"))
+    return float(cost[filled][order][split]) * (1.0 + _TIE) if split < len(order) else _SMALLEST
 
 
 def _leaves(levels: list[_Level], most: float) -> list[NDArray[np.bool_]]:
@@ -158,32 +170,50 @@ def _pot() -> ModuleType:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """An optimal plan: masses (m, n) of the pairs of atoms, and the squared distance that it costs."""
+    """An optimal plan (n, m), what it costs, and the potentials that prove it.
+
+    left_i + right_j <= cost_ij, with equality where mass goes; they mean nothing at points without mass.
+    """
 
     masses: Array
-    squared: float
+    cost: float
+    left: Array
+    right: Array
 
 
-def optimal_plan(a: AtomsOf, b: AtomsOf, domain: Box) -> Plan:
-    """By POT, with the checks POT does not make: scaled cost, result code, primal-dual gap. NotConverged otherwise."""
-    ot = _pot()
-    cost = np.sum(domain.difference(a.points[:, None, :], b.points[None, :, :]) ** 2, axis=2)
-    p, q = a.weights / a.weights.sum(), b.weights / b.weights.sum()
-    scale = float(cost.max())
+def cheapest_plan(p: Array, q: Array, cost: Array) -> Plan:
+    """Exact transport of masses p (n,) to q (m,) at cost (n, m) by POT, with the checks that POT does not make.
+
+    p and q are scaled to sum 1 first, cost by its maximum (POT's tolerance is absolute).
+    Raises ValueError for empty, negative or infinite data, on which POT crashes or answers 0, and NotConverged unless
+    POT says that it is optimal and its potentials prove it to 1e-9 of the largest cost.
+    """
+    if not len(p) or not len(q) or cost.shape != (len(p), len(q)):
+        raise ValueError(f"cheapest_plan: shapes {p.shape}, {q.shape}, {cost.shape}; give p (n,), q (m,), cost (n, m)")
+    if not (min(p.min(), q.min()) >= 0.0 and math.isfinite(p.sum() + q.sum() + cost.sum())):
+        raise ValueError("cheapest_plan: a mass is negative or an entry not finite; clean p, q and cost")
+    p, q, scale = p / p.sum(), q / q.sum(), float(cost.max())
     if scale == 0.0:
-        return Plan(np.outer(p, q), 0.0)
-    masses, log = ot.emd(p, q, cost / scale, numItermax=10**7, log=True)
-    gap = log["cost"] - float(p @ log["u"] + q @ log["v"])
-    violation = float(np.max(log["u"][:, None] + log["v"][None, :] - cost / scale))
+        return Plan(np.outer(p, q), 0.0, np.zeros(len(p)), np.zeros(len(q)))
+    masses, log = _pot().emd(p, q, cost / scale, numItermax=10**7, log=True)
+    left, right = log["u"], log["v"]
+    gap = log["cost"] - float(p @ left + q @ right)
+    violation = float(np.max(left[:, None] + right[None, :] - cost / scale))
     if log["result_code"] != 1 or abs(gap) > GAP or violation > GAP:
         raise NotConverged(
             f"w2: POT stopped with code {log['result_code']}, gap {gap:.3g}, dual violation {violation:.3g} "
             "(relative to the largest cost); use fewer points",
             abs(gap),
         )
-    return Plan(masses, scale * max(float(log["cost"]), 0.0))
+    return Plan(masses, scale * max(float(log["cost"]), 0.0), scale * left, scale * right)
+
+
+def optimal_plan(a: AtomsOf, b: AtomsOf, domain: Box) -> Plan:
+    """Of atoms at the squared geodesic distance."""
+    cost = np.sum(domain.difference(a.points[:, None, :], b.points[None, :, :]) ** 2, axis=2)
+    return cheapest_plan(a.weights, b.weights, cost)
 
 
 def w2_of_atoms(a: AtomsOf, b: AtomsOf, domain: Box) -> float:
     """Exact W2 of atoms."""
-    return math.sqrt(optimal_plan(a, b, domain).squared)
+    return math.sqrt(optimal_plan(a, b, domain).cost)

@@ -104,7 +104,7 @@ def _work(energy: Energy, before: Density, after: Density) -> float:
     variation = energy.potential(before, before.points)
     if energy.temperature:
         variation = variation + energy.temperature * after.logarithms
-    return float(variation @ (before.weights - after.weights))
+    return float(np.sum(variation * (before.weights - after.weights)))
 
 
 def _spread(before: Density, values: Array, share: float) -> Array:

@@ -8,17 +8,22 @@ tails. Domains of one to three axes; frozen axes carry no faces.
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from solvers.cells import averages_of, refusal_of_cells, space_order
+from solvers.cells import averages_of, compiled, refusal_of_cells, space_order
 from solvers.finite_volume.faces import Axis, axes_of, nonnegative
 from wflow.arrays import Array, count, rounded_down
 from wflow.errors import StepTooLarge
 from wflow.flow import Flow, Window
+from wflow.grid import Grid
 from wflow.measure import Density
 from wflow.solver import EVERY_PROMISE, Order, Promise, Solver, State, Step, explicit_bound
+
+if TYPE_CHECKING:
+    from solvers.finite_volume.fused import Stage
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,8 @@ class _Explicit(Solver):
     needs: ClassVar[Literal["density", "quantile", "sample"]] = "density"
     steepness: ClassVar[float] = 1.0
     """Largest ratio of a reconstructed face value to its cell average: divides the CFL bound."""
+    reconstructed: ClassVar[bool] = False
+    """Whether face values are those of limited slopes."""
 
     def __post_init__(self) -> None:
         count(f"{type(self).__name__} cells", self.cells, least=4)
@@ -50,45 +57,45 @@ class _Explicit(Solver):
         """min(positivity: 1/(2T/h^2 + outflow/h), 1/(2 max p'/h^2) of the Power term, 1/(max|V''| + coupling))."""
         pi = state.measure
         assert isinstance(pi, Density)
-        axes = axes_of(pi.grid)
-        positive = self._positive_step(flow, axes, self._velocities(flow, pi, axes))
-        return min(positive, self._diffusive_step(flow, pi, axes), explicit_bound(flow.energy, pi))
+        drain = self._in_one_pass(flow, pi, 0.0).drain if compiled(pi.grid.size) else _drift(flow, pi).drain
+        return min(self._positive_step(flow, pi, drain), _diffusive_step(flow, pi), explicit_bound(flow.energy, pi))
 
-    def _velocities(self, flow: Flow, pi: Density, axes: tuple[Axis, ...]) -> list[Array]:
-        """At the faces of each axis."""
-        xi = flow.energy.potential(pi, pi.points)
-        if flow.energy.power is not None:
-            xi = xi + flow.energy.power.slope(pi.values)
-        return [-axis.difference(axis.lined(xi)) / axis.width for axis in axes]
+    def _positive_step(self, flow: Flow, pi: Density, drain: float) -> float:
+        """1/(2T/h^2 + outflow/h), the outflow by velocities alone being `drain`."""
+        rate = drain * self.steepness
+        rate += sum(2.0 * flow.energy.temperature / axis.width**2 for axis in axes_of(pi.grid))
+        return 1.0 / rate if rate > 0.0 else math.inf
 
-    def _positive_step(self, flow: Flow, axes: tuple[Axis, ...], velocities: list[Array]) -> float:
-        outflow = sum(axis.outflow(v) for axis, v in zip(axes, velocities, strict=True))
-        drain = float(np.max(outflow)) * self.steepness
-        drain += sum(2.0 * flow.energy.temperature / axis.width**2 for axis in axes)
-        return 1.0 / drain if drain > 0.0 else math.inf
+    def _euler(self, flow: Flow, pi: Density, dt: float) -> tuple[Array, float]:
+        """New averages (m,) by one forward Euler stage, and its dissipation dt sum |cell| J (v - T jump(log rho)/h)."""
+        if compiled(pi.grid.size):
+            stage = self._in_one_pass(flow, pi, dt)
+            self._check(flow, pi, dt, stage.drain)
+            return nonnegative(stage.new, stage.least), dt * pi.grid.cell_volume * stage.work
+        drift = _drift(flow, pi)
+        self._check(flow, pi, dt, drift.drain)
+        new, spent = pi.values, 0.0
+        for axis, v in zip(axes_of(pi.grid), drift.velocities, strict=True):
+            flux, force = self._flux(flow.energy.temperature, pi, axis, v)
+            new = new - dt * axis.divergence(flux)
+            spent += float(np.vdot(flux, force))
+        return nonnegative(new, float(new.min())), dt * pi.grid.cell_volume * spent
 
-    def _diffusive_step(self, flow: Flow, pi: Density, axes: tuple[Axis, ...]) -> float:
-        if flow.energy.power is None:
-            return math.inf
-        stiffness = float(flow.energy.power.stiffness(np.array([pi.values.max()]))[0])
-        return 1.0 / sum(2.0 * stiffness / axis.width**2 for axis in axes)
-
-    def _euler(self, flow: Flow, pi: Density, dt: float) -> tuple[Density, float]:
-        """One forward Euler stage and its dissipation dt sum |cell| J (v - T jump(log rho)/h)."""
-        axes = axes_of(pi.grid)
-        velocities = self._velocities(flow, pi, axes)
-        allowed = self._positive_step(flow, axes, velocities)
+    def _check(self, flow: Flow, pi: Density, dt: float, drain: float) -> None:
+        allowed = self._positive_step(flow, pi, drain)
         if dt > allowed * (1.0 + 1e-9):
             raise StepTooLarge(
                 f"{self}: dt = {dt:.4g} is above the CFL bound {allowed:.4g}; pass dt <= {rounded_down(allowed)}",
                 allowed,
             )
-        new, spent = pi.values, 0.0
-        for axis, v in zip(axes, velocities, strict=True):
-            flux, force = self._flux(flow.energy.temperature, pi, axis, v)
-            new = new - dt * axis.divergence(flux)
-            spent += float(np.vdot(flux, force))
-        return Density(pi.grid, nonnegative(new)), dt * pi.grid.cell_volume * spent
+
+    def _in_one_pass(self, flow: Flow, pi: Density, dt: float) -> "Stage":
+        """The compiled stage."""
+        from solvers.finite_volume.fused import stage
+
+        warm = flow.energy.temperature if dt else 0.0
+        log = pi.logarithms if warm else pi.values
+        return stage(pi.grid, pi.values, _driving(flow, pi), log, warm, bool(dt) and self.reconstructed, dt)
 
     def _flux(self, temperature: float, pi: Density, axis: Axis, v: Array) -> tuple[Array, Array]:
         """J through the faces of an axis, and the force that drives it."""
@@ -100,7 +107,54 @@ class _Explicit(Solver):
         return flux - diffusion, v - temperature * axis.log_jump(pi) / axis.width
 
     def _face_values(self, values: Array, axis: Axis) -> tuple[Array, Array]:
-        return axis.sides(values)
+        if not self.reconstructed:
+            return axis.sides(values)
+        half = 0.5 * limited_slopes(values, axis)
+        left, _ = axis.sides(values + half)
+        _, right = axis.sides(values - half)
+        return left, right
+
+
+@dataclass(frozen=True, eq=False)
+class _Drift:
+    """Velocities at the faces of each axis, and the largest rate at which they empty a cell."""
+
+    velocities: tuple[Array, ...]
+    drain: float
+
+    @classmethod
+    def of(cls, flow: Flow, pi: Density) -> "_Drift":
+        """By xi = V[pi] + U'(rho)."""
+        axes, xi = axes_of(pi.grid), _driving(flow, pi)
+        velocities = tuple(-axis.difference(axis.lined(xi)) / axis.width for axis in axes)
+        outflow = sum(axis.outflow(v) for axis, v in zip(axes, velocities, strict=True))
+        return cls(velocities, float(np.max(outflow)))
+
+
+def _drift(flow: Flow, pi: Density) -> _Drift:
+    """Found once for a grid where V does not depend on pi."""
+    if flow.energy.interacting or flow.energy.power is not None:
+        return _Drift.of(flow, pi)
+    return _lasting_drift(flow, pi.grid)
+
+
+@lru_cache(maxsize=4)
+def _lasting_drift(flow: Flow, grid: Grid) -> _Drift:
+    # whatever pi: V does not depend on it
+    return _Drift.of(flow, Density(grid, np.full(grid.size, 1.0 / (grid.size * grid.cell_volume))))
+
+
+def _driving(flow: Flow, pi: Density) -> Array:
+    """xi = V[pi] + U'(rho) (m,)."""
+    potential = flow.energy.potential(pi, pi.points)
+    return potential if flow.energy.power is None else potential + flow.energy.power.slope(pi.values)
+
+
+def _diffusive_step(flow: Flow, pi: Density) -> float:
+    if flow.energy.power is None:
+        return math.inf
+    stiffness = float(flow.energy.power.stiffness(np.array([pi.values.max()]))[0])
+    return 1.0 / sum(2.0 * stiffness / axis.width**2 for axis in axes_of(pi.grid))
 
 
 @dataclass(frozen=True)
@@ -121,7 +175,7 @@ class Upwind(_Explicit):
         pi = state.measure
         assert isinstance(pi, Density)
         new, spent = self._euler(flow, pi, dt)
-        return Step(state.after(dt, new), dissipated=spent)
+        return Step(state.after(dt, Density(pi.grid, new)), dissipated=spent)
 
 
 @dataclass(frozen=True)
@@ -135,6 +189,7 @@ class Muscl(_Explicit):
     """
 
     steepness: ClassVar[float] = 2.0
+    reconstructed: ClassVar[bool] = True
 
     def order(self, flow: Flow) -> Order:
         """(2, 2); without heat (2, (3 + q)/3) from a density that ends like (distance)^q: 1 a jump, 2/3 atoms.
@@ -150,20 +205,17 @@ class Muscl(_Explicit):
         pi = state.measure
         assert isinstance(pi, Density)
         first, spent = self._euler(flow, pi, dt)
-        second, again = self._euler(flow, first, dt)
-        new = Density(pi.grid, 0.5 * (pi.values + second.values))
-        return Step(state.after(dt, new), dissipated=0.5 * (spent + again))
-
-    def _face_values(self, values: Array, axis: Axis) -> tuple[Array, Array]:
-        half = 0.5 * limited_slopes(values, axis)
-        left, _ = axis.sides(values + half)
-        _, right = axis.sides(values - half)
-        return left, right
+        second, again = self._euler(flow, Density(pi.grid, first), dt)
+        second += pi.values
+        second *= 0.5
+        return Step(state.after(dt, Density(pi.grid, second)), dissipated=0.5 * (spent + again))
 
 
 def limited_slopes(values: Array, axis: Axis) -> Array:
-    """Monotonised central differences a lined cell: minmod(2 back, centre, 2 forward); 0 at walls and extrema."""
-    jump = axis.difference(values)
-    back, ahead = axis.at_left(jump), axis.at_right(jump)
-    size = np.minimum(2.0 * np.minimum(np.abs(back), np.abs(ahead)), 0.5 * np.abs(back + ahead))
-    return np.where(back * ahead > 0.0, np.sign(ahead) * size, 0.0)
+    """Monotonised central differences a lined cell: minmod(2 back, centre, 2 ahead); 0 at walls and extrema."""
+    jump = axis.framed(axis.difference(values))
+    back, ahead = jump[:, :-1], jump[:, 1:]
+    # of the two bounds one is 0
+    lowest = np.minimum(np.maximum(back, ahead), 0.0)
+    highest = np.maximum(np.minimum(back, ahead), 0.0)
+    return np.minimum(np.maximum(0.5 * (back + ahead), 2.0 * lowest), 2.0 * highest)

@@ -8,6 +8,7 @@ Cell values are laid out as (before, n, after): n cells along the axis, all line
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -42,21 +43,23 @@ class Axis:
         left, right = self.sides(cells)
         return right - left
 
-    def at_right(self, faces: Array) -> Array:
-        """Value at the face right of each cell, 0 at a wall."""
-        return faces if self.cyclic else np.concatenate((faces, self._wall), axis=1)
-
-    def at_left(self, faces: Array) -> Array:
-        """Value at the face left of each cell, 0 at a wall."""
-        return np.concatenate((faces[:, -1:] if self.cyclic else self._wall, faces[:, : self.cells - 1]), axis=1)
+    def framed(self, faces: Array) -> Array:
+        """(before, n + 1, after): a cell's left face is its own number, its right face the next; walls carry 0."""
+        frame = np.zeros((self.before, self.cells + 1, self.after))
+        frame[:, 1 : 1 + faces.shape[1]] = faces
+        if self.cyclic:
+            frame[:, 0] = faces[:, -1]
+        return frame
 
     def divergence(self, flux: Array) -> Array:
         """(J_{i+1/2} - J_{i-1/2}) / h in each cell (m,); nothing passes a wall."""
-        return ((self.at_right(flux) - self.at_left(flux)) / self.width).ravel()
+        frame = self.framed(flux)
+        return ((frame[:, 1:] - frame[:, :-1]) / self.width).ravel()
 
     def outflow(self, velocity: Array) -> Array:
         """Rate (m,) at which each cell empties: (v+ at its right face plus v- at its left face) / h."""
-        leaving = self.at_right(np.maximum(velocity, 0.0)) + self.at_left(np.maximum(-velocity, 0.0))
+        frame = self.framed(velocity)
+        leaving = np.maximum(frame[:, 1:], 0.0) + np.maximum(-frame[:, :-1], 0.0)
         return leaving.ravel() / self.width
 
     def log_jump(self, pi: Density) -> Array:
@@ -67,11 +70,8 @@ class Axis:
         left, right = self.sides(self.lined(pi.values))
         return np.where((left > 0.0) & (right > 0.0), jump, 0.0)
 
-    @property
-    def _wall(self) -> Array:
-        return np.zeros((self.before, 1, self.after))
 
-
+@lru_cache(maxsize=16)
 def axes_of(grid: Grid) -> tuple[Axis, ...]:
     """The axes along which mass moves."""
     return tuple(
@@ -86,12 +86,11 @@ def axes_of(grid: Grid) -> tuple[Axis, ...]:
     )
 
 
-def nonnegative(values: Array) -> Array:
-    """Zero for negatives at rounding (a cell emptied exactly); LostDensity for anything more."""
-    lowest = float(values.min())
-    if lowest >= 0.0:
+def nonnegative(values: Array, least: float) -> Array:
+    """Zero for negatives at rounding (a cell emptied exactly); LostDensity for anything more. least: of the values."""
+    if least >= 0.0:
         return values
-    if lowest < -1e-14 * float(values.max()):
+    if least < -1e-14 * float(values.max()):
         worst = int(np.argmin(values))
-        raise LostDensity(f"finite volumes: density {lowest:.3g} at cell {worst}, allowed: >= 0; shorten the step")
+        raise LostDensity(f"finite volumes: density {least:.3g} at cell {worst}, allowed: >= 0; shorten the step")
     return np.maximum(values, 0.0)

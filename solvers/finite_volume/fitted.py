@@ -11,10 +11,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from solvers._lines import CyclicLines, Lines, exchange_lines
-from solvers._tridiagonal import CyclicFactors, Factors, exchange
 from solvers.cells import averages_of, refusal_of_cells, space_order
 from solvers.finite_volume.faces import Axis, axes_of
+from solvers.finite_volume.sweeps import Sweep, sweep_of
 from wflow.arrays import Array, count, positive
 from wflow.errors import LostDensity, NotConverged
 from wflow.flow import Flow, Window
@@ -77,35 +76,37 @@ class ScharfetterGummel(Solver):
             frozen = state.memory.get("frozen")
             if not (isinstance(frozen, _Frozen) and frozen.serves(flow, pi.grid, dt)):
                 frozen = _Frozen.at(flow, pi, dt)
-            new, spent = frozen.moved(pi)
-            return Step(state.after(dt, new, frozen=frozen), spent)
+            legs = frozen.legs(pi)
+            return Step(state.after(dt, legs[-1].end, frozen=frozen), _dissipated(flow, legs))
         new, change = pi, 0.0
         for _ in range(self.limit):
             middle = Density(pi.grid, 0.5 * (pi.values + new.values))
-            last, (new, spent) = new, self._moved(flow, pi, middle, dt)
+            legs = self._legs(flow, pi, middle, dt)
+            last, new = new, legs[-1].end
             change = float(np.sum(np.abs(new.values - last.values))) * pi.grid.cell_volume
             if change <= self.tolerance or not flow.energy.interacting:
-                return Step(state.after(dt, new), spent, residual=change if flow.energy.interacting else 0.0)
+                residual = change if flow.energy.interacting else 0.0
+                return Step(state.after(dt, new), _dissipated(flow, legs), residual)
         raise self._stopped("V", change, state.time)
 
-    def _moved(self, flow: Flow, pi: Density, at: Density, dt: float) -> tuple[Density, float]:
+    def _legs(self, flow: Flow, pi: Density, at: Density, dt: float) -> list["_Leg"]:
         """The step with V = V[at]; with a Power term each axis' face temperatures belong to its own end."""
         if flow.energy.power is None:
-            return _Frozen.at(flow, at, dt).moved(pi)
-        potential, now, spent = flow.energy.potential(at, at.points), pi, 0.0
+            return _Frozen.at(flow, at, dt).legs(pi)
+        potential, now, legs = flow.energy.potential(at, at.points), pi, []
         for axis in axes_of(pi.grid):
             end, change = now, np.inf
             for _ in range(self.limit):
-                sweep = _Sweep.of(axis, potential, _face_temperature(flow, axis, end), dt)
+                sweep = sweep_of(axis, potential, _face_temperature(flow, axis, end), dt)
                 last, end = end, _kept(now, sweep.solve(now.values))
                 change = float(np.sum(np.abs(end.values - last.values))) * pi.grid.cell_volume
                 if change <= self.tolerance:
                     break
             else:
                 raise self._stopped("the face temperatures", change, None)
-            spent += sweep.dissipated(flow, end)
+            legs.append(_Leg(sweep, end))
             now = end
-        return now, spent
+        return legs
 
     def _stopped(self, what: str, change: float, time: float | None) -> NotConverged:
         where = "" if time is None else f" at t = {time:g}"
@@ -145,54 +146,6 @@ def _kept(before: Density, values: Array) -> Density:
 
 
 @dataclass(frozen=True, eq=False)
-class _Sweep:
-    """Backward Euler along one axis for frozen V: rho_new + dt div J[rho_new] = rho, an exchange, in factors.
-
-    rise: V_{i+1} - V_i at the faces.   out, back: dt (s/h^2) B(d/s) and dt (s/h^2) B(-d/s).
-    """
-
-    axis: Axis
-    rise: Array
-    out: Array
-    back: Array
-    matrix: Factors | CyclicFactors | Lines | CyclicLines
-
-    @classmethod
-    def of(cls, axis: Axis, potential: Array, warm: Array | float, dt: float) -> "_Sweep":
-        """For V (m,) and face temperatures."""
-        rise = axis.difference(axis.lined(potential))
-        share, slope = dt / axis.width**2 * warm, rise / warm
-        out, back = share * bernoulli(slope), share * bernoulli(-slope)
-        if axis.before == axis.after == 1:
-            return cls(axis, rise, out, back, exchange(out.ravel(), back.ravel(), axis.cyclic))
-        along = exchange_lines(_rows(out), _rows(back), axis.cyclic)
-        return cls(axis, rise, out, back, along)
-
-    def solve(self, values: Array) -> Array:
-        """rho_new (m,)."""
-        if isinstance(self.matrix, Factors | CyclicFactors):
-            return self.matrix.solve(values)
-        lined = self.axis.lined(values)
-        solved = self.matrix.solve(_rows(lined)).reshape(self.axis.cells, self.axis.before, self.axis.after)
-        return np.ascontiguousarray(np.swapaxes(solved, 0, 1)).ravel()
-
-    def dissipated(self, flow: Flow, new: Density) -> float:
-        """dt sum J (-jump(V + T log rho + U')) |cell|/h, each summand nonnegative."""
-        left, right = self.axis.sides(self.axis.lined(new.values))
-        force = self.rise.copy()
-        if flow.energy.temperature:
-            force += flow.energy.temperature * self.axis.log_jump(new)
-        if flow.energy.power is not None:
-            force += self.axis.difference(self.axis.lined(flow.energy.power.slope(new.values)))
-        return float(np.vdot(self.back * right - self.out * left, force)) * new.grid.cell_volume
-
-
-def _rows(lined: Array) -> Array:
-    """(before, k, after) as (k, before * after)."""
-    return np.swapaxes(lined, 0, 1).reshape(lined.shape[1], -1)
-
-
-@dataclass(frozen=True, eq=False)
 class _Frozen(Recomputable):
     """The sweeps of all axes for one V, temperature and dt.
 
@@ -202,29 +155,37 @@ class _Frozen(Recomputable):
     flow: Flow
     grid: Grid
     dt: float
-    sweeps: tuple[_Sweep, ...]
+    sweeps: tuple[Sweep, ...]
 
     @classmethod
     def at(cls, flow: Flow, pi: Density, dt: float) -> "_Frozen":
         """With V = V[pi]."""
         potential, warm = flow.energy.potential(pi, pi.points), flow.energy.temperature
-        return cls(flow, pi.grid, dt, tuple(_Sweep.of(axis, potential, warm, dt) for axis in axes_of(pi.grid)))
+        lasting = not flow.energy.interacting
+        sweeps = tuple(sweep_of(axis, potential, warm, dt, lasting=lasting) for axis in axes_of(pi.grid))
+        return cls(flow, pi.grid, dt, sweeps)
 
     def serves(self, flow: Flow, grid: Grid, dt: float) -> bool:
         """Whether these are the factors for that step, V being fixed."""
         return self.dt == dt and self.flow is flow and self.grid is grid
 
-    def moved(self, pi: Density) -> tuple[Density, float]:
-        """rho_new >= 0 and what the sweeps dissipated."""
-        now, spent = pi, 0.0
+    def legs(self, pi: Density) -> list["_Leg"]:
+        """From pi along one axis after the other."""
+        out, now = [], pi
         for sweep in self.sweeps:
             now = _kept(now, sweep.solve(now.values))
-            spent += sweep.dissipated(self.flow, now)
-        return now, spent
+            out.append(_Leg(sweep, now))
+        return out
 
 
-def bernoulli(x: Array) -> Array:
-    """x / (e^x - 1), 1 at 0, without cancellation or overflow (B(-x) = B(x) + x would cancel)."""
-    small = np.abs(x) < 1e-8
-    safe = np.where(small, 1.0, np.minimum(x, 700.0))
-    return np.where(small, 1.0 - 0.5 * x, safe / np.expm1(safe))
+@dataclass(frozen=True, eq=False)
+class _Leg:
+    """One axis of a step: its sweep, and the density that it led to."""
+
+    sweep: Sweep
+    end: Density
+
+
+def _dissipated(flow: Flow, legs: list[_Leg]) -> float:
+    """dt sum J (-jump(V + T log rho + U')) |cell|/h, each summand nonnegative; V as the sweeps took it."""
+    return sum(leg.sweep.dissipated(flow, leg.end) for leg in legs)

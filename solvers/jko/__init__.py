@@ -1,8 +1,9 @@
 """JKO minimising movements: each stage minimises F(rho) + W2^2(rho, y) / (2 tau)."""
 
 from solvers.jko.bdf2 import Bdf2
+from solvers.jko.exact import Exact
 from solvers.jko.midpoint import Midpoint
 from solvers.jko.quantile import Quantile
 from solvers.jko.sdirk2 import Sdirk2
 
-__all__ = ["Bdf2", "Midpoint", "Quantile", "Sdirk2"]
+__all__ = ["Bdf2", "Exact", "Midpoint", "Quantile", "Sdirk2"]

@@ -23,12 +23,13 @@ _KEEP_GAP = 0.95
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """A measure with G, the gradient of G with pinned ends removed, and its size tau sqrt(sum_i g_i^2 / w_i).
+    """A measure with its gaps' densities rho (m,), G, its gradient with pinned ends removed, and the residual.
 
-    That size is a displacement: how far the edges would move if F were linear.
+    residual = tau sqrt(sum_i g_i^2 / w_i) is a displacement: how far the edges would move if F were linear.
     """
 
     pi: Quantiles
+    rho: Array
     objective: float
     gradient: Array
     free: NDArray[np.bool_]
@@ -62,14 +63,14 @@ class Movement:
         energy, weights = self.flow.energy, pi.weights
         away = pi.edges - self.anchor
         gradient = weights * (away / self.tau - energy.velocity(pi, pi.points)[:, 0])
-        rho = _densities(pi)
+        rho = 1.0 / (len(pi.gaps) * pi.gaps)
         for term in energy.internal:
             self._push(gradient, term.pressure(rho))
         free = ~self._pinned(pi.edges, gradient)
         gradient = np.where(free, gradient, 0.0)
         residual = self.tau * float(np.sqrt(np.sum(gradient**2 / weights)))
         objective = float(weights @ away**2) / (2.0 * self.tau) + energy.value(pi)
-        return Point(pi, objective, gradient, free, residual)
+        return Point(pi, rho, objective, gradient, free, residual)
 
     def hessian(self, here: Point) -> Hessian:
         """At a point; without the negative V'' where A with them is not positive definite."""
@@ -86,7 +87,7 @@ class Movement:
 
     def _tridiagonal(self, here: Point, curved: Array) -> DefiniteFactors | CyclicFactors:
         """w (1/tau + V'') on the diagonal, and between neighbours the springs d^2/dg^2 of the gaps' internal energy."""
-        rho, free = _densities(here.pi), here.free
+        rho, free = here.rho, here.free
         diagonal = here.pi.weights * (1.0 / self.tau + curved)
         spring = np.zeros(len(rho))
         for term in self.flow.energy.internal:
@@ -129,8 +130,3 @@ class Movement:
             pinned[0] = edges[0] <= low and gradient[0] > 0.0
             pinned[-1] = edges[-1] >= high and gradient[-1] < 0.0
         return pinned
-
-
-def _densities(pi: Quantiles) -> Array:
-    """rho (m,) of each gap."""
-    return 1.0 / (len(pi.gaps) * pi.gaps)

@@ -13,13 +13,13 @@ from wflow.measure import Quantiles
 
 _ARMIJO = 1e-4
 _HALVINGS = 60
-_CLOSER = 1e-3
+_CLOSER = 1e-2
 _LOOSEST = 1e-2
 _EXTRA = 10
 
 
 def minimise(movement: Movement, start: Quantiles, tolerance: float, limit: int) -> Point:
-    """The iterate whose residual is at most 1e-3 tolerance, or the best one if rounding or `limit` ends the iteration.
+    """The iterate whose residual is at most 1e-2 tolerance, or the best one if rounding or `limit` ends the iteration.
 
     Every iterate is increasing and no higher in G than the one before, to rounding.
     """

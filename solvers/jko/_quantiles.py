@@ -18,7 +18,6 @@ from wflow.measure import Quantiles
 from wflow.solver import Order, Solver, State
 from wflow.transport import finite_quantiles
 
-_AT_WALL = 1e-15
 _NEAR_WALL = 1e-4
 """A start that comes nearer to a wall than this share of its length is taken to reach it."""
 
@@ -73,11 +72,7 @@ class QuantileSolver(Solver):
         m, law = self.points, flow.initial
         if flow.domain.is_circle:
             return State(0.0, Quantiles(flow.domain, law.quantile(np.arange(m) / m)))
-        edges = finite_quantiles(law, m)
-        for end, wall in walls(flow):
-            if abs(edges[end] - wall) <= _AT_WALL * (edges[-1] - edges[0]):
-                edges[end] = wall  # a law whose quantiles are found by bisection misses it by its last bit
-        return State(0.0, Quantiles(flow.domain, edges))
+        return State(0.0, Quantiles(flow.domain, finite_quantiles(law, m)))
 
     def stage(self, flow: Flow, time: float, anchor: Array, tau: float, guess: Quantiles) -> Stage:
         """argmin_x sum_i w_i |x_i - anchor_i|^2 / (2 tau) + F(x), searched from the guess; raises NotConverged."""
@@ -89,12 +84,6 @@ class QuantileSolver(Solver):
                 found.residual,
             )
         return Stage(found.pi, (found.pi.edges - anchor) / tau, found.residual)
-
-
-def walls(flow: Flow) -> tuple[tuple[int, float], ...]:
-    """The indices of the ends with their walls, none on the circle."""
-    box = flow.domain
-    return () if box.is_circle else ((0, box.lower[0]), (-1, box.upper[0]))
 
 
 def space_order(flow: Flow) -> float:

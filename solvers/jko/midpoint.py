@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from solvers.jko._quantiles import QuantileSolver, admissible, second_order, walls
+from solvers.jko._quantiles import QuantileSolver, admissible, second_order
 from wflow.errors import LostDensity
 from wflow.flow import Flow
 from wflow.measure import Quantiles
@@ -30,9 +30,10 @@ class Midpoint(QuantileSolver):
         assert isinstance(start, Quantiles)
         middle = self.stage(flow, state.time, start.edges, 0.5 * dt, start)
         edges = start.edges + dt * middle.velocity
-        for end, wall in walls(flow):
-            if middle.pi.edges[end] == wall:
-                edges[end] = wall  # pressed against it: it stays
+        if not flow.domain.is_circle:
+            for end, wall in ((0, flow.domain.lower[0]), (-1, flow.domain.upper[0])):
+                if middle.pi.edges[end] == wall:
+                    edges[end] = wall  # pressed against it: it stays
         if not admissible(start, edges):
             raise LostDensity(
                 f"{self}: the edges extrapolated from the middle of the step cross or leave the walls, at t = "

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from wflow.app.methods import FURTHER, METHODS
 from wflow.app.settings import defaults
+from wflow.app.study import suited
 from wflow.problems import CATALOGUE, NAMES, VARIANTS, Problem, build, parameters_of
 from wflow.solver import Solver
 
@@ -33,7 +34,7 @@ def show_catalogue(out: Console) -> None:
         out.print(Text(f"  {type(method).__name__}({_fields(method)})"), soft_wrap=True)
         out.print(Text(f"      {first_line(type(method))}"), soft_wrap=True)
     out.print()
-    _heading(out, "Who takes what (at default parameters)")
+    _heading(out, "Who takes what (at default parameters and at the resolution of `wflow verify`)")
     reasons: list[str] = []
     out.print(_takers(reasons))
     for k, reason in enumerate(reasons, 1):
@@ -53,7 +54,7 @@ def _takers(reasons: list[str]) -> Table:
     table = Table("", *(type(method).__name__ for method in METHODS), show_edge=False, pad_edge=False, box=SIMPLE_HEAD)
     for name in NAMES:
         posed = _default(name)
-        found = (_missing(name) if posed is None else method.refusal(posed.flow) for method in METHODS)
+        found = (_missing(name) if posed is None else suited(m, posed, False).refusal(posed.flow) for m in METHODS)
         table.add_row(name, *(_cell(reason, reasons) for reason in found))
     return table
 

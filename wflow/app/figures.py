@@ -10,6 +10,7 @@ import numpy as np
 from wflow import picture
 from wflow.app.verify import Outcome
 from wflow.convergence import Refinement
+from wflow.measure import Density
 from wflow.problems import Problem
 from wflow.trajectory import Trajectory
 
@@ -61,6 +62,8 @@ def of_runs(problem: Problem, runs: Runs) -> Iterator[Picture]:
         yield Picture("energies", "The energy F over time.", picture.energies(runs))
     if problem.flow.domain.dim == 1:
         yield from _distances(problem, runs)
+    else:
+        yield from _in_plane(problem, runs)
 
 
 def _densities(problem: Problem, runs: Runs) -> Picture:
@@ -83,14 +86,29 @@ def shared_times(runs: Sequence[Trajectory]) -> list[float]:
 def _of_network(problem: Problem, runs: Runs) -> Iterator[Picture]:
     risk = problem.flow.energy.risk
     assert risk is not None
-    yield Picture("risk", "The risk R = E (f - y)^2 over time.", picture.risk(runs))
+    yield Picture("risk", "The risk R = E (f - y)^2 over time.", picture.risk(runs, problem.held_out))
     if risk.data.inputs.shape[1] == 1:
-        caption = "The data, standardised, and the networks at the end."
-        yield Picture("fit", caption, picture.fit(risk.data, runs))
-    name, largest = max(runs.items(), key=lambda pair: len(pair[1].final.points))
-    if largest.flow.domain.dim in (2, 3):
+        caption = "The data, and the networks at the end."
+        yield Picture("fit", caption, picture.fit(risk.data, runs, problem.held_out, problem.columns))
+    if risk.data.inputs.shape[1] == 2:
+        name, run = max(runs.items(), key=lambda pair: len(pair[1].final.points))
+        drawn = picture.surface(risk.data, run, problem.held_out, problem.columns)
+        yield Picture("surface", f"The network {name} at the end, and the data.", drawn)
+
+
+def _in_plane(problem: Problem, runs: Runs) -> Iterator[Picture]:
+    """Densities on two moving axes with particles on top; the neurons of the largest cloud."""
+    cells = next((run for run in runs.values() if isinstance(run.final, Density)), None)
+    clouds = [(name, run) for name, run in runs.items() if run.final.atomic]
+    if cells is not None and len(problem.flow.domain.moving) == 2:
+        cloud = max(clouds, key=lambda pair: len(pair[1].final.points))[1] if clouds else None
+        caption = "The density at the start and at the end, with particles on top."
+        yield Picture("maps", caption, picture.maps(cells, cloud))
+    if clouds and problem.flow.domain.dim in (2, 3):
+        name, largest = max(clouds, key=lambda pair: len(pair[1].final.points))
         caption = f"The neurons of {name} at the end; crosses: where they started."
-        yield Picture("neurons", caption, picture.neurons(largest.final, largest.measures[0]))
+        names = problem.flow.energy.names(problem.flow.domain.dim)
+        yield Picture("neurons", caption, picture.neurons(largest.final, largest.measures[0], names))
 
 
 def _distances(problem: Problem, runs: Runs) -> Iterator[Picture]:

@@ -5,6 +5,7 @@ N-SOLVER.npz   the trajectories     figures/*.png
 """
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -85,8 +86,9 @@ def _fill(config: Config, session: Session) -> None:
     session.report("drawing", 100, 100)
     for drawn in of_runs(config.problem, runs):
         folder.write(f"figures/{drawn.name}.png", drawn.png)
+    # a process may have been killed after it had recorded a run and before it had removed its checkpoints
     if (folder.path / CHECKPOINTS).is_dir():
-        (folder.path / CHECKPOINTS).rmdir()
+        shutil.rmtree(folder.path / CHECKPOINTS)
     folder.note(ended=now())
 
 

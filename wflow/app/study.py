@@ -1,7 +1,7 @@
 """This file owns the study of one problem by one solver: its base run, refinements and comparisons, a row a claim."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 from solvers.finite_volume import Muscl
 from solvers.particles import GradientFlow, Sampled
 from solvers.spectral import Fourier
+from wflow.app.long_steps import of_long_steps
 from wflow.app.methods import METHODS
 from wflow.arrays import Array
 from wflow.certificates import (
@@ -35,7 +36,7 @@ from wflow.convergence import (
     particle_slopes,
 )
 from wflow.errors import WflowError
-from wflow.flow import Flow
+from wflow.flow import SHEETS, Flow
 from wflow.fourier import FourierDensity
 from wflow.grid import Grid
 from wflow.law import Gaussian
@@ -101,13 +102,17 @@ class Outcome:
 
 
 def suited(solver: Solver, problem: Problem, quick: bool) -> Solver:
-    """The resolution of a study: half for `quick`; on several axes half the cells, at least the problem's coarsest."""
+    """The resolution of a study: half for `quick`; on several axes half the cells, at least the problem's coarsest.
+
+    A method whose work grows faster than its grid says how many cells in all are enough.
+    """
     fewer = solver.refined(0.5) if quick else solver
     if problem.flow.domain.dim == 1 or solver.needs != "density":
         return fewer
-    halved = fewer.refined(0.5)
-    cells = getattr(halved, halved.resolution)
-    return halved if cells >= problem.coarsest else halved.refined(problem.coarsest / cells)
+    now, domain = getattr(fewer, fewer.resolution), problem.flow.domain
+    room = solver.most / (2.0 if quick else 1.0) / SHEETS ** sum(domain.frozen)
+    cells = min(max(0.5 * now, problem.coarsest), room ** (1.0 / len(domain.moving)))
+    return fewer.refined(int(cells) / now)
 
 
 def _space_factors(solver: Solver, problem: Problem, quick: bool) -> list[float]:
@@ -137,25 +142,33 @@ def study(name: str, parameters: Mapping[str, Any], solver: Solver, quick: bool)
 
 def _studied(problem: Problem, solver: Solver, quick: bool) -> Outcome:
     began = time.monotonic()
-    name, parameters = problem.name, problem.parameters
+    if solver.smallest_step(problem.flow):
+        others = [suited(method, problem, quick) for method in METHODS]
+        found = _rows(problem, solver, of_long_steps(problem.flow, solver, others), began)
+        return Outcome(problem.name, solver, found)
     lab = Laboratory(problem.flow)
     run = lab.enough(solver, BASE_STEPS, SAVED)
     error = estimated_error(lab, run)
     refinements: dict[str, Refinement] = {}
-    found = [*_of_run(problem, run, error), *_of_refinements(lab, problem, solver, refinements, quick)]
+    claims = [*_of_run(problem, run, error), *_of_refinements(lab, problem, solver, refinements, quick)]
     if isinstance(solver, GradientFlow) and problem.flow.domain.is_circle:
-        found += _of_particles(lab, solver, quick)
+        claims += _of_particles(lab, solver, quick)
     plane = isinstance(solver, GradientFlow) and problem.flow.domain.dim == 2
     # draws of a singular interaction are pushed apart at once: the rates of a Lipschitz field are not theirs
     if plane and not quick and not problem.flow.energy.singular:
         assert isinstance(solver, GradientFlow)
-        found += _of_draws(lab, solver)
-    seconds = (time.monotonic() - began) / max(1, len(found))
-    rows = tuple(Row(name, parameters, (str(solver),), c, seconds) for c in found)
+        claims += _of_draws(lab, solver)
     return Outcome(
-        name, solver, rows, run.times, run.measures, run.energies, run.dissipated, run.diagnostics, run.steps,
-        error, refinements,
+        problem.name, solver, _rows(problem, solver, claims, began), run.times, run.measures, run.energies,
+        run.dissipated, run.diagnostics, run.steps, error, refinements,
     )  # fmt: skip
+
+
+def _rows(problem: Problem, solver: Solver, found: Iterable[Certificate], began: float) -> tuple[Row, ...]:
+    """A row a certificate, the time shared evenly."""
+    held = list(found)
+    seconds = (time.monotonic() - began) / max(1, len(held))
+    return tuple(Row(problem.name, problem.parameters, (str(solver),), c, seconds) for c in held)
 
 
 def _of_run(problem: Problem, run: Trajectory, error: float) -> Iterator[Certificate]:

@@ -8,8 +8,9 @@ trajectories or a single one is named by its solvers.
 from wflow.picture.curves import energies, ledger, order_plot, w2_curves
 from wflow.picture.measures import densities
 from wflow.picture.movie import animation
-from wflow.picture.network import fit, neurons, risk
+from wflow.picture.network import fit, risk, surface
 from wflow.picture.paths import profiles
+from wflow.picture.plane import maps, neurons, paths
 from wflow.picture.style import Runs, png_base64, save
 
 __all__ = [
@@ -19,11 +20,14 @@ __all__ = [
     "energies",
     "fit",
     "ledger",
+    "maps",
     "neurons",
     "order_plot",
+    "paths",
     "png_base64",
     "profiles",
     "risk",
     "save",
+    "surface",
     "w2_curves",
 ]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from wflow.data import Data
+from wflow.data import Columns, Data
 from wflow.flow import Flow
 from wflow.law import Law
 
@@ -18,8 +18,8 @@ class Problem:
     """A flow with what is known of its answer.
 
     exact(t): the law at time t from the flow's start, or None.   minimiser: a global minimiser of F, or None.
-    limit: what theory predicts for t -> infinity, or None.   held_out: rows that the
-    risk does not see, or None.   note: one sentence on what the problem shows.
+    limit: what theory predicts for t -> infinity, or None.   held_out: rows that the risk does not see, or None.
+    columns: names and units of the table that was learnt, or None.   note: one sentence on what the problem shows.
     coarsest: on several axes, the fewest cells an axis on which the flow is studied.
     """
 
@@ -31,6 +31,7 @@ class Problem:
     limit: Law | None = None
     limit_reason: str = "not predicted"
     held_out: Data | None = None
+    columns: Columns | None = None
     coarsest: int = 32
     name: str = ""
     parameters: Mapping[str, object] = field(default_factory=dict)

@@ -7,7 +7,7 @@ import numpy as np
 
 from wflow.activation import activation as activation_named
 from wflow.arrays import count, finite, positive
-from wflow.data import Scaling, read_csv
+from wflow.data import Columns, Scaling, read_csv
 from wflow.domain import interval
 from wflow.energy import Energy, Risk
 from wflow.flow import Flow
@@ -65,7 +65,8 @@ def regression(
         flow = Flow(energy, neuron.domain, Gaussian(0.0, side, dim=neuron.dim), horizon)
     trained = f"a = +-{size:g} fixed" if size else "a trained"
     note = f"{len(data)} rows to learn, {len(test) if test else 0} held out; neurons a {activation}(v.x + c), {trained}"
-    return Problem(flow, f"data: {csv}", note, held_out=None if test is None else scale.applied(test))
+    columns = Columns(tuple(names), target, scale)
+    return Problem(flow, f"data: {csv}", note, held_out=None if test is None else scale.applied(test), columns=columns)
 
 
 def _sheets(size: float, spread: float, dim: int) -> Product:
