@@ -30,6 +30,7 @@ from wflow.loop import solve
 from wflow.loss import HalfSquare, Huber, Logistic
 from wflow.measure import Density, Measure, Particles, Quantiles, SignedParticles
 from wflow.neuron import CircleNeuron, RidgeNeuron, TranslationNeuron
+from wflow.pair_kernel import LogKernel, NewtonianKernel, QuadraticKernel
 from wflow.solver import Order, Solver, State, Step
 from wflow.steps import Steps
 from wflow.trajectory import Trajectory
@@ -39,9 +40,10 @@ __version__ = "0.1.0"
 __all__ = [
     "Atoms", "Barenblatt", "Box", "CircleNeuron", "ClosedForm", "Constant", "Data", "Density", "Energy", "EnergyRose",
     "Entropy", "Flow", "FourierDensity", "FourierKernel", "Gaussian", "Grid", "HalfSquare", "Huber", "Interaction",
-    "Law", "Logistic", "LostDensity", "Measure", "NotConverged", "Order", "Particles", "PiecewiseKernel", "Potential",
-    "Power", "Product", "Quantiles", "Radial", "Refused", "RidgeNeuron", "Risk", "SignedParticles", "Solver", "State",
-    "Step", "StepTooLarge", "Steps", "TotalVariation", "Trajectory", "TranslationNeuron", "Transported", "Uniform",
-    "WflowError", "activation", "barenblatt_law", "box", "circle", "circle_kernel", "cylinder", "interval", "line",
-    "plane", "population_risk", "problems", "read_csv", "solve", "space", "torus", "w2",
+    "Law", "LogKernel", "Logistic", "LostDensity", "Measure", "NewtonianKernel", "NotConverged", "Order", "Particles",
+    "PiecewiseKernel", "Potential", "Power", "Product", "QuadraticKernel", "Quantiles", "Radial", "Refused",
+    "RidgeNeuron", "Risk", "SignedParticles", "Solver", "State", "Step", "StepTooLarge", "Steps", "TotalVariation",
+    "Trajectory", "TranslationNeuron", "Transported", "Uniform", "WflowError", "activation", "barenblatt_law", "box",
+    "circle", "circle_kernel", "cylinder", "interval", "line", "plane", "population_risk", "problems", "read_csv",
+    "solve", "space", "torus", "w2",
 ]  # fmt: skip

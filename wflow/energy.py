@@ -403,18 +403,17 @@ class Energy:
     def coupling_norm(self, pi: Measure) -> float:
         """Largest |eigenvalue| of (d_i d_j k) weights_j at the points of pi, as wflow.coupling says of it.
 
-        Kernels of pairs state their own bound, which is added.
+        Kernels of pairs state a bound of their own, which is added.
         """
-        pairs = [t.kernel for t in self.terms if isinstance(t, Interaction) and isinstance(t.kernel, PairKernel)]
+        kernels = [term.kernel for term in self.terms if isinstance(term, Interaction)]
+        pairs = sum(kernel.stiffness(pi) for kernel in kernels if isinstance(kernel, PairKernel))
         rest = [t for t in self.terms if not (isinstance(t, Interaction) and isinstance(t.kernel, PairKernel))]
-        return sum(kernel.stiffness(pi) for kernel in pairs) + (Energy(*rest)._factored_norm(pi) if rest else 0.0)
-
-    def _factored_norm(self, pi: Measure) -> float:
-        """The same by the factors of the coupling."""
-        columns = [len(term.data) for term in self.terms if isinstance(term, Risk)]
-        columns += [2 * COUPLED_MODES + 1 for term in self.terms if isinstance(term, Interaction)]
+        columns = [len(term.data) for term in rest if isinstance(term, Risk)]
+        columns += [2 * COUPLED_MODES + 1 for term in rest if isinstance(term, Interaction)]
+        if not columns:
+            return pairs
         probe = Probe.of(pi, sum(columns))
-        return norm(*self.coupling(pi, probe.points), probe)
+        return pairs + norm(*Energy(*rest).coupling(pi, probe.points), probe)
 
     def _sum(self, pi: Measure, w: Array, derivative: int) -> Array:
         if not self.terms:
