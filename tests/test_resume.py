@@ -77,8 +77,8 @@ def cases() -> Iterator[Any]:
         for name, posed in POSED.items():
             if solver.refusal(posed.flow) is None:
                 yield pytest.param(solver, posed, equal(posed), id=f"{solver}-{name}-equal")
-                paced = solver.random or solver.multistep or solver.smallest_step(posed.flow)
-                if posed.flow.domain.dim == 1 and not paced:
+                unpaced = solver.random or solver.multistep or solver.smallest_step(posed.flow)
+                if posed.flow.domain.dim == 1 and not unpaced:
                     yield pytest.param(solver, posed, adaptive(posed), id=f"{solver}-{name}-adaptive")
 
 
