@@ -42,16 +42,6 @@ class PairKernel(ABC):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Coordinates."""
-        return ("position x",) if self.dim == 1 else tuple(f"position x_{k}" for k in range(1, self.dim + 1))
-
-    @property
-    def jumps(self) -> float:
-        """None on a point's way: W is smooth off 0, and points that repel each other do not meet."""
-        return math.inf
-
-    @property
-    def names(self) -> tuple[str, ...]:
         """A place."""
         return ("position x",) if self.dim == 1 else tuple(f"position x_{k}" for k in range(1, self.dim + 1))
 
