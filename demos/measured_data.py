@@ -22,11 +22,11 @@ from wflow.certificates import generalises
 from wflow.transport import w2_floor
 
 # Problem (demos/data/README.md says whose the data are)
-DATA, TIMES = Path(__file__).parent / "data", (0.1, 1.5)
+DATA, TIMES = Path(__file__).parent / "data", (0.1, 1.0)
 IMPACT, NAMES = (f"{DATA}/motorcycle.csv", ["time_ms"], "acceleration_g"), ("erf", "relu", "sigmoid", "tanh")
 FIXED = problems.regression(*IMPACT, sheets=20.0, reach=12.0, horizon=2.0)
 FREE = problems.regression(*IMPACT, horizon=80.0)
-QUAKES = problems.regression(f"{DATA}/fiji.csv", ["longitude_deg", "latitude_deg"], "depth_km", horizon=50.0)
+QUAKES = problems.regression(f"{DATA}/fiji.csv", ["longitude_deg", "latitude_deg"], "depth_km", horizon=40.0)
 
 
 # Solve
@@ -64,7 +64,7 @@ if __name__ == "__main__":
         print(f"t = {t}: W2(cells, particles) {apart(t):.3f}, floor {w2_floor(*(run.final for run in pair(t))):.3f}")
     runs = dict(zip(("cells, a = +-20", "particles, a = +-20"), pair(TIMES[-1]), strict=True))
     runs["a trained too"] = solve(FREE.flow, GradientFlow(200, Sampled(1)), steps=150)
-    quakes = solve(QUAKES.flow, GradientFlow(50, Sampled(1)), steps=150)
+    quakes = solve(QUAKES.flow, GradientFlow(50, Sampled(1)), steps=120)
     for name, end in {**runs, "Fiji": quakes}.items():
         row = next(generalises(QUAKES if end is quakes else FIXED, end))
         print(f"{name:21} F {end.energies[-1]:.3f}, held out {row.measured:.3f}, best constant {row.expected:.3f}")
