@@ -4,7 +4,6 @@ F = (1/2) int int W dpi dpi attracts where W grows and repels where it falls. At
 principal values; cells enter by exact integrals of W over them: no grid meets a singularity.
 """
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import lru_cache
