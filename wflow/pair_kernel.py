@@ -4,6 +4,7 @@ F = (1/2) int int W dpi dpi attracts where W grows and repels where it falls. At
 principal values; cells enter by exact integrals of W over them: no grid meets a singularity.
 """
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import lru_cache
@@ -38,6 +39,11 @@ class PairKernel(ABC):
     @abstractmethod
     def singular(self) -> bool:
         """W is infinite at 0: atoms must not meet, and forces grow without bound as they near each other."""
+
+    @property
+    def jumps(self) -> float:
+        """None on a point's way: W is smooth off 0, and points that repel each other do not meet."""
+        return math.inf
 
     @property
     def names(self) -> tuple[str, ...]:
