@@ -106,11 +106,12 @@ def test_compiled_loops_of_the_benchmark(large, name):
 @needs_numba
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_every_activation_compiled(large, name):
+@pytest.mark.parametrize("inputs", [1, 2, 3])
+def test_every_activation_compiled(large, name, inputs):
     """Every activation, with a parameter where it takes one, p = 1, 2, 3, bias, outer weight, and the circle."""
     for b in (None,) if name in PARAMETERLESS else (None, 0.7):
         sigma = activation(name, b)
-        for neuron in (*ridges(sigma), CircleNeuron(sigma)):
+        for neuron in ridges(sigma, (inputs,)) if inputs != 2 else (*ridges(sigma, (2,)), CircleNeuron(sigma)):
             assert not isinstance(assert_agree(neuron, *case_of(neuron), derivatives_of(sigma)).at, RidgeBlocksAt)
 
 
@@ -181,12 +182,14 @@ def test_lines_of_data_that_are_multiples(large):
 
 
 def test_columns_of_different_size(large):
-    """x in units of 1e-9 beside a bias: the kinks -c/v are told apart all the same."""
+    """x in units of 1e-14 beside a bias: the kinks -c/v are told apart all the same."""
     neuron = RidgeNeuron(activation("relu"), inputs=1, bias=True)
     x, w, c, r = case_of(neuron)
-    assert_agree(neuron, 1e-9 * x, w * np.array([1e9, 1.0]), c, r, (0,))
-    mine = Sums(neuron, 1e-9 * x).at(w * np.array([1e9, 1.0])).against(r, 1)
-    np.testing.assert_allclose(mine / [1e-9, 1.0], Sums(neuron, x).at(w).against(r, 1), rtol=0.0, atol=1e-12)
+    unit = 2.0**-46
+    small = Sums(neuron, unit * x).at(w / [unit, 1.0])
+    np.testing.assert_allclose(small.predict(c), Sums(neuron, x).at(w).predict(c), rtol=1e-12, atol=1e-12)
+    expected = Sums(neuron, x).at(w).against(r, 1) * [unit, 1.0]
+    np.testing.assert_allclose(small.against(r, 1), expected, rtol=1e-10, atol=0.0)
 
 
 @needs_numba
@@ -286,7 +289,7 @@ import sys
 from solvers.particles import GradientFlow
 from wflow import problems, solve
 solve(problems.two_layer_1d().flow, GradientFlow(particles=200), steps=2)
-print("numba" in sys.modules)
+print(bool(sys.modules.get("numba")))
 """
 
 

@@ -125,8 +125,8 @@ class Arcs:
         upper, lower = sums[:half], sums[half:]
         folded = (upper - lower)[:-1]
         before = np.cumsum(folded, axis=0)
-        # what stands on the line itself adds nothing
-        sides = before[2 * lines.group] + before[2 * lines.group + 1] - before[-1]
+        # what stands on the line itself adds nothing on either side
+        sides = 2.0 * before[2 * lines.group] - before[-1]
         whole = np.sum(sums, axis=0)
         return np.asarray(lines.linear * (lines.x @ whole) + lines.kinked * np.sum(lines.signed * sides, axis=1))
 

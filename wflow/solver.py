@@ -177,7 +177,7 @@ def explicit_bound(energy: Energy, pi: Measure) -> float:
     The velocities' Jacobian is -(diag V''(w_i) + (d_i d_j k) weights_j); |K| is the largest eigenvalue of its second
     part, the coupling of V[pi] to the moving points. V'' in the Frobenius norm; where the neuron has no Hessian
     (ReLU on data) only |K| counts and the loop's energy check guards. With data a density on several axes is asked at
-    400 barycentres of its blocks.
+    400 barycentres of its blocks; |K| of many points is that of a sample and three standard errors (wflow.coupling).
     """
     probe: Measure = pi
     if isinstance(pi, Density) and pi.domain.dim > 1 and energy.risk is not None:
