@@ -23,11 +23,12 @@ _FARTHEST = 700.0
 class Rates(NamedTuple):
     """What decides the exchange along an axis; cells (before, n, after), faces n - 1 or, where cyclic, n.
 
-    warm: temperatures at the faces, or (1, 1, 1) for one temperature;   share: dt/h^2
+    warm: temperatures at the faces, or (1, 1, 1) for one temperature;   cold: 1/warm;   share: dt/h^2
     """
 
     potential: Array
     warm: Array
+    cold: Array
     share: float
     cyclic: bool
 
@@ -56,16 +57,16 @@ class Factors(NamedTuple):
 
 
 @inlined
-def _both_rates(rise: float, warm: float, share: float) -> tuple[float, float]:
-    """out = share T B(d/T), back = share T B(-d/T), d = jump(V).
+def _both_rates(rise: float, warm: float, cold: float) -> tuple[float, float]:
+    """T B(d/T) and T B(-d/T), d = jump(V).
 
     B(y) = y/(e^y - 1) and B(-y) = B(y) + y for y >= 0: neither loses a digit.
     """
-    slope = rise / warm
+    slope = rise * cold
     y = abs(slope)
     near = min(y, _FARTHEST)
     small = near / expm1(near) if y > 0.0 else 1.0
-    up, down = share * warm * small, share * warm * (small + y)
+    up, down = warm * small, warm * (small + y)
     return (up, down) if slope > 0.0 else (down, up)
 
 
@@ -113,9 +114,9 @@ def factored(rates: Rates) -> Factors:
     before, n, after = rates.potential.shape
     count = _strips(before, after)
     factors = _room(count, n, rates.cyclic)
-    strip, warm = np.zeros((n, WIDTH)), np.ones((n, WIDTH))
+    strip, warm, cold = np.zeros((n, WIDTH)), np.ones((n, WIDTH)), np.ones((n, WIDTH))
     for s in range(count):
-        _factor(rates, s, strip, warm, factors, s)
+        _factor(rates, s, strip, warm, cold, factors, s)
     return factors
 
 
@@ -135,9 +136,9 @@ def swept(rates: Rates, right: Array) -> Array:
     """The same with factors that are used once: they never leave the cache."""
     before, n, after = right.shape
     x, factors = np.empty_like(right), _room(1, n, rates.cyclic)
-    strip, warm = np.zeros((n, WIDTH)), np.ones((n, WIDTH))
+    strip, warm, cold = np.zeros((n, WIDTH)), np.ones((n, WIDTH)), np.ones((n, WIDTH))
     for s in range(_strips(before, after)):
-        _factor(rates, s, strip, warm, factors, 0)
+        _factor(rates, s, strip, warm, cold, factors, 0)
         _gather(right, s, strip)
         _solve(factors, 0, rates.cyclic, strip)
         _scatter(strip, s, x)
@@ -151,25 +152,33 @@ def work(rates: Rates, rho: Array, driving: Array, log: Array, temperature: floa
     The jump of log rho is 0 beside an empty cell, whose flux is given in full elsewhere.
     """
     before, n, after = rho.shape
-    faces = n if rates.cyclic else n - 1
-    count, across = (before, n) if after == 1 else (before * n, after)
-    v, shape = rates.potential, (count, across)
-    rows = Cells(v.reshape(shape), rho.reshape(shape), driving.reshape(shape), log.reshape(shape))
-    flat = rates.warm.reshape(1, 1) if rates.warm.size == 1 else rates.warm.reshape(-1, faces if after == 1 else after)
-    even = np.full((1, across), rates.warm[0, 0, 0])
+    # rows of cells: one a line where cells of a line are neighbours, else one a cell of a line
+    single, faces = after == 1, n if rates.cyclic else n - 1
+    shape = (before, n) if single else (before * n, after)
+    v, across = rates.potential, (before, faces) if single else (before * faces, after)
+    cells = Cells(v.reshape(shape), rho.reshape(shape), driving.reshape(shape), log.reshape(shape))
+    warm, cold = _spread(rates.warm, across), _spread(rates.cold, across)
+    own = 0 if len(warm) == 1 else 1
     total = 0.0
     for b in range(before):
-        for i in range(1 if after == 1 else faces):
-            if after == 1:
-                low, high = _cut(rows, b, 0, n - 1), _cut(rows, b, 1, n)
-            else:
-                low, high = _cut(rows, b * n + i, 0, after), _cut(rows, b * n + (i + 1) % n, 0, after)
-            warm = even[0] if rates.warm.size == 1 else flat[b if after == 1 else b * faces + i]
-            total += _row_work(low, high, warm, rates.share, temperature)
-        if after == 1 and rates.cyclic:
-            warm = even[0] if rates.warm.size == 1 else flat[b, n - 1 :]
-            total += _row_work(_cut(rows, b, n - 1, n), _cut(rows, b, 0, 1), warm, rates.share, temperature)
-    return total
+        if single:
+            w, c = warm[own * b], cold[own * b]
+            total += _row_work(_cut(cells, b, 0, n - 1), _cut(cells, b, 1, n), w, c, temperature)
+            if rates.cyclic:
+                last, first = _cut(cells, b, n - 1, n), _cut(cells, b, 0, 1)
+                total += _row_work(last, first, w[n - 1 :], c[n - 1 :], temperature)
+        else:
+            for i in range(faces):
+                left, right = _cut(cells, b * n + i, 0, after), _cut(cells, b * n + (i + 1) % n, 0, after)
+                face = own * (b * faces + i)
+                total += _row_work(left, right, warm[face], cold[face], temperature)
+    return total * rates.share
+
+
+@_kernel
+def _spread(field: Array, shape: tuple[int, int]) -> Array:
+    """At the faces as rows, or the one row that stands for all."""
+    return np.full((1, shape[1]), field[0, 0, 0]) if field.size == 1 else field.copy().reshape(shape)
 
 
 @_kernel
@@ -179,12 +188,12 @@ def _cut(rows: Cells, i: int, start: int, stop: int) -> Cells:
 
 
 @_kernel
-def _row_work(left: Cells, right: Cells, warm: Array, share: float, temperature: float) -> float:
+def _row_work(left: Cells, right: Cells, warm: Array, cold: Array, temperature: float) -> float:
     v, rho, xi, log = left
     v_right, rho_right, xi_right, log_right = right
     total = 0.0
     for k in range(len(v)):
-        out, back = _both_rates(v_right[k] - v[k], warm[k], share)
+        out, back = _both_rates(v_right[k] - v[k], warm[k], cold[k])
         jump = log_right[k] - log[k] if rho[k] > 0.0 and rho_right[k] > 0.0 else 0.0
         total += (back * rho_right[k] - out * rho[k]) * (xi_right[k] - xi[k] + temperature * jump)
     return total
@@ -205,20 +214,22 @@ def _temperatures(warm: Array, s: int, strip: Array) -> None:
 
 
 @_kernel
-def _exchange(left: Array, right: Array, warm: Array, share: float, out: Array, back: Array) -> None:
+def _exchange(left: Array, right: Array, warm: Array, cold: Array, share: float, out: Array, back: Array) -> None:
     for w in range(WIDTH):
-        out[w], back[w] = _both_rates(right[w] - left[w], warm[w], share)
+        forth, back_again = _both_rates(right[w] - left[w], warm[w], cold[w])
+        out[w], back[w] = share * forth, share * back_again
 
 
 @_kernel
-def _factor(rates: Rates, s: int, strip: Array, warm: Array, factors: Factors, place: int) -> None:
+def _factor(rates: Rates, s: int, strip: Array, warm: Array, cold: Array, factors: Factors, place: int) -> None:
     """Factors of strip s. Sums of columns are 1, and more at both ends where the last cell is taken out."""
     down, up, shrink, response = factors.down[place], factors.up[place], factors.shrink[place], factors.response[place]
     n, cyclic = len(down), rates.cyclic
     _gather(rates.potential, s, strip)
     _temperatures(rates.warm, s, warm)
+    _temperatures(rates.cold, s, cold)
     for i in range(n if cyclic else n - 1):
-        _exchange(strip[i], strip[(i + 1) % n], warm[i], rates.share, down[i], up[i])
+        _exchange(strip[i], strip[(i + 1) % n], warm[i], cold[i], rates.share, down[i], up[i])
     head = n - 1 if cyclic else n
     kept = np.ones(WIDTH)
     if cyclic:

@@ -10,7 +10,7 @@ from wflow.measure import Density
 OUTSIDE = 1e-6
 """Most mass that may lie outside a window at the start; it is scaled away."""
 AXES = 3
-COMPILED = 1 << 15
+COMPILED = 1 << 14
 """Cells from which kernels are taken where numba is installed: its import then pays within some hundred steps."""
 
 

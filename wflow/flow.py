@@ -80,10 +80,11 @@ class Flow:
         """Mass of a density within two cells of a wall that stands for infinity; 0 for other measures."""
         if not isinstance(pi, Density) or pi.domain == self.domain:
             return 0.0
-        mass = pi.weights.reshape(pi.grid.shape)
-        ends = [(axis, side) for axis, sides in enumerate(self.open_ends(pi.grid)) for side in (0, 1) if sides[side]]
-        layers = [np.take(mass, (0, 1) if side == 0 else (-2, -1), axis=axis) for axis, side in ends]
-        return float(sum(layer.sum() for layer in layers))
+        edge = 0.0
+        for axis, (lower, upper) in enumerate(self.open_ends(pi.grid)):
+            across = np.moveaxis(pi.values.reshape(pi.grid.shape), axis, 0)
+            edge += (float(across[:2].sum()) if lower else 0.0) + (float(across[-2:].sum()) if upper else 0.0)
+        return edge * pi.grid.cell_volume
 
 
 def windows_of(name: str, window: Window, domain: Box) -> tuple[tuple[float, float] | None, ...]:

@@ -97,7 +97,8 @@ class _Compiled:
         from solvers._strips import Rates, factored
 
         faces = np.asarray(warm) if np.ndim(warm) else np.full((1, 1, 1), warm)
-        rates = Rates(_lent(axis, potential), lent(faces, faces.shape), dt / axis.width**2, axis.cyclic)
+        hot, cold = lent(faces, faces.shape), lent(1.0 / faces, faces.shape)
+        rates = Rates(_lent(axis, potential), hot, cold, dt / axis.width**2, axis.cyclic)
         return cls(axis, rates, factored(rates) if lasting else None)
 
     def solve(self, values: Array) -> Array:
