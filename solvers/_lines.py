@@ -30,11 +30,13 @@ class Lines:
     @classmethod
     def of(cls, out: Array, back: Array, sums: Array) -> "Lines":
         """With column sums (n, q) >= 1; eliminating cell i leaves a matrix of the same kind one cell shorter."""
-        pivots = np.empty_like(sums)
-        kept = sums[0]
-        for i in range(len(out)):
-            pivots[i] = kept + out[i]
-            kept = sums[i + 1] + back[i] * (kept / pivots[i])
+        pivots, kept = np.empty_like(sums), sums[0].copy()
+        share = np.empty_like(kept)
+        for rate, rate_back, added, pivot in zip(out, back, sums[1:], pivots[:-1], strict=True):
+            np.add(kept, rate, out=pivot)
+            np.divide(kept, pivot, out=share)
+            np.multiply(rate_back, share, out=share)
+            np.add(added, share, out=kept)
         pivots[-1] = kept
         return cls(out / pivots[:-1], back / pivots[:-1], pivots)
 
@@ -42,12 +44,14 @@ class Lines:
         """x (n, q)."""
         x = np.empty_like(right)
         x[0] = right[0]
-        for i in range(len(self.down)):
-            np.multiply(self.down[i], x[i], out=x[i + 1])
-            x[i + 1] += right[i + 1]
+        for factor, here, after, given in zip(self.down, x[:-1], x[1:], right[1:], strict=True):
+            np.multiply(factor, here, out=after)
+            np.add(after, given, out=after)
         x /= self.pivots
-        for i in range(len(self.up) - 1, -1, -1):
-            x[i] += self.up[i] * x[i + 1]
+        share = np.empty_like(x[0])
+        for factor, here, after in zip(self.up[::-1], x[-2::-1], x[:0:-1], strict=True):
+            np.multiply(factor, after, out=share)
+            np.add(here, share, out=here)
         return x
 
 
