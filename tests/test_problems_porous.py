@@ -7,7 +7,24 @@ import pytest
 
 from solvers.finite_volume import Muscl, ScharfetterGummel, Upwind
 from solvers.finite_volume.fitted import _mean_stiffness
-from wflow import Barenblatt, Flow, Grid, Particles, Power, Product, barenblatt_law, box, interval, problems, solve, w2
+from wflow import (
+    Atoms,
+    Barenblatt,
+    Flow,
+    Gaussian,
+    Grid,
+    Law,
+    Particles,
+    Power,
+    Product,
+    barenblatt_law,
+    box,
+    interval,
+    line,
+    problems,
+    solve,
+    w2,
+)
 from wflow.convergence import Laboratory, in_space
 from wflow.problems import NAMES, VARIANTS, build, parameters_of
 
@@ -85,6 +102,26 @@ def test_named_members():
     assert barenblatt_law(0.0, 2.0, dim=2).density(np.array([[1.0, 1.0]])) == pytest.approx(
         1 / (4 * math.pi), rel=1e-14
     )
+
+
+@pytest.mark.parametrize(
+    ("law", "edge", "regularity"),
+    [
+        (Gaussian(), math.inf, "smooth"),
+        (Barenblatt(0.0, 1.0), 0.0, "jump"),
+        (Barenblatt(0.5, 1.0), 0.5, "smooth"),
+        (barenblatt_law(0.0, 1.0, dim=2), 0.0, "jump"),
+        (barenblatt_law(2.0, 1.0, dim=2), 2.0, "smooth"),
+        (Product(Gaussian(), Barenblatt(1.0, 1.0)), 1.0, "smooth"),
+        (Atoms(line(), np.zeros((1, 1))), -1.0, "atom"),
+        (problems.aggregation("newtonian").exact(0.3), 2.0, "smooth"),
+    ],
+    ids=lambda x: type(x).__name__ if isinstance(x, Law) else str(x),
+)
+def test_how_a_density_ends(law, edge, regularity):
+    """rho ~ (distance)^edge: what a scheme without diffusion loses its order to; the worst axis of a product."""
+    assert law.edge == edge
+    assert law.regularity == regularity
 
 
 @pytest.mark.parametrize(

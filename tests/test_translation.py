@@ -88,6 +88,14 @@ def test_domains():
 
 
 @EVERY
+def test_every_parameter_has_a_name(neuron):
+    """As many as there are; an energy passes them on."""
+    energy = Energy(Risk(neuron, nodes(4, neuron.inputs)))
+    assert energy.names(neuron.domain.dim) == neuron.names
+    assert len(set(neuron.names)) == neuron.domain.dim
+
+
+@EVERY
 def test_value_is_its_formula(neuron):
     """a prod_k sigma(x_k - t_k), term by term."""
     x, w = sample_of(neuron)

@@ -199,6 +199,12 @@ class TranslationNeuron:
         line = (-np.inf,) * first, (np.inf,) * first
         return Box((*line[0], *(0.0,) * q), (*line[1], *(TURN,) * q), (False,) * first + (True,) * q)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The outer weight, then angles."""
+        angles = ("angle t",) if self.inputs == 1 else tuple(f"angle t_{k}" for k in range(1, self.inputs + 1))
+        return ("outer weight a", *angles) if self.outer else angles
+
     def value(self, x: Array, w: Array) -> Array:
         """(n, m)."""
         return np.asarray(self._outer(w) * np.prod(self.activation.value(self._shifts(x, w)), axis=0))
