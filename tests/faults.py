@@ -389,4 +389,6 @@ def main(parent: Path, *asked: str) -> None:
 
 
 if __name__ == "__main__":
+    # a shell starts what runs in the background with SIGINT ignored, and so would all that is forked here
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     main(Path(sys.argv[1]), *sys.argv[2:])

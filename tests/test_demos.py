@@ -114,7 +114,8 @@ def test_a_demo_runs_headless_on_the_core_dependencies_within_its_time(path: Pat
     answers = dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)
     assert answers["refuted"].startswith("no (")
     assert "exercise" in answers
-    assert answers["extras"] == "[]"
+    # numba is no need: large sums take it where it is there, and numpy in blocks where it is not
+    assert answers["extras"] in ("[]", "['numba']")
     assert float(answers["seconds"]) < SECONDS
     figure = tmp_path / "results" / "demos" / f"{path.stem}.png"
     assert figure.read_bytes().startswith(b"\x89PNG")

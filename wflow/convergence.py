@@ -52,6 +52,8 @@ class Refinement:
     levels: tuple[int, ...]
     distances: tuple[float, ...]
     norm: str = "W2"
+    resolved: float = ROUNDING
+    """Distances below it are rounding, or left by the method's inner iteration."""
 
     @property
     def slopes(self) -> tuple[float, ...]:
@@ -66,7 +68,7 @@ class Refinement:
     @property
     def at_rounding(self) -> bool:
         """The distances are too small for an order to mean anything."""
-        return self.distances[-1] < ROUNDING or self.distances[-2] < 10.0 * ROUNDING
+        return self.distances[-1] < self.resolved or self.distances[-2] < 10.0 * self.resolved
 
     def __str__(self) -> str:
         low, high = min(self.slopes), max(self.slopes)
@@ -105,7 +107,7 @@ class Laboratory:
 def in_time(lab: Laboratory, solver: Solver, steps: int, levels: int) -> Refinement:
     """steps, 2 steps, 4 steps, ... at one resolution."""
     counts = tuple(steps * 2**k for k in range(levels))
-    return _refinement(counts, [lab.run(solver, n).final for n in counts])
+    return _refinement(counts, [lab.run(solver, n).final for n in counts], solver)
 
 
 def in_space(lab: Laboratory, solver: Solver, factors: Sequence[float], steps: int) -> Refinement:
@@ -113,12 +115,12 @@ def in_space(lab: Laboratory, solver: Solver, factors: Sequence[float], steps: i
     solvers = [solver.refined(f) for f in factors]
     n = lab.enough(solvers[-1], steps).steps
     sizes = tuple(int(getattr(s, s.resolution)) for s in solvers)
-    return _refinement(sizes, [lab.run(s, n).final for s in solvers])
+    return _refinement(sizes, [lab.run(s, n).final for s in solvers], solver)
 
 
-def _refinement(levels: tuple[int, ...], ends: Sequence[Measure]) -> Refinement:
+def _refinement(levels: tuple[int, ...], ends: Sequence[Measure], solver: Solver) -> Refinement:
     distances = tuple(distance(a, b) for a, b in pairwise(ends))
-    return Refinement(levels, distances, norm_of(ends[0], ends[1]))
+    return Refinement(levels, distances, norm_of(ends[0], ends[1]), max(ROUNDING, solver.resolved))
 
 
 def norm_of(a: Measure, b: Measure) -> str:

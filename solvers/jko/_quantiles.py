@@ -56,6 +56,11 @@ class QuantileSolver(Solver):
         positive(f"{name} tolerance", self.tolerance)
         count(f"{name} limit", self.limit)
 
+    @property
+    def resolved(self) -> float:
+        """The tolerance of a stage."""
+        return self.tolerance
+
     def refusal(self, flow: Flow) -> str | None:
         """More than one axis; laws without quantiles or with atoms."""
         if flow.domain.dim != 1:

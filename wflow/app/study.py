@@ -227,7 +227,9 @@ def _decay(end: Measure) -> Iterator[Certificate]:
 def order_certificate(claim: str, refinement: Refinement, declared: float) -> Certificate:
     """Observed order >= declared - .15; where nothing is left to refine, that the distance is at rounding."""
     if refinement.at_rounding:
-        return Certificate(f"{claim}: nothing left to refine", "at most", refinement.distances[-1], 0.0, 1e-11)
+        return Certificate(
+            f"{claim}: nothing left to refine", "at most", refinement.distances[-1], 0.0, 10.0 * refinement.resolved
+        )
     return Certificate(f"{claim} ({refinement})", "at least", refinement.observed, declared, LOST)
 
 
