@@ -4,6 +4,7 @@ import numpy as np
 
 from wflow.arrays import Array
 from wflow.compiled import available
+from wflow.errors import Refused
 from wflow.flow import Flow, Window
 from wflow.measure import Density
 
@@ -27,14 +28,14 @@ def lent(values: Array, shape: tuple[int, ...]) -> Array:
 
 
 def averages_of(flow: Flow, cells: int, window: Window | None) -> Density:
-    """Cell averages of the law; what lies outside a window (at most 1e-6) is scaled away. ValueError for more."""
+    """Cell averages of the law; what lies outside a window (at most 1e-6) is scaled away. Refused for more."""
     grid = flow.grid(cells, window)
     values = flow.initial.averages(grid)
     outside = 1.0 - float(values.sum()) * grid.cell_volume
     if abs(outside) > OUTSIDE:
         sides = zip(grid.domain.lower, grid.domain.upper, strict=True)
         bounds = " x ".join(f"{low:g}..{high:g}" for low, high in sides)
-        raise ValueError(f"window: {bounds} leaves {outside:.3g} of the mass outside, allowed: {OUTSIDE:g}; widen it")
+        raise Refused(f"window: {bounds} leaves {outside:.3g} of the mass outside, allowed: {OUTSIDE:g}; widen it")
     return Density(grid, np.maximum(values, 0.0) / (1.0 - outside))
 
 

@@ -130,11 +130,11 @@ def study(name: str, parameters: Mapping[str, Any], solver: Solver, quick: bool)
     """
     problem = build(name, **parameters)
     began = time.monotonic()
-    reason = solver.refusal(problem.flow)
-    if reason is not None:
-        return Outcome(name, solver, (Row(name, parameters, (str(solver),), None, 0.0, refusal=reason),))
     try:
-        return _studied(problem, solver, quick)
+        reason = solver.refusal(problem.flow)
+        if reason is None:
+            return _studied(problem, solver, quick)
+        return Outcome(name, solver, (Row(name, parameters, (str(solver),), None, 0.0, refusal=reason),))
     except WflowError as error:
         failed = Certificate(f"no run fails; {type(error).__name__}: {error}", "equal", 1.0, 0.0, 0.0)
         return Outcome(name, solver, (Row(name, parameters, (str(solver),), failed, time.monotonic() - began),))
