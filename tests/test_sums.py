@@ -109,7 +109,7 @@ def test_compiled_loops_of_the_benchmark(large, name):
 @pytest.mark.parametrize("inputs", [1, 2, 3])
 def test_every_activation_compiled(large, name, inputs):
     """Every activation, with a parameter where it takes one, p = 1, 2, 3, bias, outer weight, and the circle."""
-    for b in (None,) if name in PARAMETERLESS else (None, 0.7):
+    for b in (None,) if name in PARAMETERLESS else (None, 5.0) if name == "dirichlet" else (None, 0.7):
         sigma = activation(name, b)
         for neuron in ridges(sigma, (inputs,)) if inputs != 2 else (*ridges(sigma, (2,)), CircleNeuron(sigma)):
             assert not isinstance(assert_agree(neuron, *case_of(neuron), derivatives_of(sigma)).at, RidgeBlocksAt)

@@ -135,8 +135,38 @@ class CosMinusSin(NamedTuple):
     b: float
 
 
+class Dirichlet(NamedTuple):
+    """1 + 2 sum_{k=1}^b cos k z."""
+
+    b: float
+
+
+@inlined
+def _low_waves(b: float, z: float) -> tuple[float, float, float]:
+    """sum over k = 1 ... b of cos kz, k sin kz and k^2 cos kz, from one turn by z after the other."""
+    c, s = cos(z), sin(z)
+    c_k, s_k, value, slope, bend = 1.0, 0.0, 0.0, 0.0, 0.0
+    for n in range(int(b)):
+        k = n + 1.0
+        c_k, s_k = c_k * c - s_k * s, s_k * c + c_k * s
+        value, slope, bend = value + c_k, slope + k * s_k, bend + k * k * c_k
+    return value, slope, bend
+
+
 Formula = (
-    Linear | Quadratic | Relu | LeakyRelu | ReluSquared | Softplus | Gelu | Tanh | Erf | Sigmoid | Elu | CosMinusSin
+    Linear
+    | Quadratic
+    | Relu
+    | LeakyRelu
+    | ReluSquared
+    | Softplus
+    | Gelu
+    | Tanh
+    | Erf
+    | Sigmoid
+    | Elu
+    | CosMinusSin
+    | Dirichlet
 )
 NAMES: dict[str, type[Formula]] = {
     "linear": Linear,
@@ -151,6 +181,7 @@ NAMES: dict[str, type[Formula]] = {
     "sigmoid": Sigmoid,
     "elu": Elu,
     "cos_minus_sin": CosMinusSin,
+    "dirichlet": Dirichlet,
 }
 # value, slope, bend as functions of b and z; no bend where sigma' jumps
 _LINES: dict[type[Formula], tuple[Callable[[float, float], float], ...]] = {
@@ -193,6 +224,11 @@ _LINES: dict[type[Formula], tuple[Callable[[float, float], float], ...]] = {
         lambda b, z: cos(b * z) - sin(b * z),
         lambda b, z: -b * (sin(b * z) + cos(b * z)),
         lambda b, z: -b * b * (cos(b * z) - sin(b * z)),
+    ),
+    Dirichlet: (
+        lambda b, z: 1.0 + 2.0 * _low_waves(b, z)[0],
+        lambda b, z: -2.0 * _low_waves(b, z)[1],
+        lambda b, z: -2.0 * _low_waves(b, z)[2],
     ),
 }
 
@@ -243,4 +279,6 @@ def formula_of(sigma: Activation) -> Formula | None:
 
 def reach(sigma: Formula) -> float:
     """The largest |z| for which the formula keeps its digits."""
+    if isinstance(sigma, Dirichlet):
+        return FARTHEST_ANGLE
     return FARTHEST_ANGLE / abs(sigma.b) if isinstance(sigma, CosMinusSin) else math.inf
