@@ -147,14 +147,17 @@ def test_formulas_are_the_activations(derivative, name, b):
 @X86
 @pytest.mark.parametrize("derivative", [0, 1, 2])
 def test_formulas_become_vector_code(derivative):
-    """For each activation but the straight ones at least ten operations on four or eight doubles."""
+    """For each activation but the straight ones at least ten operations on four or eight doubles.
+
+    Dirichlet kernels are a loop of b turns for each z, which no compiler here lays side by side.
+    """
     run = formula_loop(derivative)
     kinds = [kind for kind, lines in formulas._LINES.items() if len(lines) > derivative]
     for kind in kinds:
         run(kind(1.0), np.ones(8), np.ones(8))
     for signature in run.signatures:
         kind = signature[0].instance_class
-        if kind not in (formulas.Linear, formulas.Quadratic):
+        if kind not in (formulas.Linear, formulas.Quadratic, formulas.Dirichlet):
             assert vectors(run.inspect_llvm(signature)) >= 10, kind
 
 

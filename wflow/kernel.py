@@ -1,13 +1,13 @@
 """This file owns kernels k(w, w') of closed population risks, on the circle: k(w, w') = k(w - w').
 
 The kernel decides how a measure is used. Modes: exactly, sum_n a_n Re(c_n e^{i n w}). Atoms against a kinked kernel:
-exactly, by prefix sums over the sorted angles in O(m log m), since nodal quadrature of a kink is not accurate.
+exactly, by prefix sums over the sorted angles (wflow.piecewise).
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +18,7 @@ from wflow.domain import TURN, Box, circle
 from wflow.fourier import FourierDensity, series_at_nodes
 from wflow.law import Atoms, Law, Uniform
 from wflow.measure import Density, Measure, circle_modes
+from wflow.piecewise import differentiated, relu_pieces, sawtooth_pieces, sums_over_atoms
 from wflow.spectrum import Inputs, kernel_coefficients
 
 COUPLED_MODES = 32
@@ -182,10 +183,19 @@ class PiecewiseKernel:
             count = pi.degree if isinstance(pi, FourierDensity) else _modes_kept(pi)
             values = _series(self.coefficients(count), circle_modes_of(pi, count), w, derivative)
             return _shaped(values, derivative)
-        parts = self.parts
-        for _ in range(derivative):
-            parts = _differentiated(parts)
-        return _shaped(_prefix_sums(self.breaks, parts, pi.points[:, 0], pi.weights, w[:, 0]), derivative)
+        return _shaped(self.jet(pi, w[:, 0], (derivative,))[0], derivative)
+
+    def jet(self, atoms: Atoms | Measure, theta: Array, derivatives: Sequence[int]) -> list[Array]:
+        """Several derivatives of the sum over atoms at once, at angles (m,): their prefix sums are the same."""
+        return sums_over_atoms(
+            self.breaks, [self._derivatives[j] for j in derivatives], atoms.points[:, 0], atoms.weights, theta
+        )
+
+    @cached_property
+    def _derivatives(self) -> tuple[ComplexArray, ...]:
+        """The pieces of k, k' and k''."""
+        slope = differentiated(self.parts)
+        return self.parts, slope, differentiated(slope)
 
     def double(self, pi: Measure | Law) -> float:
         """int (k * pi) dpi for points, sum_n a_n |c_n|^2 for modes."""
@@ -215,61 +225,15 @@ class PiecewiseKernel:
 
     def value(self, theta: Array) -> Array:
         """k(theta) at angles (m,), for tests and pictures."""
-        return _prefix_sums(self.breaks, self.parts, np.zeros(1), np.ones(1), theta)
+        return sums_over_atoms(self.breaks, [self.parts], np.zeros(1), np.ones(1), theta)[0]
 
 
 def _modes_kept(pi: Measure | Law) -> int:
     return (pi.grid.size - 1) // 2 if isinstance(pi, Density) else _LAW_MODES
 
 
-def _differentiated(parts: ComplexArray) -> ComplexArray:
-    """d/dt of t^r e^{i n t} = r t^{r-1} e^{i n t} + i n t^r e^{i n t}."""
-    out = parts * (1j * np.arange(parts.shape[2]))
-    out[:, :-1] += parts[:, 1:] * np.arange(1, parts.shape[1])[:, None]
-    return out
-
-
-def _prefix_sums(breaks: Array, parts: ComplexArray, theta: Array, weights: Array, w: Array) -> Array:
-    """sum_j weights_j k((w - theta_j) mod 2 pi) for each w, exactly, in O((m + len(w)) log m).
-
-    The sources are laid out twice, one turn apart, so that t = w - theta_j in [0, 2 pi) picks each of them once.
-    (w - L)^r e^{i n (w - L)} splits into powers of w times prefix sums of weights L^q e^{-i n L}.
-    """
-    source = np.mod(theta, TURN)
-    order = np.argsort(source, kind="stable")
-    line = np.concatenate([source[order] - TURN, source[order]])
-    mass = np.concatenate([weights[order], weights[order]])
-    target = np.mod(w, TURN)
-    powers, waves = parts.shape[1], parts.shape[2]
-    prefix = np.zeros((powers, waves, len(line) + 1), dtype=np.complex128)
-    for q in range(powers):
-        for n in range(waves):
-            np.cumsum(mass * (-line) ** q * np.exp(-1j * n * line), out=prefix[q, n, 1:])
-    turn = np.exp(1j * np.outer(np.arange(waves), target))
-    total = np.zeros(len(target))
-    before = _both_sides(prefix, line, target - breaks[0])
-    for s in range(len(parts)):
-        after = _both_sides(prefix, line, target - breaks[s + 1])
-        inside, before = before - after, after
-        for r in range(powers):
-            if not np.any(parts[s, r]):
-                continue
-            shifted = sum(math.comb(r, q) * target ** (r - q) * inside[q] for q in range(r + 1))
-            total += np.sum((parts[s, r][:, None] * turn * shifted).real, axis=0)
-    return total
-
-
-def _both_sides(prefix: ComplexArray, line: Array, cut: Array) -> ComplexArray:
-    """Prefix sums up to `cut`, atoms exactly at the cut counted half."""
-    left = np.searchsorted(line, cut, side="left")
-    right = np.searchsorted(line, cut, side="right")
-    return np.asarray(0.5 * (prefix[:, :, left] + prefix[:, :, right]))
-
-
 def sawtooth_kernel() -> PiecewiseKernel:
     """k = sum_{n>=1} cos(n theta)/(pi n^2) = ((pi - theta)^2/2 - pi^2/6)/(2 pi) on [0, 2 pi]: -k'' = delta - 1/2pi."""
-    parts = np.zeros((1, 3, 2), dtype=np.complex128)
-    parts[0, :, 0] = np.array([math.pi**2 / 3.0, -math.pi, 0.5]) / TURN
 
     @lru_cache(maxsize=32)
     def spectrum(count: int) -> Array:
@@ -277,30 +241,16 @@ def sawtooth_kernel() -> PiecewiseKernel:
         return np.concatenate([[0.0], 1.0 / (math.pi * n**2)])
 
     # k' jumps where two neurons meet, which on one axis they never do: `jumps` stays inf
-    return PiecewiseKernel(np.array([0.0, TURN]), parts, spectrum, core=np.array([-1.0 / TURN]))
+    return PiecewiseKernel(*sawtooth_pieces(), spectrum, core=np.array([-1.0 / TURN]))
 
 
 def relu_kernel(threshold: float, inputs: Inputs, leak: float = 0.0) -> PiecewiseKernel:
     """The kernel of max(z - b, 0), |b| < 1 (b = 0 for Gaussian x); with a leak, of leak z + (1 - leak) max(z, 0).
 
-    Unit x, p = arccos b: k = (I(theta) 1{theta < 2p} + I(2 pi - theta) 1{2 pi - theta < 2p}) / 2 pi,
-    I(t) = (2p - t)(cos(t)/2 + b^2) + sin(2p - t)/2 - 2b (sin p + sin(p - t)); Gaussian x: twice that at b = 0.
+    Gaussian x: twice the kernel of unit x at b = 0.
     """
-    b, p = threshold, math.acos(threshold)
-    breaks = np.unique(np.round([0.0, min(2 * p, TURN - 2 * p), max(2 * p, TURN - 2 * p), TURN], 15))
-    parts = np.zeros((len(breaks) - 1, 3, 2), dtype=np.complex128)
-    scale = (2.0 if inputs == "gaussian" else 1.0) * (1.0 - leak) ** 2 / TURN
-    # I(t) by parts: sin(2p - t)/2 = Re(e^{it} i e^{-2ip}/2), sin(p - t) = Re(e^{it} i e^{-ip})
-    wave = 0.5j * np.exp(-2j * p) - 2j * b * np.exp(-1j * p)
-    here = np.zeros((3, 2), dtype=np.complex128)
-    here[0] = [2 * p * b * b - 2 * b * math.sin(p), p + wave]
-    here[1] = [-b * b, -0.5]
-    # I(2 pi - t): (2p - 2 pi + t)(cos(t)/2 + b^2) + sin(2p + t)/2 - 2b (sin p + sin(p + t))
-    mirrored = np.zeros((3, 2), dtype=np.complex128)
-    mirrored[0] = [(2 * p - TURN) * b * b - 2 * b * math.sin(p), p - math.pi + wave.conjugate()]
-    mirrored[1] = [b * b, 0.5]
-    for s, middle in enumerate(0.5 * (breaks[1:] + breaks[:-1])):
-        parts[s] = scale * ((middle < 2 * p) * here + (TURN - middle < 2 * p) * mirrored)
+    breaks, parts = relu_pieces(threshold)
+    parts *= (2.0 if inputs == "gaussian" else 1.0) * (1.0 - leak) ** 2
     sigma_modes = _relu_spectrum(threshold, inputs, leak)
     if leak:
         plain = _relu_spectrum(threshold, inputs, 0.0)(1)[1] * (1.0 - leak) ** 2

@@ -27,8 +27,7 @@ class ReluPlaneKernel:
         """d^j/dw^j int k(w, .) dpi at w (m, 3): (m,), (m, 3) or (m, 3, 3)."""
         charges = _charges(pi)
         a, radius, along, across = _polar(w)
-        angle = np.arctan2(w[:, 2], w[:, 1])[:, None]
-        parts = [_KAPPA.against(charges, angle, j).ravel() for j in range(derivative + 1)]
+        parts = _KAPPA.jet(charges, np.arctan2(w[:, 2], w[:, 1]), range(derivative + 1))
         if derivative == 0:
             return np.asarray(a * radius * parts[0])
         if derivative == 1:
