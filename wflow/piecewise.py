@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from wflow.arrays import Array, ComplexArray
 from wflow.domain import TURN
+
+Places = npt.NDArray[np.intp]
 
 
 def differentiated(parts: ComplexArray) -> ComplexArray:
@@ -69,17 +72,17 @@ def _moments(inside: Array, target: Array) -> Array:
     return out
 
 
-def _both_sides(line: Array, cut: Array) -> tuple[Array, Array | None]:
+def _both_sides(line: Array, cut: Array) -> tuple[Places, Places | None]:
     """Places of the cuts, and if any falls on an atom of the line, where they are behind it."""
     left, right = np.searchsorted(line, cut, side="left"), np.searchsorted(line, cut, side="right")
     return left, None if np.array_equal(left, right) else right
 
 
-def _at(prefix: Array, places: tuple[Array, Array | None]) -> Array:
+def _at(prefix: Array, places: tuple[Places, Places | None]) -> Array:
     """Prefix sums up to a cut, atoms exactly at it counted half."""
     left, right = places
-    here = prefix.take(left, axis=1)
-    return here if right is None else 0.5 * (here + prefix.take(right, axis=1))
+    here = np.take(prefix, left, axis=1)
+    return here if right is None else np.asarray(0.5 * (here + np.take(prefix, right, axis=1)))
 
 
 def sawtooth_pieces() -> tuple[Array, ComplexArray]:
