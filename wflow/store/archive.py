@@ -27,6 +27,23 @@ UNREADABLE = (
 Arrays = dict[str, NDArray[Any]]
 
 
+class _Members(zipfile.ZipFile):
+    """An archive in memory that whatever ends its making leaves as it is.
+
+    ZipFile would close it, and raise a ValueError in place of the signal that came while a member was being opened.
+    """
+
+    left = False
+
+    def __exit__(self, *raised: Any) -> None:
+        self.left = raised[0] is not None
+        self.close()
+
+    def close(self) -> None:
+        if not self.left:
+            super().close()
+
+
 def packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     """Arrays, contiguous in either order, as bytes; OSError above MOST_BYTES."""
     size = sum(array.nbytes for array in arrays.values())
@@ -37,7 +54,7 @@ def packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
             "save fewer times or lower the resolution",
         )
     stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as members:
+    with _Members(stream, "w", zipfile.ZIP_STORED) as members:
         for name, array in arrays.items():
             # an entry made by hand has no time of day in it
             with members.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
