@@ -26,7 +26,10 @@ def injected(folder: Path, counts: dict[str, int]) -> dict[str, Any]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"}
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
     assert done.returncode == 0, done.stderr
-    return {kind: found for line in done.stdout.splitlines() for kind, found in json.loads(line).items()}
+    found = {kind: what for line in done.stdout.splitlines() for kind, what in json.loads(line).items()}
+    for what in found.values():
+        print(what.get("failure", ""))  # whole, where the assertion that follows shows the first lines only
+    return found
 
 
 @pytest.fixture(scope="module")

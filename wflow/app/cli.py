@@ -5,6 +5,7 @@ import sys
 _missing = ""
 try:
     from wflow.app.commands import app
+    from wflow.app.exits import at_once
 except ModuleNotFoundError as error:
     missing = (error.name or "").split(".")[0]
     if missing not in ("typer", "rich"):
@@ -19,6 +20,7 @@ def main() -> None:
     if _missing:
         sys.stderr.write(f"wflow: the command line needs {_missing}; install it with: pip install 'wflow[app]'\n")
         raise SystemExit(2)
+    at_once()
     app()
 
 

@@ -153,12 +153,12 @@ class RunFolder:
         self._say("running")
         try:
             yield
+            self._say("done")  # stopped in the middle of this word, it is interrupted too
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt)
             with suppress(OSError):  # a full disk has no room for its own name: the error itself goes on
                 self._say("interrupted" if stopped else f"failed: {type(error).__name__}: {error}")
             raise
-        self._say("done")
 
     def _say(self, status: str) -> None:
         self.log(status)
