@@ -113,6 +113,9 @@ def test_nothing_left_to_refine_is_said_and_bounded():
     still = Refinement((8, 16, 32), (1e-16, 1e-15))
     row = order_certificate("order", still, 2.0)
     assert "nothing left" in row.claim and row.holds and row.relation == "at most"
+    growing = Refinement((1, 2, 4, 8), (1e-9, 5e-12, 2e-11))
+    assert "nothing left" in order_certificate("order", growing, 2.0).claim
+    assert not order_certificate("order", growing, 2.0).holds
 
 
 def test_fourier_distance_is_w2_to_first_order():

@@ -15,12 +15,12 @@ from wflow import (
     FourierDensity,
     Gaussian,
     Grid,
-    LostDensity,
     Particles,
     Potential,
     Product,
     Radial,
     Refused,
+    Truncated,
     Uniform,
     box,
     circle,
@@ -150,7 +150,7 @@ def test_the_plane_has_no_walls_and_a_cylinder_may():
 
 @pytest.mark.parametrize(("most", "holds"), [(-6.0, True), (-2.0, False)])
 def test_mass_at_a_wall_that_stands_for_infinity_ends_the_run(most, holds):
-    """A Gaussian of std 1/4 driven to the left: fine in a wide window, LostDensity where the wall is felt."""
+    """A Gaussian of std 1/4 driven to the left: fine in a wide window, Truncated where the wall is felt."""
     flow = Flow(Energy(Potential.linear(1.0)), line(), Gaussian(0.0, 0.25), 1.0, (most, 3.0))
     if holds:
         run = solve(flow, Upwind(256))
@@ -158,7 +158,7 @@ def test_mass_at_a_wall_that_stands_for_infinity_ends_the_run(most, holds):
         (row,) = truncated(run)
         assert row.holds
     else:
-        with pytest.raises(LostDensity, match="Widen the window"):
+        with pytest.raises(Truncated, match="Widen the window"):
             solve(flow, Upwind(256))
 
 

@@ -384,3 +384,14 @@ def test_variants_are_names_for_parameters():
     assert build("barenblatt_2d", exponent=3.0).parameters["exponent"] == 3.0
     with pytest.raises(ValueError, match="did you mean 'barenblatt_2d'"):
         build("barenblat_2d")
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+def test_an_implicit_step_says_where_its_face_temperatures_stopped(dim):
+    """The last change of the fixed point is the residual, on every axis: below its tolerance, and as loose as that."""
+    flow = problems.barenblatt(dim=dim).flow
+    for tolerance in (1e-4, 1e-12):
+        solver = ScharfetterGummel(24, tolerance=tolerance)
+        residual = solver.step(flow, solver.init(flow), 1e-3).residual
+        assert 0.0 < residual <= tolerance
+        assert tolerance < 1e-10 or residual > 1e-8

@@ -1,15 +1,17 @@
 """Networks a sigma(w x) in the plane of (a, w): features in tensor form, grids against particles and draws."""
 
 import math
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
 
+from solvers.fem import DG0, toolchain
 from solvers.finite_volume import Muscl, ScharfetterGummel, Upwind
+from solvers.jko import Exact
 from solvers.particles import GradientFlow, Sampled
-from wflow import Density, Particles, problems, solve, w2
-from wflow.convergence import distance, particle_slopes
+from wflow import Density, Grid, Particles, problems, solve, w2
+from wflow.convergence import MARGIN, Laboratory, distance, estimated_error, particle_slopes
 from wflow.features import Features
 from wflow.plans import gathered
 
@@ -104,3 +106,44 @@ def test_draws_approach_the_density_at_the_rate_of_monte_carlo(name):
     for slope, deviation in particle_slopes(flow, drawn, limit, 40):
         assert slope == pytest.approx(-0.5, abs=0.1)
         assert deviation < 0.03
+
+
+# parameters, and |a|, |w| <= reach of the grids that keep fronts narrow; DG0, which smears them, takes three times that
+MEETING = {
+    "tanh": ({"target": "tanh", "spread": 1.0, "horizon": 3.0}, 4.0),
+    "cos - sin": ({"activation": "cos_minus_sin", "target": "tanh", "horizon": 2.4}, 2.0),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(toolchain.missing() is not None, reason=toolchain.missing() or "")
+@pytest.mark.parametrize("name", MEETING)
+def test_minimising_movements_finite_volumes_and_dolfinx_meet(name):
+    """H^-1 between the ends of two exact JKO steps, MUSCL and DG0: at most the sum of their measured errors.
+
+    The error of JKO is that in tau (against one step) and that in h (against half the cells), each of order 1.
+    What has not moved at all is farther from MUSCL than that: 1.2 times the bound and more.
+    """
+    parameters, reach = MEETING[name]
+    near, far = (problems.two_layer_1d(**parameters, initial="uniform", reach=k * reach).flow for k in (1.0, 3.0))
+    lab, wide = Laboratory(near), Laboratory(far)
+    steps = lab.run(Exact(28), 2)
+    assert near.horizon / 2 >= Exact(28).smallest_step(near)
+    ends = {
+        "jko": (steps.final, sum(distance(lab.run(*o).final, steps.final) for o in [(Exact(28), 1), (Exact(14), 2)]))
+    }
+    for where, method in ((lab, Muscl(84)), (wide, DG0(84))):
+        run = where.enough(method)
+        ends[type(method).__name__] = (run.final, estimated_error(where, run) / MARGIN)
+    laid = {key: (within(pi, ends["DG0"][0].grid.domain), MARGIN * error) for key, (pi, error) in ends.items()}
+    for (a, error_a), (b, error_b) in combinations(laid.values(), 2):
+        assert distance(a, b) <= error_a + error_b
+    rest = within(steps.measures[0], ends["DG0"][0].grid.domain)
+    assert distance(rest, laid["Muscl"][0]) > 1.2 * (laid["jko"][1] + laid["Muscl"][1])
+
+
+def within(pi, box):
+    """The same density with empty cells around it, on a box three times as long or its own."""
+    times = round(box.upper[0] / pi.grid.domain.upper[0])
+    values = np.pad(pi.values.reshape(pi.grid.shape), [((times - 1) // 2 * n,) * 2 for n in pi.grid.shape])
+    return Density(Grid(box, values.shape), values.ravel())

@@ -18,7 +18,7 @@ from wflow.energy import (
     TotalVariation,
     population_risk,
 )
-from wflow.errors import EnergyRose, LostDensity, NotConverged, Refused, StepTooLarge, WflowError
+from wflow.errors import EnergyRose, LostDensity, NotConverged, Refused, StepTooLarge, Truncated, WflowError
 from wflow.flow import Flow
 from wflow.fourier import FourierDensity
 from wflow.grid import Grid
@@ -43,7 +43,7 @@ __all__ = [
     "Law", "LogKernel", "Logistic", "LostDensity", "Measure", "NewtonianKernel", "NotConverged", "Order", "Particles",
     "PiecewiseKernel", "Potential", "Power", "Product", "QuadraticKernel", "Quantiles", "Radial", "Refused",
     "RidgeNeuron", "Risk", "SignedParticles", "Solver", "State", "Step", "StepTooLarge", "Steps", "TotalVariation",
-    "Trajectory", "TranslationNeuron", "Transported", "Uniform", "WflowError", "activation", "barenblatt_law", "box",
-    "circle", "circle_kernel", "cylinder", "interval", "line", "plane", "population_risk", "problems", "read_csv",
-    "solve", "space", "torus", "w2",
+    "Trajectory", "TranslationNeuron", "Transported", "Truncated", "Uniform", "WflowError", "activation",
+    "barenblatt_law", "box", "circle", "circle_kernel", "cylinder", "interval", "line", "plane", "population_risk",
+    "problems", "read_csv", "solve", "space", "torus", "w2",
 ]  # fmt: skip

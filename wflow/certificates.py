@@ -53,6 +53,14 @@ class Certificate:
         return bool(abs(self.measured - self.expected) <= slack)
 
 
+def of_run(problem: Problem, run: Trajectory) -> Iterator[Certificate]:
+    """All that one run says for itself, by any method."""
+    yield from kept(run)
+    yield from truncated(run)
+    yield from moved_downhill(run)
+    yield from generalises(problem, run)
+
+
 def kept(run: Trajectory) -> Iterator[Certificate]:
     """What the solver says it keeps: mass to 1e-12, no negative density, energy that never rises."""
     promises = run.solver.keeps(run.flow)

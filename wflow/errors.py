@@ -41,6 +41,10 @@ class LostDensity(WflowError, RuntimeError):
     """A density went negative or lost mass beyond rounding."""
 
 
+class Truncated(LostDensity):
+    """Mass came near a wall that stands for infinity: the window is too small for the question."""
+
+
 class Damaged(WflowError, RuntimeError):
     """A file of a run folder is not what was written."""
 

@@ -46,7 +46,7 @@ def solve(
 
     Raises Refused where the solver refuses the flow, StepTooLarge for a given step above its stability bound (asked at
     every saved time; explicit schemes look at their CFL bound themselves at every step), EnergyRose where a promised
-    decrease fails by more than 1e-13 max(1, |F_0|), LostDensity where a window's walls are felt (asked at saved times),
+    decrease fails by more than 1e-13 max(1, |F_0|), Truncated where a window's walls are felt (asked at saved times),
     NotConverged from inner iterations.
     """
     if not isinstance(flow, Flow):

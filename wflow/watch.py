@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from wflow.arrays import Array
-from wflow.errors import EnergyRose, LostDensity
+from wflow.errors import EnergyRose, Truncated
 from wflow.flow import Flow
 from wflow.measure import Density, Measure, Quantiles
 from wflow.pace import SHORTEST
@@ -118,10 +118,10 @@ def _energy(flow: Flow, pi: Measure) -> float:
 
 
 def _edge(flow: Flow, solver: Solver, state: State) -> float:
-    """The mass at walls that stand for infinity, or LostDensity."""
+    """The mass at walls that stand for infinity, or Truncated."""
     edge = flow.at_edges(state.measure)
     if not edge <= EDGE:
-        raise LostDensity(
+        raise Truncated(
             f"{solver}: {edge:.3g} of the mass lies within two cells of a wall that stands for infinity, at "
             f"t = {state.time:g}; allowed: {EDGE:g}. Widen the window or use more cells"
         )

@@ -81,32 +81,34 @@ class ScharfetterGummel(Solver):
         new, change = pi, 0.0
         for _ in range(self.limit):
             middle = Density(pi.grid, 0.5 * (pi.values + new.values))
-            legs = self._legs(flow, pi, middle, dt)
+            legs, residual = self._legs(flow, pi, middle, dt)
             last, new = new, legs[-1].end
-            change = float(np.sum(np.abs(new.values - last.values))) * pi.grid.cell_volume
-            if change <= self.tolerance or not flow.energy.interacting:
-                residual = change if flow.energy.interacting else 0.0
-                return Step(state.after(dt, new), _dissipated(flow, legs), residual)
+            change = _moved(last, new) if flow.energy.interacting else 0.0
+            if change <= self.tolerance:
+                return Step(state.after(dt, new), _dissipated(flow, legs), max(change, residual))
         raise self._stopped("V", change, state.time)
 
-    def _legs(self, flow: Flow, pi: Density, at: Density, dt: float) -> list["_Leg"]:
-        """The step with V = V[at]; with a Power term each axis' face temperatures belong to its own end."""
+    def _legs(self, flow: Flow, pi: Density, at: Density, dt: float) -> tuple[list["_Leg"], float]:
+        """The step with V = V[at], and the last change of its fixed points.
+
+        With a Power term each axis' face temperatures belong to its own end; without one there is nothing to iterate.
+        """
         if flow.energy.power is None:
-            return _Frozen.at(flow, at, dt).legs(pi)
-        potential, now, legs = flow.energy.potential(at, at.points), pi, []
+            return _Frozen.at(flow, at, dt).legs(pi), 0.0
+        potential, now, legs, residual = flow.energy.potential(at, at.points), pi, [], 0.0
         for axis in axes_of(pi.grid):
             end, change = now, np.inf
             for _ in range(self.limit):
                 sweep = sweep_of(axis, potential, _face_temperature(flow, axis, end), dt)
                 last, end = end, _kept(now, sweep.solve(now.values))
-                change = float(np.sum(np.abs(end.values - last.values))) * pi.grid.cell_volume
+                change = _moved(last, end)
                 if change <= self.tolerance:
                     break
             else:
                 raise self._stopped("the face temperatures", change, None)
             legs.append(_Leg(sweep, end))
-            now = end
-        return legs
+            now, residual = end, max(residual, change)
+        return legs, residual
 
     def _stopped(self, what: str, change: float, time: float | None) -> NotConverged:
         where = "" if time is None else f" at t = {time:g}"
@@ -115,6 +117,11 @@ class ScharfetterGummel(Solver):
             f"{self.limit} iterations{where}; halve dt or raise `limit`",
             change,
         )
+
+
+def _moved(last: Density, now: Density) -> float:
+    """L1 distance of two iterates."""
+    return float(np.sum(np.abs(now.values - last.values))) * now.grid.cell_volume
 
 
 def _face_temperature(flow: Flow, axis: Axis, pi: Density) -> Array:

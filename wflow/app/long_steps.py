@@ -1,40 +1,50 @@
-"""This file owns the study of a method that takes long steps only: a few of them, and one against another method's.
+"""This file owns the study of a method that takes long steps only: a few of them, against those of other methods.
 
-Such a method has a `smallest_step`: refined in time at fixed resolution it stands still, so it gets no order rows, no
-estimated error, and its end is not compared with the ends of methods whose steps are short.
+Such a method has a `smallest_step`: refined in time at fixed resolution it stands still, so it gets no order rows. Its
+error is measured by refining step and resolution together, and its end compared with the density of other methods.
 """
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from wflow.certificates import Certificate, kept, moved_downhill, truncated
-from wflow.convergence import MARGIN, distance
+from wflow.certificates import Certificate, of_run
+from wflow.convergence import MARGIN, Laboratory, distance, estimated_error, norm_of
+from wflow.errors import Truncated
 from wflow.flow import Flow
 from wflow.loop import solve
 from wflow.measure import Density, Measure
+from wflow.problems import Problem
 from wflow.solver import Solver
 from wflow.trajectory import Trajectory
 from wflow.transport import w2, w2_floor
 
 MOST_STEPS = 3
+REFINED = 2
+"""Steps and resolution of the finer of two runs by which the method's error is measured, over those of the coarser."""
 
 
-def of_long_steps(flow: Flow, solver: Solver, others: Sequence[Solver]) -> Iterator[Certificate]:
-    """What the method keeps over at most three steps, how well they are solved, and the first beside those of others.
+def of_long_steps(problem: Problem, solver: Solver, others: Sequence[Solver], quick: bool) -> Iterator[Certificate]:
+    """What the method keeps over at most three steps, how well they are solved, and what others do in the same time.
 
-    Only minimising movements that take short steps too are comparable: the same step of the same functional.
+    One step is compared with that of minimising movements that take short steps too: the same step of the same
+    functional. Two steps are compared with the flow itself, by other methods on cells; not in a quick run. Neither
+    where the horizon is shorter than the steps that say anything.
     """
+    flow = problem.flow
     smallest = solver.smallest_step(flow)
     over = max(1, math.floor(flow.horizon / smallest))
     dt = flow.horizon / over
     run = solve(flow, solver, dt=dt, until=flow.horizon * (min(over, MOST_STEPS) / over))
-    yield from kept(run)
-    yield from truncated(run)
-    yield from moved_downhill(run)
+    yield from of_run(problem, run)
     yield _solved(run)
-    for other in others:
-        if other.variational and other.refusal(flow) is None and not other.smallest_step(flow):
-            yield _compared(run, other, dt) if dt >= smallest else _not_compared(other, dt, smallest)
+    able = [other for other in others if other.refusal(flow) is None and not other.smallest_step(flow)]
+    if dt >= smallest:
+        for other in able:
+            if other.variational:
+                yield _compared(run, other, dt)
+    if over >= REFINED and not quick:
+        yield from _beside_the_flow(run, [other for other in able if other.needs == "density"], dt)
 
 
 def _solved(run: Trajectory) -> Certificate:
@@ -42,11 +52,6 @@ def _solved(run: Trajectory) -> Certificate:
     claim = f"KKT residual, largest of {run.steps} steps of {run.times[1]:.3g}"
     worst = float(run.diagnostics["residual"].max())
     return Certificate(claim, "at most", worst, 0.0, getattr(run.solver, "tolerance", 0.0))
-
-
-def _not_compared(other: Solver, dt: float, smallest: float) -> Certificate:
-    claim = f"not compared with {other}: the whole horizon is shorter than the shortest step that says anything"
-    return Certificate(claim, "at most", dt, smallest)
 
 
 def _compared(run: Trajectory, other: Solver, dt: float) -> Certificate:
@@ -66,3 +71,39 @@ def _compared(run: Trajectory, other: Solver, dt: float) -> Certificate:
 
 def _one_step(flow: Flow, solver: Solver, dt: float) -> Measure:
     return solver.step(flow, solver.init(flow), dt).state.measure
+
+
+def _beside_the_flow(run: Trajectory, others: Sequence[Solver], dt: float) -> Iterator[Certificate]:
+    """Two steps against the density of other methods at the same time: at most the sum of the measured errors.
+
+    The method's own is that in dt and that in h. Both of order 1, one step of twice the length, and two on half the
+    cells, are as far from the end as it is from the flow; the two errors have opposite signs (friction holds back, a
+    long step of a convex energy goes too far or not), so they are not measured together. Floor: the starts' distance.
+    """
+    solver, span = run.solver, replace(run.flow, horizon=REFINED * dt)
+    coarse = solver.refined(1.0 / REFINED)
+    if coarse.refusal(span) is not None:
+        return
+    end, lab = run.at(span.horizon), Laboratory(span)
+    long, wide = lab.run(solver, 1).final, lab.run(coarse, REFINED).final
+    mine = MARGIN * (distance(long, end) + distance(wide, end))
+    for other in others:
+        # on several axes distances are measured between grids of which one divides the other
+        times = max(1, round(getattr(other, other.resolution) / getattr(solver, solver.resolution)))
+        fine = other.refined(times * getattr(solver, solver.resolution) / getattr(other, other.resolution))
+        try:
+            theirs = lab.enough(fine)
+            error = estimated_error(lab, theirs)
+        except Truncated:  # its own study says so
+            continue
+        if not isinstance(theirs.final, Density):
+            continue
+        claim = f"{REFINED} steps of {dt:.3g} end where {fine} ends ({norm_of(end, theirs.final)})"
+        yield Certificate(
+            claim,
+            "at most",
+            distance(end, theirs.final),
+            0.0,
+            mine + error,
+            distance(run.measures[0], theirs.measures[0]),
+        )

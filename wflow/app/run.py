@@ -17,7 +17,7 @@ from wflow.app.progress import Fractions, Report
 from wflow.app.resume import CHECKPOINTS, CONFIG, checkpoints, continued, mark, origin, places
 from wflow.app.rows import RESULTS, as_json, plain
 from wflow.app.study import Row
-from wflow.certificates import generalises, kept, moved_downhill, truncated
+from wflow.certificates import of_run
 from wflow.errors import Refused
 from wflow.law import Law
 from wflow.loop import solve
@@ -121,7 +121,7 @@ def _record(folder: RunFolder, label: str, file: str, run: Trajectory, seconds: 
 
 def _rows(problem: Problem, label: str, run: Trajectory, seconds: float) -> Iterator[Row]:
     """What the solver says it keeps."""
-    for certificate in (*kept(run), *truncated(run), *moved_downhill(run), *generalises(problem, run)):
+    for certificate in of_run(problem, run):
         yield Row(problem.name, problem.parameters, (label,), certificate, seconds)
 
 

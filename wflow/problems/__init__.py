@@ -45,6 +45,14 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "aggregation_log_line": ("aggregation", {"kind": "log_line"}),
     "aggregation_log_plane": ("aggregation", {"kind": "log_plane", "reach": 2.0, "horizon": 0.1}),
     "barenblatt_2d": ("barenblatt", {"dim": 2, "horizon": 0.003}),
+    "two_layer_1d_square": (
+        "two_layer_1d",
+        {"target": "tanh", "initial": "uniform", "spread": 1.0, "reach": 4.0, "horizon": 3.0},
+    ),
+    "two_layer_1d_waves": (
+        "two_layer_1d",
+        {"activation": "cos_minus_sin", "target": "tanh", "initial": "uniform", "reach": 2.0, "horizon": 2.4},
+    ),
 }
 """Names for a problem of the catalogue at other defaults, verified like the others: name -> (problem, parameters)."""
 NAMES = (*CATALOGUE, *VARIANTS)

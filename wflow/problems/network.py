@@ -18,6 +18,8 @@ from wflow.loss import LossName, loss_named
 from wflow.neuron import RidgeNeuron
 from wflow.problems.problem import Problem
 
+_COARSEST, _COARSEST_FROM_JUMPS = 32, 64
+"""Cells an axis of the coarsest grid: a square must be several of them wide before its fronts show an order."""
 Target = Literal["sine", "tanh", "bump", "step"]
 TARGETS: dict[str, tuple[Callable[[Array], Array], str]] = {
     "sine": (lambda x: np.sin(2.0 * x), "sin 2x"),
@@ -78,6 +80,7 @@ def two_layer_1d(
         flow,
         "the two-layer network of one input, after Mei, Montanari & Nguyen 2018 and Chizat & Bach 2018",
         f"neurons a {neuron.activation}(w x) learn {formula} for {inputs} x",
+        coarsest=_COARSEST_FROM_JUMPS if initial == "uniform" else _COARSEST,
     )
 
 
