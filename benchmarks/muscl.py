@@ -26,7 +26,7 @@ from wflow.arrays import Array
 from wflow.compiled import available, kernel
 from wflow.domain import torus
 
-CELLS, ROUNDS, REPEATS = 1024, 7, 3
+CELLS, ROUNDS, REPEATS = 1024, 15, 3
 GRID = Grid(torus(2), (CELLS, CELLS))
 H = float(GRID.widths[0])
 DT = 0.1 * H

@@ -143,13 +143,17 @@ def _mean_stiffness(power: Power, left: Array, right: Array) -> Array:
 
 
 def _kept(before: Density, values: Array) -> Density:
-    """A density of the same mass; rounding of the solve (some 1e-16 a step) is scaled away, not more."""
+    """A density of the same mass; rounding of the solve (some 1e-16 a step) is scaled away, not more.
+
+    `values` is the caller's own and scaled in place: a new array of some hundred kilobytes costs more than the product.
+    """
     mass = float(values.sum()) * before.grid.cell_volume
     if abs(mass - before.mass) > 1e-12:
         raise LostDensity(
             f"ScharfetterGummel: the linear solve changed the mass by {mass - before.mass:.3g}; check V for overflow"
         )
-    return Density(before.grid, values * (before.mass / mass))
+    values *= before.mass / mass
+    return Density(before.grid, values)
 
 
 @dataclass(frozen=True, eq=False)
