@@ -47,6 +47,17 @@ def of_long_steps(problem: Problem, solver: Solver, others: Sequence[Solver], qu
         yield from _beside_the_flow(run, [other for other in able if other.needs == "density"], dt)
 
 
+def not_compared(flow: Flow, solver: Solver) -> str | None:
+    """Why no step is compared, or None."""
+    smallest = solver.smallest_step(flow)
+    if flow.horizon >= smallest:
+        return None
+    return (
+        f"no step is compared with those of others: the horizon {flow.horizon:g} is shorter than {smallest:.3g}, "
+        f"the shortest step in which {solver} can tell motion from rest; lengthen the horizon"
+    )
+
+
 def _solved(run: Trajectory) -> Certificate:
     """The largest residual of the steps against what the method allows itself."""
     claim = f"KKT residual, largest of {run.steps} steps of {run.times[1]:.3g}"

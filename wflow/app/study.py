@@ -10,7 +10,7 @@ import numpy as np
 
 from solvers.particles import GradientFlow
 from wflow.app.draws import of_draws
-from wflow.app.long_steps import of_long_steps
+from wflow.app.long_steps import not_compared, of_long_steps
 from wflow.app.methods import METHODS
 from wflow.arrays import Array
 from wflow.certificates import (
@@ -138,6 +138,8 @@ def _studied(problem: Problem, solver: Solver, quick: bool) -> Outcome:
     if solver.smallest_step(problem.flow):
         others = [suited(method, problem, quick) for method in METHODS]
         found = _rows(problem, solver, of_long_steps(problem, solver, others, quick), began)
+        if reason := not_compared(problem.flow, solver):
+            found += (Row(problem.name, problem.parameters, (str(solver),), None, 0.0, reason),)
         return Outcome(problem.name, solver, found)
     lab = Laboratory(problem.flow)
     run = lab.enough(solver, BASE_STEPS, SAVED)
