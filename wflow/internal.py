@@ -3,6 +3,8 @@
 U(rho), its slope U' (added to V), the pressure p = rho U' - U (the diffusion flux is -grad p) and p' = rho U''.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,3 +74,35 @@ class Power:
 
 
 Internal = Entropy | Power
+
+_INVERTED = 60
+
+
+def conjugate_slope(terms: Sequence[Internal], force: Array) -> Array:
+    """(U*)'(force) (m,): the density rho with U'(rho) = force for the sum U of the terms, 0 where force < U'(0+).
+
+    An entropy: e^(force/T - 1). A power: ((m - 1) force+/(strength m))^(1/(m - 1)). Both: Newton for y = log rho of the
+    convex, increasing T (y + 1) + c e^((m-1) y) = force.   Raises ValueError without terms, or with others than one
+    entropy and one power.
+    """
+    heat = [term for term in terms if isinstance(term, Entropy)]
+    power = [term for term in terms if isinstance(term, Power)]
+    if not terms or len(heat) > 1 or len(power) > 1:
+        raise ValueError(f"internal terms: {list(terms)!r} are not an Entropy, a Power or one of each; join equal ones")
+    if not power:
+        return np.asarray(np.exp(force / heat[0].temperature - 1.0))
+    m = power[0].exponent
+    scale = power[0].strength * m / (m - 1.0)
+    if not heat:
+        return np.asarray((np.maximum(force, 0.0) / scale) ** (1.0 / (m - 1.0)))
+    temperature = heat[0].temperature
+    with np.errstate(divide="ignore"):
+        cold = np.where(force > 0.0, np.log(np.maximum(force, 0.0) / scale) / (m - 1.0), math.inf)
+    y = np.minimum(force / temperature - 1.0, cold)
+    for _ in range(_INVERTED):  # from above but at most once, since the left side is convex
+        steep = scale * np.exp((m - 1.0) * y)
+        change = (temperature * (y + 1.0) + steep - force) / (temperature + (m - 1.0) * steep)
+        y = y - change
+        if np.max(np.abs(change) / (1.0 + np.abs(y))) <= 1e-15:
+            break
+    return np.asarray(np.exp(y))

@@ -117,6 +117,8 @@ class Solver(ABC):
     """The step is a minimising movement: F_{k+1} + dissipated <= F_k, an inequality, not an identity."""
     most: ClassVar[float] = math.inf
     """Most cells in all that a study on several axes gives a method, for one whose work grows faster than its grid."""
+    costly: ClassVar[bool] = False
+    """A step factors several sparse matrices: quick studies leave it out."""
     multistep: ClassVar[bool] = False
     """A step needs the measures before the last: they are in State.memory, which then does more than save work."""
 

@@ -2,8 +2,9 @@
 
 from solvers.jko.bdf2 import Bdf2
 from solvers.jko.exact import Exact
+from solvers.jko.linearised import Linearised
 from solvers.jko.midpoint import Midpoint
 from solvers.jko.quantile import Quantile
 from solvers.jko.sdirk2 import Sdirk2
 
-__all__ = ["Bdf2", "Exact", "Midpoint", "Quantile", "Sdirk2"]
+__all__ = ["Bdf2", "Exact", "Linearised", "Midpoint", "Quantile", "Sdirk2"]

@@ -41,7 +41,7 @@ def of_long_steps(problem: Problem, solver: Solver, others: Sequence[Solver], qu
     able = [other for other in others if other.refusal(flow) is None and not other.smallest_step(flow)]
     if dt >= smallest:
         for other in able:
-            if other.variational:
+            if other.variational and other.needs == "quantile":  # whose W2 is W2 itself
                 yield _compared(run, other, dt)
     if over >= REFINED and not quick:
         yield from _beside_the_flow(run, [other for other in able if other.needs == "density"], dt)

@@ -56,7 +56,7 @@ def verify(
     """Run every solver on every named problem (all by default) and certify what came out.
 
     settings: parameters for the named problems, of which there must then be exactly one. quick: half the resolution,
-    and of all problems those that are not LONG.
+    of all problems those that are not LONG, and of all methods those that are not costly.
     progress(what, done, total) is called as studies end. Raises ValueError for unknown names.
     """
     began = time.monotonic()
@@ -67,7 +67,12 @@ def verify(
         )
     everything = [name for name in VERIFIED if not (quick and name in LONG)]
     problems = [build(name, **settings) for name in dict.fromkeys(names or everything)]
-    tasks = [(p.name, dict(p.parameters), suited(s, p, quick), quick) for p in problems for s in METHODS]
+    tasks = [
+        (p.name, dict(p.parameters), suited(s, p, quick), quick)
+        for p in problems
+        for s in METHODS
+        if not (quick and s.costly)
+    ]
     outcomes = _run_all(tasks, workers, progress or (lambda what, done, total: None))
     rows = [row for outcome in outcomes for row in outcome.rows]
     for problem in problems:
