@@ -186,3 +186,12 @@ def test_base_runs_of_all_methods_share_their_saved_times():
     few, many = (study("linear_neuron", {}, s, True) for s in (GradientFlow(20), Muscl(cells=256)))
     assert many.steps > few.steps
     assert many.trajectory(p).times == pytest.approx(few.trajectory(p).times, abs=1e-12)
+
+
+def test_grids_that_do_not_fit_agree_in_w2():
+    """32 cells an axis against 48: H^-1 has no common grid, so the row is W2's."""
+    pair = [study("drift_diffusion_2d", {}, Muscl(cells=n), True) for n in (32, 48)]
+    (row,) = agreements(problems.build("drift_diffusion_2d"), pair)
+    assert "(W2)" in row.certificate.claim and row.holds
+    (same,) = agreements(problems.build("drift_diffusion_2d"), [pair[0], pair[0]])
+    assert "(H^-1)" in same.certificate.claim

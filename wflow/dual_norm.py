@@ -15,6 +15,12 @@ from wflow.errors import Refused
 from wflow.measure import Density
 
 
+def nested(a: Density, b: Density) -> bool:
+    """Whether the grid of one refines that of the other by whole numbers on one box."""
+    fine, coarse = sorted((a.grid, b.grid), key=lambda grid: -grid.size)
+    return fine.domain == coarse.domain and not any(n % m for n, m in zip(fine.shape, coarse.shape, strict=True))
+
+
 def dual_norm(a: Density, b: Density) -> float:
     """|a - b| in H^-1 on the coarser of both grids, of which the finer one must be a refinement by whole numbers.
 
@@ -23,7 +29,7 @@ def dual_norm(a: Density, b: Density) -> float:
     if a.grid.size < b.grid.size:
         a, b = b, a
     fine, coarse = a.grid, b.grid
-    if fine.domain != coarse.domain or any(n % m for n, m in zip(fine.shape, coarse.shape, strict=True)):
+    if not nested(a, b):
         raise Refused(f"H^-1: cells {fine.shape} and {coarse.shape} do not match; refine by a whole number on one box")
     difference = (a.merged(coarse.shape).values - b.values).reshape(coarse.shape)
     spectrum: Array | ComplexArray = difference

@@ -52,7 +52,7 @@ class Linearised(Solver):
     resolution: ClassVar[str] = "cells"
     needs: ClassVar[Literal["density", "quantile", "sample"]] = "density"
     variational: ClassVar[bool] = True
-    most: ClassVar[float] = 1600.0
+    most: ClassVar[float] = 1024.0
     costly: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
