@@ -107,7 +107,7 @@ class Laboratory:
 def in_time(lab: Laboratory, solver: Solver, steps: int, levels: int) -> Refinement:
     """steps, 2 steps, 4 steps, ... at one resolution."""
     counts = tuple(steps * 2**k for k in range(levels))
-    return _refinement(counts, [lab.run(solver, n).final for n in counts], solver)
+    return _refinement(counts, [lab.run(solver, n).final for n in counts], solver.resolved(lab.flow))
 
 
 def in_space(lab: Laboratory, solver: Solver, factors: Sequence[float], steps: int) -> Refinement:
@@ -115,12 +115,12 @@ def in_space(lab: Laboratory, solver: Solver, factors: Sequence[float], steps: i
     solvers = [solver.refined(f) for f in factors]
     n = lab.enough(solvers[-1], steps).steps
     sizes = tuple(int(getattr(s, s.resolution)) for s in solvers)
-    return _refinement(sizes, [lab.run(s, n).final for s in solvers], solver)
+    return _refinement(sizes, [lab.run(s, n).final for s in solvers], solver.resolved(lab.flow))
 
 
-def _refinement(levels: tuple[int, ...], ends: Sequence[Measure], solver: Solver) -> Refinement:
+def _refinement(levels: tuple[int, ...], ends: Sequence[Measure], resolved: float) -> Refinement:
     distances = tuple(distance(a, b) for a, b in pairwise(ends))
-    return Refinement(levels, distances, norm_of(ends[0], ends[1]), max(ROUNDING, solver.resolved))
+    return Refinement(levels, distances, norm_of(ends[0], ends[1]), max(ROUNDING, resolved))
 
 
 def norm_of(a: Measure, b: Measure) -> str:

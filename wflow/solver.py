@@ -125,8 +125,7 @@ class Solver(ABC):
     embedded: ClassVar[float | None] = None
     """Order p of the estimate `Step.error` ~ dt^(p+1), by which `solve(tolerance=)` then paces; None: step doubling."""
 
-    @property
-    def resolved(self) -> float:
+    def resolved(self, flow: Flow) -> float:
         """W2 distances of two answers below it are left by an inner iteration, and show no order."""
         return 0.0
 

@@ -6,5 +6,6 @@ from solvers.jko.linearised import Linearised
 from solvers.jko.midpoint import Midpoint
 from solvers.jko.quantile import Quantile
 from solvers.jko.sdirk2 import Sdirk2
+from solvers.jko.spline import Spline
 
-__all__ = ["Bdf2", "Exact", "Linearised", "Midpoint", "Quantile", "Sdirk2"]
+__all__ = ["Bdf2", "Exact", "Linearised", "Midpoint", "Quantile", "Sdirk2", "Spline"]

@@ -56,8 +56,7 @@ class QuantileSolver(Solver):
         positive(f"{name} tolerance", self.tolerance)
         count(f"{name} limit", self.limit)
 
-    @property
-    def resolved(self) -> float:
+    def resolved(self, flow: Flow) -> float:
         """The tolerance of a stage."""
         return self.tolerance
 

@@ -11,8 +11,8 @@ import numpy as np
 from solvers.cells import averages_of, refusal_of_cells
 from solvers.jko._bounds import Bounds, bounds, sheets_of
 from solvers.jko._interior import Programme, solved
+from solvers.jko._speed import cells_a_time, slope_of
 from wflow.arrays import Array, count, positive
-from wflow.domain import Box
 from wflow.errors import NotConverged
 from wflow.flow import Flow, Window
 from wflow.measure import Density
@@ -27,7 +27,6 @@ _GOAL = 1e-14
 """The gap aimed at, as a share of max(1, |F|): what standing still must not be beaten by."""
 _DUST = 1e-15
 """Mass of a cell, as a share of the largest, that stays where it is."""
-_VISIBLE = 1e-3
 _SCALE = 1e-5
 
 
@@ -95,14 +94,8 @@ class Exact(Solver):
         return State(0.0, averages_of(flow, self.cells, self.window))
 
     def smallest_step(self, flow: Flow) -> float:
-        """The dt in which the fastest visible mass crosses four cells of its axis; inf where nothing drives it.
-
-        Its speed: differences of dF/dq over faces between cells of at least a thousandth of the largest density.
-        """
-        pi = averages_of(flow, self.cells, self.window)
-        slope = np.where(pi.values >= _VISIBLE * pi.values.max(), _slope(flow, pi), np.nan).reshape(pi.grid.shape)
-        widths = pi.grid.widths.tolist()
-        fastest = max(_rise(slope, axis, flow.domain) / widths[axis] ** 2 for axis in flow.domain.moving)
+        """The dt in which the fastest visible mass crosses four cells of its axis; inf where nothing drives it."""
+        fastest = cells_a_time(flow, averages_of(flow, self.cells, self.window))
         return RESOLVED / fastest if fastest > 0.0 else math.inf
 
     def step(self, flow: Flow, state: State, dt: float) -> Step:
@@ -140,22 +133,6 @@ class _Judged:
         return max(self.bounds.by_slope / scale, (self.bounds.by_potentials / scale) ** 2, 0.0)
 
 
-def _rise(field: Array, axis: int, domain: Box) -> float:
-    """The largest difference of neighbours along an axis, nan left out."""
-    rise = np.abs(np.roll(field, -1, axis) - field)
-    faces = rise if domain.periodic[axis] else np.delete(rise, -1, axis)
-    return float(np.fmax.reduce(faces, axis=None, initial=0.0))
-
-
-def _slope(flow: Flow, pi: Density) -> Array:
-    """dF/dq (m,) at the masses of a density: V + U'(rho), -inf for the entropy of an empty cell."""
-    slope = flow.energy.potential(pi, pi.points)
-    with np.errstate(divide="ignore"):
-        for term in flow.energy.internal:
-            slope = slope + term.slope(pi.values)
-    return slope
-
-
 def _bend(flow: Flow, pi: Density) -> Array:
     """d^2F/dq^2 (m, m) at a positive density, up to what a constant mass hides."""
     bend = second_variation(flow.energy, pi)
@@ -189,7 +166,7 @@ class _Problem:
             costs,
             p[moving],
             np.where(moving, 0.0, p),
-            lambda masses: _slope(self.flow, self.density(masses)),
+            lambda masses: slope_of(self.flow, self.density(masses)),
             lambda masses: _bend(self.flow, self.density(masses)),
         )
         goal = _GOAL * max(1.0, abs(self.flow.energy.value(self.start)))
@@ -197,7 +174,7 @@ class _Problem:
 
     def judged(self, end: Density) -> _Judged:
         """The end with its price and how far it can be from optimal."""
-        slope, p, q = _slope(self.flow, end), self.start.weights, end.weights
+        slope, p, q = slope_of(self.flow, end), self.start.weights, end.weights
         if np.isneginf(slope).any():
             # an empty cell under entropy: any mass there gains
             return _Judged(end, -math.inf, Bounds(math.inf, math.inf, math.inf), 1.0)

@@ -60,8 +60,7 @@ class Linearised(Solver):
         positive("Linearised tolerance", self.tolerance)
         count("Linearised limit", self.limit)
 
-    @property
-    def resolved(self) -> float:
+    def resolved(self, flow: Flow) -> float:
         """As if the mass in the wrong cells, at most the tolerance, were a length of one away from its own."""
         return self.tolerance
 

@@ -2,7 +2,7 @@
 
 from solvers.fem import DG0
 from solvers.finite_volume import Muscl, ScharfetterGummel, Upwind
-from solvers.jko import Bdf2, Exact, Linearised, Midpoint, Quantile, Sdirk2
+from solvers.jko import Bdf2, Exact, Linearised, Midpoint, Quantile, Sdirk2, Spline
 from solvers.particles import DormandPrince, GradientFlow
 from solvers.spectral import Fourier
 from wflow.solver import Solver
@@ -18,6 +18,7 @@ METHODS: tuple[Solver, ...] = (
     Quantile(points=200),
     Sdirk2(points=200),
     Linearised(cells=128),
+    Spline(cells=128),
     Exact(cells=96),
 )
 FURTHER: tuple[Solver, ...] = (Midpoint(points=200), Bdf2(points=200))

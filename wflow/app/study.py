@@ -175,13 +175,15 @@ def _of_refinements(
     """Orders in time (at half the resolution) and space, and of the energy identity; all kept in `out` for pictures.
 
     quick leaves out the coarsest grid, on which a window's walls may be felt, and the largest number of steps where
-    it is not needed: on several axes, and where stability asks for steps so short that all show the order.
+    it is not needed: on several axes, and where stability asks for steps so short that all show the order. So is it of
+    a costly method.
     """
     order = solver.order(lab.flow)
     several = lab.flow.domain.dim > 1
     coarse = solver if several and solver.needs == "density" else solver.refined(0.5)
     first = lab.enough(coarse, 10 if order.time > 2.0 else 20).steps
-    levels = LEVELS - 1 if quick and (several or first >= SHORT) else LEVELS
+    fewer = solver.costly or (quick and (several or first >= SHORT))
+    levels = LEVELS - 1 if fewer else LEVELS
     out["time"] = in_time(lab, coarse, first, levels)
     yield order_certificate("order in time", out["time"], order.time)
     if several and solver.needs != "density":

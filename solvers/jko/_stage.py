@@ -1,0 +1,242 @@
+"""This file owns one minimisation of F(rho) + W2^2(mu, rho)/(2 tau) on a grid by the spline dual, mu atoms anywhere."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.fft import dct, idct, irfft, rfft
+
+from wflow.arrays import Array
+from wflow.flow import Flow
+from wflow.grid import Grid
+from wflow.internal import conjugate_slope
+from wflow.knothe import squared_bound
+from wflow.measure import Density
+from wflow.spline.ascent import Climbed, Manner, ascend
+from wflow.spline.dual import Conjugate, Dual, Reached
+from wflow.spline.lattice import Sides, averaged, fitted, folded, given, moved, padded, refined
+
+FAINT = 1e-14
+"""Of the largest density: below it a cell is empty, or with entropy counts as that."""
+_RISE = 3.0
+"""How much p may rise in a step of the ascent, in temperatures: rho = exp((p - V)/T - 1) overflows soon."""
+_WARM, _COLD = 1e-6, 0.05
+"""Floors of the metric (wflow.spline.ascent.Manner) with entropy and without."""
+_CLOSER = 0.2
+"""Of the tolerance: how far the ascent is asked to go."""
+_ROUNDING = 1e-9
+"""Residuals below it, in roots of energy, are rounding."""
+_SETTLED = 1e-10
+"""Mass that may still change from one V to the next."""
+_BALANCED, _CORRECTIONS = 1e-14, 50
+_FELT = 1e-13
+_FINER, _MOST = 4, 1 << 23
+"""How often cells are halved for a coupling's bound, and up to how many."""
+
+
+@dataclass(frozen=True, eq=False)
+class Atoms:
+    """Atoms (m, 2), in cells of a density's grid, of masses (m,)."""
+
+    grid: Grid
+    places: Array
+    masses: Array
+
+    @classmethod
+    def of(cls, pi: Density, lifted: bool) -> "Atoms":
+        """The middles of the cells of a density; faint cells are left out, or lifted to be faint, and the mass kept."""
+        least = FAINT * float(pi.values.max())
+        masses = np.maximum(pi.values, least) if lifted else np.where(pi.values > least, pi.values, 0.0)
+        masses = masses * (pi.mass / masses.sum())
+        kept = masses > 0.0
+        return cls(pi.grid, middles(shape_of(pi.grid))[kept], masses[kept])
+
+
+@dataclass(frozen=True, eq=False)
+class Minimum:
+    """The minimiser, its potential's coefficients (n0, n1), the maximum of D, how far mass moved and how far it is off.
+
+    moved, off: lengths, roots of mean squares.
+    """
+
+    end: Density
+    potential: Array
+    dual: float
+    moved: float
+    off: float
+
+
+def shape_of(grid: Grid) -> tuple[int, int]:
+    """One axis as (n, 1)."""
+    return (grid.shape[0], grid.shape[1] if len(grid.shape) > 1 else 1)
+
+
+def middles(shape: tuple[int, int]) -> Array:
+    """(m, 2) middles of cells, in cells."""
+    return np.stack(np.meshgrid(*(np.arange(n) + 0.5 for n in shape), indexing="ij"), axis=-1).reshape(-1, 2)
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """A minimisation for one flow on one grid."""
+
+    flow: Flow
+    grid: Grid
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n0, n1), or (n, 1)."""
+        return shape_of(self.grid)
+
+    @cached_property
+    def parts(self) -> tuple[int, int]:
+        """Cells of the density in a cell of the spline, on each axis: two where they are even in number.
+
+        Were there as many coefficients as atoms, some splines would not feel atoms move: those with a node at each.
+        """
+        return tuple(1 if n % 2 else 2 for n in self.shape)  # type: ignore[return-value]
+
+    @cached_property
+    def sides(self) -> Sides:
+        """Which axes are periodic."""
+        periodic = self.grid.domain.periodic
+        return Sides(periodic[0], len(periodic) > 1 and periodic[1])
+
+    @cached_property
+    def widths(self) -> tuple[float, float]:
+        """Of cells; 1 on the axis that one-dimensional grids lack, so that volumes are lengths."""
+        h = self.grid.widths.tolist()
+        return (h[0], h[1] if len(h) > 1 else 1.0)
+
+    @property
+    def temperature(self) -> float:
+        """Of the entropy, 0 without."""
+        return self.flow.energy.temperature
+
+    def potential(self, pi: Density) -> Array:
+        """V (n0, n1)."""
+        return self.flow.energy.potential(pi, pi.points).reshape(self.shape)
+
+    def first_guess(self, start: Density) -> Array:
+        """p = U'(rho) + V of a density at the nodes, its faint cells lifted."""
+        rho = np.maximum(start.values, FAINT * start.values.max()) if self.temperature else start.values
+        return self._slope(rho.reshape(self.shape)) + self.potential(start)
+
+    def minimised(self, mu: Atoms, tau: float, start: Density, guess: Array, tolerance: float, limit: int) -> Minimum:
+        """From p `guess` at the nodes; V first that of `start`, in the end that of the minimiser, by fixed point.
+
+        Climbs until mass is off by a fifth of `tolerance` times the distance moved, or as far as it goes.
+        """
+        field, before = self.potential(start), start
+        guesses = [fitted(guess, self.parts, self.sides), averaged(guess, self.parts)]
+        if self.temperature:
+            guesses.append(averaged(self._split_guess(mu, tau, field), self.parts))
+        for _ in range(limit):
+            dual = self._dual(mu, tau, field)
+            climbed = self._climbed(dual, field, guesses, tolerance, limit)
+            end, c = self._balanced(dual, climbed.here, start.mass)
+            change = float(np.abs(end.values - before.values).sum()) * self.grid.cell_volume
+            if not self.flow.energy.interacting or change <= _SETTLED:
+                break
+            before, last, field = end, field, self.potential(end)
+            guesses = [c + fitted(field - last, self.parts, self.sides)]
+        here, length = climbed.here, math.sqrt(2.0 * tau)
+        off = length * climbed.residual + (change if self.flow.energy.interacting else 0.0)
+        return Minimum(end, c, here.value, length * math.sqrt(here.distance), off)
+
+    def bounds(self, start: Density, end: Density) -> Iterator[float]:
+        """Bounds of W2^2 of the densities from above (exact on a line), each on cells half as wide as the one before.
+
+        Both are read as sum rho_j B_j, B_j the spline, which is the limit of cutting corners: mass and mean stay.
+        """
+        a, b, widths = *(pi.values.reshape(self.shape) for pi in (start, end)), self.widths
+        for _ in range(_FINER):
+            yield squared_bound(a, b, widths, self.sides)
+            a, b = refined(a, self.sides), refined(b, self.sides)
+            widths = widths[0] / 2.0, widths[1] / (1.0 if self.shape[1] == 1 else 2.0)
+            if a.size > _MOST:
+                return
+
+    def _slope(self, rho: Array) -> Array:
+        """U'(rho)."""
+        return np.asarray(sum(term.slope(rho) for term in self.flow.energy.internal))
+
+    def _dual(self, mu: Atoms, tau: float, field: Array) -> Dual:
+        n, r, h = self.shape, self.parts, self.widths
+        places = mu.places / np.asarray(r, dtype=np.float64)
+        cells, widths = (n[0] // r[0], n[1] // r[1]), (h[0] * r[0], h[1] * r[1])
+        return Dual(cells, r, self.sides, widths, places, mu.masses, tau, self._conjugate(field))
+
+    def _conjugate(self, field: Array) -> Conjugate:
+        """U* of p - V: at rho = (U*)' it is the pressure, and (U*)'' = rho/p'(rho)."""
+        terms = self.flow.energy.internal
+
+        def conjugate(p: Array) -> tuple[float, Array, Array]:
+            rho = conjugate_slope(terms, p - field)
+            filled = rho > 0.0
+            stiff = np.where(filled, sum(term.stiffness(np.where(filled, rho, 1.0)) for term in terms), 1.0)
+            bend = rho / stiff
+            return float(sum(term.pressure(rho).sum() for term in terms)), rho, bend
+
+        return conjugate
+
+    def _climbed(self, dual: Dual, field: Array, guesses: list[Array], tolerance: float, limit: int) -> Climbed:
+        """From the guess with the largest D."""
+        if self.temperature:
+            manner = Manner(_WARM, rise=_RISE * self.temperature, limit=limit)
+        else:
+            manner = Manner(_COLD, base=fitted(field, self.parts, self.sides), limit=limit)
+        best = max((dual.at(c) for c in guesses), key=lambda one: one.value)
+        goal = max(_CLOSER * tolerance * math.sqrt(best.distance), _ROUNDING * math.sqrt(max(1.0, abs(best.value))))
+        return ascend(dual, best, goal, manner)
+
+    def _balanced(self, dual: Dual, here: Reached, mass: float) -> tuple[Density, Array]:
+        """The density of p plus the constant that makes its mass right, and p with it; the last bit by scaling."""
+        reached = self._reached(dual, here)
+        rho, bend, shift, p = here.rho * reached, here.bend * reached, 0.0, None
+        for _ in range(_CORRECTIONS):
+            missing = mass - float(rho.sum()) * dual.volume
+            slope = float(bend.sum()) * dual.volume
+            if abs(missing) <= _BALANCED * mass or not slope > 0.0:
+                break
+            if p is None:
+                p = dual.nodal(here.c)
+            shift += missing / slope
+            _, rho, bend = dual.conjugate(p + shift)
+            rho, bend = rho * reached, bend * reached
+        values = rho.ravel() * (mass / (float(rho.sum()) * dual.volume))
+        return Density(self.grid, values), here.c + shift
+
+    def _reached(self, dual: Dual, here: Reached) -> Array:
+        """1 at nodes with a spline that feels mass, else 0: what rises above V there is noise."""
+        felt = here.slope + dual.volume * given(here.rho, self.parts, self.sides)
+        return np.where(dual.nodal(np.where(felt > _FELT * felt.max(), 1.0, 0.0)) > 0.0, 1.0, 0.0)
+
+    def _split_guess(self, mu: Atoms, tau: float, field: Array) -> Array:
+        """p of mu drifted by -tau grad V, implicitly, and then warmed for a time tau: the step to first order in tau.
+
+        Unlike p of the start it has the tails of the end, without which the ascent begins with density that overflows.
+        """
+        pull = self.widths[0] ** 2 / tau, self.widths[1] ** 2 / tau
+        ghosts, places = padded(field, self.sides), mu.places.copy()
+        deposit = np.zeros_like(ghosts)
+        moved(ghosts, mu.masses, mu.places, places, pull, self.sides, deposit, np.empty((len(places), 3)))
+        rho = folded(deposit, self.sides) / (self.widths[0] * self.widths[1])
+        for axis, turns in enumerate(self.sides):
+            if self.shape[axis] > 1:
+                rho = _warmed(rho, axis, turns, 2.0 * self.temperature * tau / self.widths[axis] ** 2)
+        rho = np.maximum(rho, 0.0)
+        return self._slope(rho + FAINT * rho.max()) + field
+
+
+def _warmed(rho: Array, axis: int, turns: bool, variance: float) -> Array:
+    """Convolved with a Gaussian of that variance, in cells; reflected at walls."""
+    n = rho.shape[axis]
+    modes = 2.0 * np.arange(n // 2 + 1) if turns else np.arange(n)
+    fade = np.exp(-0.5 * variance * (math.pi * modes / n) ** 2)
+    fade = fade.reshape([-1 if k == axis else 1 for k in range(rho.ndim)])
+    if turns:
+        return np.asarray(irfft(rfft(rho, axis=axis) * fade, n, axis=axis))
+    return np.asarray(idct(dct(rho, axis=axis) * fade, axis=axis))

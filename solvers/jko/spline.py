@@ -1,0 +1,160 @@
+"""This file owns the JKO step on grids of one or two axes, by the dual whose potential is a spline."""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from solvers.cells import averages_of, refusal_of_cells
+from solvers.jko._speed import cells_a_time
+from wflow.arrays import count, positive
+from wflow.compiled import available
+from wflow.errors import NotConverged
+from wflow.flow import Flow, Window
+from wflow.measure import Density
+from wflow.solver import EVERY_PROMISE, Order, Promise, Solver, State, Step
+
+if TYPE_CHECKING:
+    from solvers.jko._stage import Minimum, Stage
+
+AXES = 2
+_RESOLVED = 0.25
+_EDGE = 5e-3
+_SLACK, _STILL = 1e-13, 1e-9
+"""Of max(1, |F|): rounding of F, and what an end may lie above the start for the start to be taken in its place."""
+
+
+@dataclass(frozen=True)
+class Spline(Solver):
+    """The JKO step itself on cells: W2 by its dual, whose potential is a tensor quadratic spline.
+
+    Minimises F(rho) + W2^2(rho_0, rho)/(2 dt) by maximising D(c) (wflow.spline.dual) over the coefficients of
+    p = U'(rho) + V, a spline on cells twice as wide where they are even in number: the mass that moved,
+    y = x - dt grad p(y), and rho agree against every spline. Atoms of rho_0 stay where they land, off the grid, until
+    rho is read off p: nothing is lost below a cell, nothing diffuses by the grid. One or two axes, walls or periodic;
+    entropy, a power, or both.
+
+    Mass to rounding, density >= 0, and F(rho) + dissipated <= F(rho_0), checked at each step with `dissipated` the cost
+    of a coupling of the two densities (wflow.knothe), hence above W2^2/(2 dt). V[pi] of an interacting energy is that
+    of the end of the step, by fixed point. Order 1 in dt, 2 in h where rho is smooth.
+    residual: the distance by which mass is off at the end, in the metric of the ascent; NotConverged where it is above
+    `tolerance` times the distance that mass moved in the step and the width of a cell of the spline (two of the
+    density's), or where the energy inequality is not met. With halvings > 0 such a step is taken as two halves
+    instead, up to so many times.
+    Source: Jacobs, Lee & Leger 2021, ESAIM Control Optim. Calc. Var. 27, 28 (the dual); here with splines.
+    """
+
+    cells: int
+    window: Window | None = None
+    tolerance: float = 1e-3
+    limit: int = 300
+    halvings: int = 0
+    resolution: ClassVar[str] = "cells"
+    needs: ClassVar[Literal["density", "quantile", "sample"]] = "density"
+    variational: ClassVar[bool] = True
+    most: ClassVar[float] = 4096.0
+    costly: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        count(f"{name} cells", self.cells, least=8)
+        positive(f"{name} tolerance", self.tolerance)
+        count(f"{name} limit", self.limit)
+        count(f"{name} halvings", self.halvings, least=0)
+
+    def order(self, flow: Flow) -> Order:
+        """(1, 2); in space 1 where the density has an edge."""
+        return Order(1.0, 2.0 if flow.energy.temperature else 1.0)
+
+    def keeps(self, flow: Flow) -> frozenset[Promise]:
+        """Mass, positivity and energy for every dt."""
+        return EVERY_PROMISE
+
+    def refusal(self, flow: Flow) -> str | None:
+        """No entropy and no power; a frozen axis; more than two axes; no numba; no window."""
+        if not flow.energy.internal:
+            return "no entropy and no power: the density has no bound, and rho is no function of its potential"
+        if any(flow.domain.frozen):
+            return "an axis is frozen: the spline would join its sheets"
+        if not available():
+            return "it needs numba, the extra `fast`: pip install 'wflow[fast]'"
+        return refusal_of_cells(flow, self.window, AXES)
+
+    def resolved(self, flow: Flow) -> float:
+        """As if mass that moves by a length of one in all were off by a hundredth of the tolerance in the end.
+
+        Without entropy some share of a cell besides: where an edge moves by less in a step, D has kinks (of an atom
+        between two places), and what is left there does not vanish with dt.
+        """
+        edge = 0.0 if flow.energy.temperature else _EDGE * float(flow.grid(self.cells, self.window).widths.max())
+        return 1e-2 * self.tolerance + edge
+
+    def init(self, flow: Flow) -> State:
+        return State(0.0, averages_of(flow, self.cells, self.window))
+
+    def smallest_step(self, flow: Flow) -> float:
+        """0; on two axes without entropy the dt in which the fastest visible mass crosses a quarter of a cell.
+
+        In less the edge stands between two rows of nodes, and what D leaves open there is as much as what moves.
+        """
+        if flow.energy.temperature or flow.domain.dim == 1:
+            return 0.0
+        fastest = cells_a_time(flow, averages_of(flow, self.cells, self.window))
+        return _RESOLVED / fastest if fastest > 0.0 else math.inf
+
+    def step(self, flow: Flow, state: State, dt: float) -> Step:
+        start = state.measure
+        assert isinstance(start, Density)
+        end, spent, residual = self._taken(flow, start, dt, state.time, self.halvings)
+        return Step(state.after(dt, end), dissipated=spent, residual=residual)
+
+    def _taken(self, flow: Flow, start: Density, dt: float, time: float, halvings: int) -> tuple[Density, float, float]:
+        """The end of a step, what it dissipated and its residual; by halves where the whole fails and may be halved."""
+        try:
+            return self.moved(flow, start, dt, time)
+        except NotConverged:
+            if not halvings:
+                raise
+        first, spent, off = self._taken(flow, start, 0.5 * dt, time, halvings - 1)
+        last, again, later = self._taken(flow, first, 0.5 * dt, time + 0.5 * dt, halvings - 1)
+        return last, spent + again, max(off, later)
+
+    def moved(self, flow: Flow, start: Density, dt: float, time: float) -> tuple[Density, float, float]:
+        """One JKO step."""
+        from solvers.jko._stage import Atoms, Stage
+
+        stage = Stage(flow, start.grid)
+        mu, guess = Atoms.of(start, flow.energy.temperature > 0.0), stage.first_guess(start)
+        found = stage.minimised(mu, dt, start, guess, self.tolerance, self.limit)
+        self.check(found, time, dt)
+        end, spent = self.certified(stage, start, found.end, dt, time)
+        return end, spent, found.off
+
+    def check(self, found: "Minimum", time: float, dt: float) -> None:
+        """NotConverged where mass is off by more than the tolerance."""
+        allowed = self.tolerance * (found.moved + 2.0 * float(found.end.grid.widths.max()))
+        if not found.off <= allowed:
+            raise NotConverged(
+                f"{self}: mass is off by {found.off:.3g} > {allowed:.3g} ({found.moved:.3g} moved) at t = {time:g}, "
+                f"dt = {dt:.3g}; shorten dt, let it halve (halvings), or raise `limit` or `tolerance`",
+                found.off,
+            )
+
+    def certified(self, stage: "Stage", start: Density, end: Density, dt: float, time: float) -> tuple[Density, float]:
+        """The end and a coupling's cost over 2 dt, F(end) + cost <= F(start); the start where the end gains nothing."""
+        energy = stage.flow.energy
+        before, after = energy.value(start), energy.value(end)
+        slack = _SLACK * max(1.0, abs(before))
+        if before <= after <= before + _STILL * max(1.0, abs(before)):
+            return start, 0.0
+        spent = math.inf
+        for square in stage.bounds(start, end):
+            spent = square / (2.0 * dt)
+            if after + spent <= before + slack:
+                break
+        else:
+            raise NotConverged(
+                f"{self}: F fell from {before:.12g} to {after:.12g}, by less than the {spent:.3g} that a coupling "
+                f"costs, at t = {time:g}, dt = {dt:.3g}; lower `tolerance`, use more cells or another dt",
+                after + spent - before,
+            )
+        return end, spent

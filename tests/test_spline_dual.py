@@ -1,0 +1,242 @@
+"""The spline dual by other means: splines by scipy, minima by brute force, slopes by differences, bounds by POT."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.interpolate import BSpline
+
+from wflow import box, circle, w2
+from wflow.grid import Grid
+from wflow.knothe import squared_bound
+from wflow.measure import Density
+from wflow.plans import cheapest_plan
+from wflow.spline.ascent import Manner, ascend
+from wflow.spline.dual import Dual
+from wflow.spline.envelope import transformed
+from wflow.spline.lattice import Sides, averaged, fitted, folded, given, moved, padded, read, refined
+from wflow.spline.multigrid import Multigrid
+
+SIDES = [Sides(False, False), Sides(True, False), Sides(True, True)]
+IDS = ["walls", "cylinder", "torus"]
+
+
+def drawn(seed):
+    return np.random.default_rng([2026, seed])
+
+
+def by_scipy(c, y, sides):
+    """The spline at points (m, 2) in cells, from scipy's basis elements, ghosts laid out by index arithmetic."""
+    element = BSpline.basis_element(np.array([-1.5, -0.5, 0.5, 1.5]), extrapolate=False)
+    total = np.zeros(len(y))
+    for k in np.ndindex(c.shape):
+        parts = []
+        for axis, n in enumerate(c.shape):
+            # a mirrored coefficient k stands at k and at -1 - k, 2 n - 1 - k; a wrapped one at k + n turns
+            homes = (
+                [k[axis] + n * t for t in (-1, 0, 1)] if sides[axis] else [k[axis], -1 - k[axis], 2 * n - 1 - k[axis]]
+            )
+            parts.append(sum(np.nan_to_num(element(y[:, axis] - (home + 0.5))) for home in homes))
+        total += c[k] * parts[0] * parts[1]
+    return total
+
+
+@pytest.mark.parametrize("sides", SIDES, ids=IDS)
+def test_splines_are_scipys(sides):
+    """At nodes and, by a deposit of unit masses, anywhere: 1e-13."""
+    draw = drawn(0)
+    c, parts = draw.normal(size=(5, 6)), (2, 3)
+    nodes = np.stack(
+        np.meshgrid(*((np.arange(n * r) + 0.5) / r for n, r in zip(c.shape, parts, strict=True)), indexing="ij"),
+        axis=-1,
+    )
+    np.testing.assert_allclose(read(c, parts, sides).ravel(), by_scipy(c, nodes.reshape(-1, 2), sides), atol=1e-13)
+    y = draw.uniform(0.0, 1.0, size=(40, 2)) * c.shape
+    field = np.zeros((7, 8))
+    # a pull so strong that points stay where they are
+    moved(padded(np.zeros_like(c), sides), np.ones(40), y, y.copy(), (1.0, 1.0), sides, field, np.empty((40, 3)))
+    assert np.vdot(folded(field, sides), c) == pytest.approx(by_scipy(c, y, sides).sum(), abs=1e-12)
+
+
+@pytest.mark.parametrize("sides", SIDES, ids=IDS)
+def test_adjoints_and_inverses(sides):
+    """<read c, f> = <c, given f>; fitted inverts the means of read; a refined spline is the same: 1e-12."""
+    draw = drawn(1)
+    c, parts = draw.normal(size=(6, 4)), (2, 1)
+    f = draw.normal(size=(12, 4))
+    assert np.vdot(read(c, parts, sides), f) == pytest.approx(np.vdot(c, given(f, parts, sides)), abs=1e-12)
+    np.testing.assert_allclose(fitted(read(c, parts, sides), parts, sides), c, atol=1e-12)
+    coarse = averaged(read(refined(c, sides), (1, 1), sides), (1, 1))
+    np.testing.assert_allclose(coarse, read(c, (2, 2), sides), atol=1e-13)
+
+
+@pytest.mark.parametrize("sides", SIDES, ids=IDS)
+def test_the_envelope_is_the_minimum(sides):
+    """Against all pairs of nodes: equal to rounding, on a rough function."""
+    f, pull = drawn(2).normal(size=(7, 5)), (0.3, 0.05)
+    least, places = transformed(f, pull, sides)
+    gaps = []
+    for n, turns in zip(f.shape, sides, strict=True):
+        gap = np.abs(np.arange(n)[:, None] - np.arange(n))
+        gaps.append(np.minimum(gap, n - gap) if turns else gap)
+    all_pairs = 0.5 * pull[0] * gaps[0][:, None, :, None] ** 2 + 0.5 * pull[1] * gaps[1][None, :, None, :] ** 2 + f
+    np.testing.assert_allclose(least, all_pairs.min(axis=(2, 3)), atol=1e-13)
+    assert places.shape == (2, 7, 5)
+
+
+@pytest.mark.parametrize("sides", SIDES, ids=IDS)
+@pytest.mark.parametrize("shape", [(16, 16), (24, 10), (32, 1)])
+def test_a_multigrid_cycle_is_a_metric(sides, shape):
+    """Positive, at most .9 from the inverse it stands in for, and symmetric but on cyclic axes whose halves are odd.
+
+    In the norm of the matrix; weights vary by a hundred from cell to cell at random, the worst that can be met.
+    """
+    draw = drawn(3)
+    first, second = (10.0 ** draw.uniform(-1, 1, size=shape) for _ in range(2))
+    if not sides.first:
+        first[0] = 0.0
+    if not sides.second or shape[1] == 1:
+        second[:, 0] = 0.0
+    diagonal = 10.0 ** draw.uniform(-1, 1, size=shape)
+    cycle = Multigrid.of(first, second, diagonal, sides)
+    n = math.prod(shape)
+    matrix = np.zeros((n, n))
+    number = np.arange(n).reshape(shape)
+    for weight, axis in ((first, 0), (second, 1)):
+        for here, there, w in zip(number.ravel(), np.roll(number, 1, axis).ravel(), weight.ravel(), strict=True):
+            matrix[[here, there], [here, there]] += w if here != there else 0.0
+            matrix[here, there] -= w if here != there else 0.0
+            matrix[there, here] -= w if here != there else 0.0
+    matrix += np.diag(diagonal.ravel())
+    inverse = np.stack([cycle(e.reshape(shape)).ravel() for e in np.eye(n)], axis=1)
+    if shape != (24, 10) or not any(sides):
+        np.testing.assert_allclose(inverse, inverse.T, atol=1e-12 * np.abs(inverse).max())
+    root = np.linalg.cholesky(matrix)
+    left = np.eye(n) - root.T @ inverse @ root
+    assert np.linalg.eigvalsh(0.5 * (left + left.T)).max() <= 0.9
+    assert np.linalg.eigvalsh(0.5 * (inverse + inverse.T)).min() > 0.0
+
+
+def a_dual(sides, tau=0.02):
+    """60 atoms and an entropy with a potential on 6 x 5 cells of 2 x 1 nodes."""
+    draw = drawn(4)
+    shape, parts, widths = (6, 5), (2, 1), (0.1, 0.2)
+    field = draw.normal(size=(12, 5))
+
+    def conjugate(p):
+        rho = np.exp(p - field)
+        return float(rho.sum()), rho, rho
+
+    masses = draw.random(60)
+    return Dual(shape, parts, sides, widths, draw.random((60, 2)) * shape, masses / masses.sum(), tau, conjugate), draw
+
+
+@pytest.mark.parametrize("sides", SIDES, ids=IDS)
+def test_the_value_and_its_slope(sides):
+    """D by minima over 40 places a cell on each axis (above it by at most the curvature times their distance squared).
+
+    The slope by central differences: to 1e-6.
+    """
+    dual, draw = a_dual(sides)
+    c = 0.05 * draw.normal(size=dual.shape)
+    here = dual.at(c)
+    tiles = [(-1, 0, 1) if turns else (0,) for turns in sides]
+    y = np.stack(np.meshgrid(*((np.arange(40 * n) + 0.5) / 40 for n in dual.shape), indexing="ij"), axis=-1)
+    y = y.reshape(-1, 2)
+    values, total = by_scipy(c, y, sides), 0.0
+    for x, mass in zip(dual.atoms, dual.masses, strict=True):
+        images = [
+            (y + np.array(dual.shape) * (s, t) - x) ** 2 @ np.array(dual.pull) for s in tiles[0] for t in tiles[1]
+        ]
+        total += mass * np.min(values + 0.5 * np.min(images, axis=0))
+    p = read(c, dual.parts, sides)
+    above = total - dual.volume * dual.conjugate(p)[0] - here.value
+    assert 0.0 <= above <= sum(dual.pull) / 80.0**2
+    for _ in range(5):
+        d = draw.normal(size=dual.shape)
+        difference = (dual.at(c + 1e-6 * d).value - dual.at(c - 1e-6 * d).value) / 2e-6
+        assert difference == pytest.approx(float(np.vdot(here.slope, d)), rel=1e-6)
+
+
+def test_the_ascent_ends_at_the_maximum():
+    """No slope, and no random step gains: residual 1e-9 after some tens of evaluations."""
+    dual, draw = a_dual(Sides(False, True), tau=1e-3)
+    climbed = ascend(dual, dual.at(np.zeros(dual.shape)), 1e-9, Manner(1e-6))
+    assert climbed.residual <= 1e-9
+    assert np.abs(climbed.here.slope).max() <= 1e-8
+    assert all(
+        dual.at(climbed.here.c + 1e-3 * draw.normal(size=dual.shape)).value < climbed.here.value for _ in range(20)
+    )
+    assert dual.evaluations <= 150
+
+
+# The bound by a coupling
+
+
+@pytest.mark.parametrize("turns", [False, True])
+def test_the_bound_on_one_axis(turns):
+    """A line: W2^2 to rounding. A circle: above it, by less than a tenth for close densities."""
+    draw, domain = drawn(5), circle() if turns else box([0.0], [2.0])
+    grid = Grid(domain, (30,))
+    a = draw.random(30) * (draw.random(30) > 0.3)
+    b = a * (1.0 + 0.02 * draw.random(30)) if turns else draw.random(30)
+    a, b = a / (a.sum() * grid.cell_volume), b / (b.sum() * grid.cell_volume)
+    bound = squared_bound(a[:, None], b[:, None], (float(grid.widths[0]), 1.0), (turns, False))
+    exact = w2(Density(grid, a), Density(grid, b)) ** 2
+    if turns:
+        assert exact * (1.0 - 1e-9) <= bound <= 1.1 * exact
+    else:
+        assert bound == pytest.approx(exact, rel=1e-12)
+
+
+def test_the_bound_of_products_is_exact():
+    """Products of two laws each: the sum of the squares along the axes, 1e-12."""
+    draw = drawn(6)
+    a0, a1, b0, b1 = (draw.random(n) for n in (12, 9, 12, 9))
+    widths = (0.1, 0.3)
+    both = squared_bound(np.outer(a0, a1), np.outer(b0, b1), widths, (False, False))
+    apart = [
+        squared_bound(a[:, None], b[:, None], (h, 1.0), (False, False))
+        for a, b, h in ((a0, b0, widths[0]), (a1, b1, widths[1]))
+    ]
+    assert both == pytest.approx(sum(apart), rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("periodic", [(False, False), (True, False), (True, True)])
+def test_the_bound_lies_above(seed, periodic):
+    """Above the root of POT's cost between masses at centres less what spreading them in their cells can save.
+
+    W2 of atoms at centres is at most W2 of the densities plus two spreads (h^2/12 an axis each): triangle inequality.
+    """
+    draw, n, h = drawn(7 + seed), 7, 1.0 / 7
+    a, b = (draw.random((n, n)) * (draw.random((n, n)) > 0.4) + 1e-3 for _ in range(2))
+    bound = squared_bound(a, b, (h, h), periodic)
+    x = np.stack(np.meshgrid(*(np.arange(n) * h,) * 2, indexing="ij"), axis=-1).reshape(-1, 2)
+    gap = np.abs(x[:, None] - x[None])
+    gap = np.where(periodic, np.minimum(gap, 1.0 - gap), gap)
+    atoms = math.sqrt(cheapest_plan(a.ravel(), b.ravel(), (gap**2).sum(axis=2)).cost)
+    assert math.sqrt(bound) >= atoms - 2.0 * math.sqrt(h * h / 6.0)
+    assert bound <= 1.0  # and not absurd: no mass goes further than the square is wide
+
+
+def test_transport_between_gaussians():
+    """The same dual with a fixed end: W2^2 between N(0, s^2) and N(m, t^2) on a line, m^2 + (t - s)^2, to 1e-4."""
+    n, m, s, t = 512, 0.15, 0.05, 0.08
+    grid = Grid(box([-0.6], [0.8]), (n,))
+    x = grid.centres[:, 0]
+    mu, nu = (np.exp(-0.5 * ((x - a) / b) ** 2) for a, b in ((m, t), (0.0, s)))
+    mu, nu = mu / mu.sum(), nu / (nu.sum() * grid.cell_volume)
+    kept = mu > 1e-14
+
+    def fixed(p):
+        return float(np.vdot(p, nu)), nu[:, None], np.zeros((n, 1))
+
+    h = 2.0 * float(grid.widths[0])
+    dual = Dual(
+        (n // 2, 1), (2, 1), Sides(False, False), (h, 1.0),
+        np.stack([(np.arange(n)[kept] + 0.5) / 2, np.full(kept.sum(), 0.5)], axis=1), mu[kept], 0.5, fixed,
+    )  # fmt: skip
+    dual.conjugate = fixed
+    found = ascend(dual, dual.at(np.zeros((n // 2, 1))), 1e-7, Manner(1e-3, limit=400))
+    assert found.here.value == pytest.approx(m**2 + (t - s) ** 2, rel=1e-4)

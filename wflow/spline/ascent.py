@@ -1,0 +1,123 @@
+"""This file owns the maximisation of D: limited-memory BFGS in the metric of a multigrid cycle, renewed at every step.
+
+Source: Nocedal & Wright 2006, Numerical Optimization, ch. 7; preconditioned as in Jiang, Byrd, Eskow & Schnabel 2004.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import maximum_filter
+
+from wflow.arrays import Array
+from wflow.spline.dual import Dual, Reached
+from wflow.spline.lattice import padded
+from wflow.spline.multigrid import Multigrid
+
+_MEMORY = 8
+_ARMIJO = 1e-4
+_SHORTER, _SHORTEST = 0.3, 1e-2
+_LONGER = 3.0
+"""Most by which the last pair may lengthen the metric's step."""
+_ROUNDING = 1e-15
+_STIFFER, _STIFFEST = 30.0, 30.0
+"""By how much the metric's floor is raised where its own step gains nothing, and up to what."""
+_CURVED = 1e-12
+_RESCUES = 3
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How to climb.
+
+    floor: see Dual.metric.   base: V, where no mass means p <= V; holes in p below it are filled where the ascent
+    stops at one.   rise: most by which a coefficient rises in a step.   limit: of iterations.
+    """
+
+    floor: float
+    base: Array | None = None
+    rise: float = np.inf
+    limit: int = 200
+
+
+@dataclass(frozen=True, eq=False)
+class Climbed:
+    """Where the ascent ended, and (g . H g)^(1/2) there, H the metric: D is about half its square from its maximum."""
+
+    here: Reached
+    residual: float
+    iterations: int
+
+
+def ascend(dual: Dual, start: Reached, goal: float, manner: Manner) -> Climbed:
+    """Up from a point until the residual is at most `goal`, or no step gains beyond rounding, or the limit.
+
+    Where it ends by one of the last two: the point of least residual, which at a tie of an atom between two places
+    (D has a kink there, and a node may be on the wrong side of it) is not the one with the largest D found.
+    """
+    here, floor, rescues = start, manner.floor, _RESCUES
+    pairs: list[tuple[Array, Array]] = []
+    best: Climbed | None = None
+    for count in range(manner.limit):
+        metric = dual.metric(here, floor)
+        direction = np.where(here.idle, 0.0, _direction(here.slope, pairs, metric))
+        residual = math.sqrt(max(float(np.vdot(here.slope, direction)), 0.0))
+        if floor == manner.floor and (best is None or residual <= best.residual):
+            best = Climbed(here, residual, count)
+            if residual <= goal:
+                return best
+        there = _ahead(dual, here, direction, manner)
+        if there is None:
+            if not pairs:
+                floor *= _STIFFER
+                if floor > _STIFFEST:
+                    filled = _filled(dual, here.c, manner.base)
+                    if filled is None or not rescues:
+                        break
+                    rescues, here, floor = rescues - 1, dual.at(filled), manner.floor
+            pairs = []
+            continue
+        step, change = there.c - here.c, here.slope - there.slope
+        if np.vdot(step, change) > _CURVED * np.linalg.norm(step) * np.linalg.norm(change):
+            pairs = [*pairs[1 - _MEMORY :], (step, change)]
+        here, floor = there, max(floor / _STIFFER, manner.floor)
+    return Climbed(here, np.inf, manner.limit) if best is None else best
+
+
+def _direction(slope: Array, pairs: list[tuple[Array, Array]], metric: Multigrid) -> Array:
+    """The two loops of limited-memory BFGS."""
+    left, shares = slope.copy(), list[float]()
+    for step, change in reversed(pairs):
+        shares.append(float(np.vdot(step, left) / np.vdot(step, change)))
+        left -= shares[-1] * change
+    up = metric(left)
+    if pairs:
+        step, change = pairs[-1]
+        up *= min(float(np.vdot(step, change) / np.vdot(change, metric(change))), _LONGER)
+    for (step, change), share in zip(pairs, reversed(shares), strict=True):
+        up += (share - float(np.vdot(change, up) / np.vdot(step, change))) * step
+    return up
+
+
+def _ahead(dual: Dual, here: Reached, direction: Array, manner: Manner) -> Reached | None:
+    """The first of ever shorter steps that gains enough, None if none does."""
+    direction = np.minimum(direction, manner.rise)
+    gain, share = float(np.vdot(here.slope, direction)), 1.0
+    while share >= _SHORTEST:
+        there = dual.at(here.c + share * direction)
+        if there.value >= here.value + _ARMIJO * share * gain - _ROUNDING * abs(here.value):
+            return there
+        share *= _SHORTER
+    return None
+
+
+def _filled(dual: Dual, c: Array, base: Array | None) -> Array | None:
+    """c without holes: raised to where it lies no deeper below the base than a neighbour lies above; None: nothing is.
+
+    A hole beside mass draws the nearest of it past the edge, and D is the same whether it goes or stays.
+    """
+    if base is None:
+        return None
+    above = padded(np.maximum(c - base, 0.0), dual.sides)
+    least = base - maximum_filter(above, 3)[1:-1, 1:-1]
+    return np.maximum(c, least) if np.any(c < least) else None

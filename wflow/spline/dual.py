@@ -1,0 +1,140 @@
+"""This file owns the dual of a step of transport with a spline p = sum_k c_k B_k as potential, and its slope.
+
+    D(c) = sum_i mu_i min_y [ p(y) + |x_i - y|^2/(2 tau) ]  -  sum_j |x_j| U*_j(p(x_j)),       concave in c
+
+x_j the nodes, the middles of equal parts of the spline's cells
+
+JKO: U*_j(q) = sup_r q r - U(r) - V_j r; at the maximum p = U'(rho) + V and mass moves by y = x - tau grad p(y).
+Transport to a density nu: U*_j(q) = nu_j q, and W2^2 = 2 tau max D. The slope of D,
+
+    g_k = sum_i mu_i B_k(y_i) - sum_j |x_j| rho_j B_k(x_j),     rho_j = (U*_j)'(p(x_j)),
+
+asks that the mass that moved and rho agree against every spline. Splines hold 1, y and y^2 (away from walls): mass,
+mean and variance are transported exactly, and where p is constant nothing moves: there is no diffusion by the grid.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wflow.arrays import Array
+from wflow.spline.envelope import started, transformed
+from wflow.spline.lattice import Sides, deposited, folded, given, moved, padded, read
+from wflow.spline.multigrid import Multigrid
+
+Conjugate = Callable[[Array], tuple[float, Array, Array]]
+"""p at the nodes to sum_j U*_j, rho = (U*)' and (U*)'' each."""
+
+
+_FAST = 1e6
+"""How fast idle coefficients are held, in the largest weights."""
+_STEEPEST = 100.0
+"""Largest (U*)'' that the metric believes, in its mean over rho."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reached:
+    """D at coefficients c (n0, n1): its slope, rho and (U*)'' there; where atoms went, in cells (m, 2); the distance.
+
+    give (m, 3): masses times (I + tau D^2 p)^-1, times tau over the squared widths.   distance: sum mu |x - y|^2/2 tau.
+    idle (n0, n1): coefficients whose spline meets neither mass that came nor rho.
+    """
+
+    c: Array
+    value: float
+    slope: Array
+    rho: Array
+    bend: Array
+    places: Array
+    give: Array
+    distance: float
+    idle: NDArray[np.bool_]
+
+
+@dataclass(eq=False)
+class Dual:
+    """D for atoms (m, 2) of masses (m,), a step tau, and cells of two widths, each with parts[0] x parts[1] nodes.
+
+    Atoms and places count cells of the spline. One axis is a grid (n, 1).
+    """
+
+    shape: tuple[int, int]
+    parts: tuple[int, int]
+    sides: Sides
+    widths: tuple[float, float]
+    atoms: Array
+    masses: Array
+    tau: float
+    conjugate: Conjugate
+    evaluations: int = field(default=0, init=False)
+
+    @property
+    def pull(self) -> tuple[float, float]:
+        """Squared widths over tau: |x - y|^2/2 tau is sum pull (x - y)^2/2 in cells."""
+        return self.widths[0] ** 2 / self.tau, self.widths[1] ** 2 / self.tau
+
+    @property
+    def volume(self) -> float:
+        """Of what a node stands for."""
+        return self.widths[0] * self.widths[1] / (self.parts[0] * self.parts[1])
+
+    def nodal(self, c: Array) -> Array:
+        """p at the nodes."""
+        return read(c, self.parts, self.sides)
+
+    def _node_pull(self) -> tuple[float, float]:
+        """`pull` where distances count nodes."""
+        pull = self.pull
+        return pull[0] / self.parts[0] ** 2, pull[1] / self.parts[1] ** 2
+
+    def at(self, c: Array) -> Reached:
+        """D and its slope; value is -inf where U* overflows.
+
+        The minima are global up to what the nodes can tell: Newton starts where the nodes' own minimum is.
+        """
+        self.evaluations += 1
+        p = self.nodal(c)
+        with np.errstate(over="ignore", invalid="ignore"):
+            total, rho, bend = self.conjugate(p)
+        places, give = np.empty_like(self.atoms), np.empty((len(self.atoms), 3))
+        if not np.isfinite(total):
+            return Reached(c, -np.inf, np.zeros_like(c), rho, bend, places, give, 0.0, np.zeros(c.shape, dtype=bool))
+        pull, fine = self._node_pull(), np.asarray(self.parts, dtype=np.float64)
+        started(p, pull, self.sides, transformed(p, pull, self.sides)[1], self.atoms * fine, places)
+        places /= fine
+        ghosts = padded(c, self.sides)
+        deposit = np.zeros_like(ghosts)
+        move = moved(ghosts, self.masses, self.atoms, places, self.pull, self.sides, deposit, give)
+        came, is_there = folded(deposit, self.sides), self.volume * given(rho, self.parts, self.sides)
+        idle = (came == 0.0) & (is_there == 0.0)
+        value = move.total - self.volume * total
+        return Reached(c, value, came - is_there, rho, bend, places, give, move.distance, idle)
+
+    def metric(self, here: Reached, floor: float) -> Multigrid:
+        """A cycle for a five-point stand-in of -D'' at a point: -div(w grad) + (U*)''.
+
+        w: the larger of the deposit of `give` and tau rho over the squared widths; at the maximum of D they agree, and
+        where one of them still vanishes p stays smooth. floor: of the largest w and the mean (U*)'', added everywhere.
+        Idle coefficients stay.
+        """
+        faces, expected = [], self.volume * given(here.rho, self.parts, self.sides)
+        for axis, turns in enumerate(self.sides):
+            ghosts = np.zeros((self.shape[0] + 2, self.shape[1] + 2))
+            if self.shape[axis] == 1:
+                faces.append(np.zeros(self.shape))
+                continue
+            deposited(here.places, here.give[:, 2 * axis], self.sides, ghosts)
+            cells = np.maximum(folded(ghosts, self.sides), expected / self.pull[axis])
+            weight = 0.5 * (cells + np.roll(cells, 1, axis))
+            weight += floor * weight.max()
+            if not turns:
+                weight[(slice(None),) * axis + (0,)] = 0.0
+            faces.append(weight)
+        # of densities that end like (U*)'' = 1/rho the mean says more than the largest
+        mean = float(np.vdot(here.bend, here.rho)) / max(float(here.rho.sum()), np.finfo(float).tiny)
+        bend = given(np.minimum(here.bend, _STEEPEST * mean), self.parts, self.sides)
+        diagonal = self.volume * (bend + floor * mean * self.parts[0] * self.parts[1])
+        diagonal[here.idle] += _FAST * (diagonal.max() + faces[0].max() + faces[1].max())
+        return Multigrid.of(faces[0], faces[1], diagonal, self.sides)
