@@ -13,6 +13,7 @@ class Kept:
     """What is kept of a run at a saved time, linked to what was kept before it.
 
     step: the smallest since the saved time before (inf at the first).   residual: the largest since then.
+    dual: of the last step.   fallbacks: steps since then by a method of lower order.
     """
 
     measure: Measure
@@ -22,6 +23,8 @@ class Kept:
     step: float
     residual: float
     edge: float
+    dual: float = math.nan
+    fallbacks: float = 0.0
     before: "Kept | None" = None
 
 
@@ -31,7 +34,7 @@ class Reached:
 
     plan: what is run (solver, pace, saved times), in words that another run does not have.   energy: F here, where the
     solver promises that it falls, else at the start.   dissipated: since 0.   smallest, residual: of the steps since
-    the last saved time (inf, 0 where there are none).
+    the last saved time (inf, 0 where there are none), as are fallbacks, their number.   dual: of the last one.
     """
 
     plan: str
@@ -41,6 +44,8 @@ class Reached:
     smallest: float
     residual: float
     last: Kept
+    dual: float = math.nan
+    fallbacks: float = 0.0
 
     @property
     def at_saved_time(self) -> bool:

@@ -97,12 +97,16 @@ class Step:
 
     dissipated: int |grad V|^2 dpi dt by the method's own quadrature (JKO: W2^2/(2 dt)), None if it has none.
     residual: where an inner iteration stopped (0 for explicit methods).   error: an embedded estimate or None.
+    dual: the maximum of a dual of the step's minimisation, nan without one.   fallback: the step was taken by a method
+    of lower order, for a reason that the solver states.
     """
 
     state: State
     dissipated: float | None = None
     residual: float = 0.0
     error: float | None = None
+    dual: float = math.nan
+    fallback: bool = False
 
 
 class Solver(ABC):

@@ -66,6 +66,8 @@ class Watch:
             min(now.smallest, dt),
             max(now.residual, step.residual),
             now.last,
+            step.dual,
+            now.fallbacks + float(step.fallback),
         )
 
     def _lowered(self, now: Reached, new: State, dt: float) -> float:
@@ -83,23 +85,29 @@ class Watch:
         pi = now.state.measure
         energy = now.energy if self.keeps_energy else _energy(self.flow, pi)
         edge = _edge(self.flow, self.solver, now.state)
-        kept = Kept(pi, now.state.time, energy, now.dissipated, now.smallest, now.residual, edge, now.last)
-        return replace(now, smallest=math.inf, residual=0.0, last=kept)
+        kept = Kept(
+            pi, now.state.time, energy, now.dissipated, now.smallest, now.residual, edge, now.dual, now.fallbacks,
+            now.last,
+        )  # fmt: skip
+        return replace(now, smallest=math.inf, residual=0.0, fallbacks=0.0, last=kept)
 
     def trajectory(self, now: Reached) -> Trajectory:
         """What `solve` returns."""
         kept = now.kept
         columns = {
             name: np.array([getattr(k, name) for k in kept])
-            for name in ("time", "energy", "dissipated", "step", "residual", "edge")
+            for name in ("time", "energy", "dissipated", "step", "residual", "edge", "dual", "fallbacks")
         }
         diagnostics = {
             "step": columns["step"],
             "residual": columns["residual"],
             "edge": columns["edge"],
+            "fallbacks": columns["fallbacks"],
             "mass": np.array([k.measure.mass for k in kept]),
             "least": np.array([least(k.measure) for k in kept]),
         }
+        if np.any(np.isfinite(columns["dual"])):
+            diagnostics["dual"] = columns["dual"]
         return Trajectory(
             self.flow, self.solver, columns["time"], tuple(k.measure for k in kept), columns["energy"],
             columns["dissipated"], diagnostics, now.state.count,

@@ -7,5 +7,6 @@ from solvers.jko.midpoint import Midpoint
 from solvers.jko.quantile import Quantile
 from solvers.jko.sdirk2 import Sdirk2
 from solvers.jko.spline import Spline
+from solvers.jko.spline_sdirk2 import SplineSdirk2
 
-__all__ = ["Bdf2", "Exact", "Linearised", "Midpoint", "Quantile", "Sdirk2", "Spline"]
+__all__ = ["Bdf2", "Exact", "Linearised", "Midpoint", "Quantile", "Sdirk2", "Spline", "SplineSdirk2"]

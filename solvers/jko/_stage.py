@@ -16,7 +16,7 @@ from wflow.knothe import squared_bound
 from wflow.measure import Density
 from wflow.spline.ascent import Climbed, Manner, ascend
 from wflow.spline.dual import Conjugate, Dual, Reached
-from wflow.spline.lattice import Sides, averaged, fitted, folded, given, moved, padded, refined
+from wflow.spline.lattice import Sides, averaged, carried, fitted, folded, given, moved, padded, read, refined
 
 FAINT = 1e-14
 """Of the largest density: below it a cell is empty, or with entropy counts as that."""
@@ -80,10 +80,15 @@ def middles(shape: tuple[int, int]) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """A minimisation for one flow on one grid."""
+    """A minimisation for one flow on one grid.
+
+    coarse: the spline has cells twice as wide. With as many coefficients as atoms it reproduces any density, and one
+    that hardly moves hardly changes; but some splines then do not feel atoms move, those with a node at each.
+    """
 
     flow: Flow
     grid: Grid
+    coarse: bool
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -92,11 +97,8 @@ class Stage:
 
     @cached_property
     def parts(self) -> tuple[int, int]:
-        """Cells of the density in a cell of the spline, on each axis: two where they are even in number.
-
-        Were there as many coefficients as atoms, some splines would not feel atoms move: those with a node at each.
-        """
-        return tuple(1 if n % 2 else 2 for n in self.shape)  # type: ignore[return-value]
+        """Cells of the density in a cell of the spline, on each axis: if coarse two where they are even in number."""
+        return tuple(2 if self.coarse and n % 2 == 0 else 1 for n in self.shape)  # type: ignore[return-value]
 
     @cached_property
     def sides(self) -> Sides:
@@ -118,6 +120,10 @@ class Stage:
     def potential(self, pi: Density) -> Array:
         """V (n0, n1)."""
         return self.flow.energy.potential(pi, pi.points).reshape(self.shape)
+
+    def atoms(self, pi: Density) -> Atoms:
+        """Of a density; with entropy its faint cells are lifted."""
+        return Atoms.of(pi, self.temperature > 0.0)
 
     def first_guess(self, start: Density) -> Array:
         """p = U'(rho) + V of a density at the nodes, its faint cells lifted."""
@@ -158,6 +164,22 @@ class Stage:
             widths = widths[0] / 2.0, widths[1] / (1.0 if self.shape[1] == 1 else 2.0)
             if a.size > _MOST:
                 return
+
+    def carried(self, found: Minimum, time: float) -> tuple[Atoms, float]:
+        """Atoms of the end of a minimisation, moved on by time grad p, and the share of mass where that map folds."""
+        cells, r = self.atoms(found.end), np.asarray(self.parts, dtype=np.float64)
+        h = self.widths[0] * r[0], self.widths[1] * r[1]
+        out = np.empty_like(cells.places)
+        share = time / h[0] ** 2, time / h[1] ** 2
+        ghosts = padded(found.potential, self.sides)
+        lost = carried(ghosts, cells.masses, cells.places / r, share, self.sides, out)
+        low = np.where(self.sides, -np.inf, 0.0)
+        out = np.clip(out * r, low, np.where(self.sides, np.inf, self.shape))
+        return Atoms(self.grid, out, cells.masses), lost / found.end.mass
+
+    def nodal(self, found: Minimum) -> Array:
+        """p at the nodes."""
+        return read(found.potential, self.parts, self.sides)
 
     def _slope(self, rho: Array) -> Array:
         """U'(rho)."""

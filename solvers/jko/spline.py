@@ -17,10 +17,23 @@ if TYPE_CHECKING:
     from solvers.jko._stage import Minimum, Stage
 
 AXES = 2
+_FAR = 2.0
+"""Cells: mass that moves further in a step asks for a coarse spline."""
 _RESOLVED = 0.25
 _EDGE = 5e-3
 _SLACK, _STILL = 1e-13, 1e-9
 """Of max(1, |F|): rounding of F, and what an end may lie above the start for the start to be taken in its place."""
+
+
+@dataclass(frozen=True, eq=False)
+class Taken:
+    """The end of a step, what it dissipated, its residual, the maximum of its dual, and whether it is a plain one."""
+
+    end: Density
+    dissipated: float
+    residual: float
+    dual: float
+    fallback: bool = False
 
 
 @dataclass(frozen=True)
@@ -28,10 +41,10 @@ class Spline(Solver):
     """The JKO step itself on cells: W2 by its dual, whose potential is a tensor quadratic spline.
 
     Minimises F(rho) + W2^2(rho_0, rho)/(2 dt) by maximising D(c) (wflow.spline.dual) over the coefficients of
-    p = U'(rho) + V, a spline on cells twice as wide where they are even in number: the mass that moved,
-    y = x - dt grad p(y), and rho agree against every spline. Atoms of rho_0 stay where they land, off the grid, until
-    rho is read off p: nothing is lost below a cell, nothing diffuses by the grid. One or two axes, walls or periodic;
-    entropy, a power, or both.
+    p = U'(rho) + V, a spline on the cells or, where mass moves further than two of them, on cells twice as wide: the
+    mass that moved, y = x - dt grad p(y), and rho agree against every spline. Atoms of rho_0 stay where they land, off
+    the grid, until rho is read off p: nothing is lost below a cell, nothing diffuses by the grid. One or two axes,
+    walls or periodic; entropy, a power, or both.
 
     Mass to rounding, density >= 0, and F(rho) + dissipated <= F(rho_0), checked at each step with `dissipated` the cost
     of a coupling of the two densities (wflow.knothe), hence above W2^2/(2 dt). V[pi] of an interacting energy is that
@@ -104,30 +117,47 @@ class Spline(Solver):
     def step(self, flow: Flow, state: State, dt: float) -> Step:
         start = state.measure
         assert isinstance(start, Density)
-        end, spent, residual = self._taken(flow, start, dt, state.time, self.halvings)
-        return Step(state.after(dt, end), dissipated=spent, residual=residual)
+        found = self._taken(flow, start, dt, state.time, self.halvings)
+        return Step(
+            state.after(dt, found.end), found.dissipated, found.residual, dual=found.dual, fallback=found.fallback
+        )
 
-    def _taken(self, flow: Flow, start: Density, dt: float, time: float, halvings: int) -> tuple[Density, float, float]:
-        """The end of a step, what it dissipated and its residual; by halves where the whole fails and may be halved."""
+    def _taken(self, flow: Flow, start: Density, dt: float, time: float, halvings: int) -> Taken:
+        """A step, by halves where the whole fails and may be halved."""
         try:
             return self.moved(flow, start, dt, time)
         except NotConverged:
             if not halvings:
                 raise
-        first, spent, off = self._taken(flow, start, 0.5 * dt, time, halvings - 1)
-        last, again, later = self._taken(flow, first, 0.5 * dt, time + 0.5 * dt, halvings - 1)
-        return last, spent + again, max(off, later)
+        first = self._taken(flow, start, 0.5 * dt, time, halvings - 1)
+        last = self._taken(flow, first.end, 0.5 * dt, time + 0.5 * dt, halvings - 1)
+        return Taken(
+            last.end,
+            first.dissipated + last.dissipated,
+            max(first.residual, last.residual),
+            last.dual,
+            first.fallback or last.fallback,
+        )
 
-    def moved(self, flow: Flow, start: Density, dt: float, time: float) -> tuple[Density, float, float]:
+    def moved(self, flow: Flow, start: Density, dt: float, time: float) -> Taken:
+        """One step, on a fine spline or a coarse one: first on that which is right for how far mass moves."""
+        from solvers.jko._stage import Stage
+
+        far = not flow.energy.temperature or cells_a_time(flow, start) * dt > _FAR
+        try:
+            return self.attempt(Stage(flow, start.grid, far), start, dt, time)
+        except NotConverged:
+            if not flow.energy.temperature:
+                raise
+        return self.attempt(Stage(flow, start.grid, not far), start, dt, time)
+
+    def attempt(self, stage: "Stage", start: Density, dt: float, time: float) -> Taken:
         """One JKO step."""
-        from solvers.jko._stage import Atoms, Stage
-
-        stage = Stage(flow, start.grid)
-        mu, guess = Atoms.of(start, flow.energy.temperature > 0.0), stage.first_guess(start)
+        mu, guess = stage.atoms(start), stage.first_guess(start)
         found = stage.minimised(mu, dt, start, guess, self.tolerance, self.limit)
         self.check(found, time, dt)
         end, spent = self.certified(stage, start, found.end, dt, time)
-        return end, spent, found.off
+        return Taken(end, spent, found.off, found.dual)
 
     def check(self, found: "Minimum", time: float, dt: float) -> None:
         """NotConverged where mass is off by more than the tolerance."""

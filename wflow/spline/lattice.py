@@ -173,12 +173,17 @@ def deposited(y: Array, amounts: Array, sides: Sides, field: Array) -> None:
 
 
 @kernel
-def slopes_at(c: Array, y: Array, sides: Sides, out: Array) -> None:
-    """The slope (m, 2) of the spline at points y (m, 2), a cell."""
+def carried(c: Array, masses: Array, y: Array, share: tuple[float, float], sides: Sides, out: Array) -> float:
+    """y + share grad p (m, 2), in cells, and the mass at which that map folds: where its Jacobian is not positive."""
     n0, n1 = c.shape[0] - 2, c.shape[1] - 2
+    folded_mass = 0.0
     for s in range(len(y)):
-        jet = _jet(c, _spot(y[s, 0], y[s, 1], n0, n1, sides))
-        out[s, 0], out[s, 1] = jet[1], jet[2]
+        _, g0, g1, h00, h01, h11 = _jet(c, _spot(y[s, 0], y[s, 1], n0, n1, sides))
+        out[s, 0], out[s, 1] = y[s, 0] + share[0] * g0, y[s, 1] + share[1] * g1
+        a, b = 1.0 + share[0] * h00, 1.0 + share[1] * h11
+        if not (a > 0.0 and b > 0.0 and a * b > share[0] * share[1] * h01 * h01):
+            folded_mass += masses[s]
+    return folded_mass
 
 
 @kernel

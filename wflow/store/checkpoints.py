@@ -2,9 +2,9 @@
 
     NAME-000000001234.checkpoint   a line of magic, the sha256 of the rest in hex, and an npz file (`archive`):
 
-head, a JSON text of format, name, mark, plan, count, seconds;   numbers (5,): time, energy, dissipated, smallest,
-residual;   memory.NAME, what the solver carries along;   state.FIELD, the measure;   kept (k, 6) and measure.FIELD
-(k, ...), what was kept at saved times;   and the form of these measures.
+head, a JSON text of format, name, mark, plan, count, seconds;   numbers (7,): time, energy, dissipated, smallest,
+residual, dual, fallbacks;   memory.NAME, what the solver carries along;   state.FIELD, the measure;   kept (k, 8) and
+measure.FIELD (k, ...), what was kept at saved times;   and the form of these measures.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from wflow.store.forms import FIELDS, Form
 from wflow.store.trajectories import stacked, unstacked
 from wflow.store.whole import TEMPORARY, synced, write_whole
 
-FORMAT = 1
+FORMAT = 2
 MAGIC = b"wflow checkpoint\n"
 SUFFIX = ".checkpoint"
 EVERY = 10.0
@@ -37,8 +37,8 @@ _EARLIER = 0.1
 _DIGITS = 12
 _STATE, _MEMORY = "state.", "memory."
 _HEAD = len(MAGIC) + 65
-_NUMBERS = ("energy", "dissipated", "smallest", "residual")
-_COLUMNS = ("time", "energy", "dissipated", "step", "residual", "edge")
+_NUMBERS = ("energy", "dissipated", "smallest", "residual", "dual", "fallbacks")
+_COLUMNS = ("time", "energy", "dissipated", "step", "residual", "edge", "dual", "fallbacks")
 
 
 class Checkpoints:
