@@ -71,4 +71,4 @@ if __name__ == "__main__":
     print("exercise: predicted {:.6f}, measured {:.6f}".format(*exercise()))
 
 # References: [1] Jordan, Kinderlehrer & Otto 1998, SIAM J. Math. Anal. 29(1). [2] Ambrosio, Gigli & Savare 2008,
-# Gradient Flows, Birkhauser. [3] Santambrogio 2017, Bull. Math. Sci. 7(1).    Next lesson: finite_width_is_exact.py
+# Gradient Flows, Birkhauser. [3] Santambrogio 2017, Bull. Math. Sci. 7(1).    Next lesson: porous_steps.py
