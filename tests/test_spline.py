@@ -201,7 +201,7 @@ def test_order_one_in_time_with_an_edge(name):
 
 @pytest.mark.slow
 def test_barenblatt_in_the_plane():
-    """256^2 cells, t = .01 to .026, 16 steps: relative L1 at most 6.75e-3, the time error of JKO (cited: 6.73e-3).
+    """256^2 cells, t = .01 to .026, 16 steps: relative L1 at most 6.75e-3, the time error of JKO.
 
     Half the steps, twice that.
     """
