@@ -157,7 +157,8 @@ def _in_folder(folder: RunFolder, every: float, work: "Callable[[Session], None]
         with progress() as told:
             work(Session(folder, told, warn, 100 if sys.stderr.isatty() else 4, every))
     except KeyboardInterrupt:
-        warn(f"`wflow resume {folder.path}` continues it")
+        if folder.status != "done":  # stopped after the last word there is nothing to continue
+            warn(f"`wflow resume {folder.path}` continues it")
         raise
     return show_folder(folder, console())
 
