@@ -98,7 +98,7 @@ def test_a_multigrid_cycle_is_a_metric(sides, shape):
     if not sides.second or shape[1] == 1:
         second[:, 0] = 0.0
     diagonal = 10.0 ** draw.uniform(-1, 1, size=shape)
-    cycle = Multigrid.of(first, second, diagonal, sides)
+    cycle = Multigrid.of(first, second, diagonal)
     n = math.prod(shape)
     matrix = np.zeros((n, n))
     number = np.arange(n).reshape(shape)

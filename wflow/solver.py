@@ -123,6 +123,8 @@ class Solver(ABC):
     """Most cells in all that a study on several axes gives a method, for one whose work grows faster than its grid."""
     costly: ClassVar[bool] = False
     """A step factors several sparse matrices: quick studies leave it out."""
+    optimality: ClassVar[bool] = False
+    """Step.residual is a KKT residual, a share of what is gained: at most the method's `tolerance`."""
     multistep: ClassVar[bool] = False
     """A step needs the measures before the last: they are in State.memory, which then does more than save work."""
 

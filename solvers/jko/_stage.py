@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.fft import dct, idct, irfft, rfft
 
 from wflow.arrays import Array
+from wflow.errors import NotConverged
 from wflow.flow import Flow
 from wflow.grid import Grid
 from wflow.internal import conjugate_slope
@@ -16,7 +16,20 @@ from wflow.knothe import squared_bound
 from wflow.measure import Density
 from wflow.spline.ascent import Climbed, Manner, ascend
 from wflow.spline.dual import Conjugate, Dual, Reached
-from wflow.spline.lattice import Sides, averaged, carried, fitted, folded, given, moved, padded, read, refined
+from wflow.spline.lattice import (
+    Sides,
+    angles,
+    averaged,
+    carried,
+    fitted,
+    folded,
+    given,
+    moved,
+    padded,
+    read,
+    refined,
+    scaled,
+)
 
 FAINT = 1e-14
 """Of the largest density: below it a cell is empty, or with entropy counts as that."""
@@ -40,7 +53,6 @@ _FINER, _MOST = 4, 1 << 23
 class Atoms:
     """Atoms (m, 2), in cells of a density's grid, of masses (m,)."""
 
-    grid: Grid
     places: Array
     masses: Array
 
@@ -51,7 +63,7 @@ class Atoms:
         masses = np.maximum(pi.values, least) if lifted else np.where(pi.values > least, pi.values, 0.0)
         masses = masses * (pi.mass / masses.sum())
         kept = masses > 0.0
-        return cls(pi.grid, middles(shape_of(pi.grid))[kept], masses[kept])
+        return cls(middles(shape_of(pi.grid))[kept], masses[kept])
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,9 +160,14 @@ class Stage:
                 break
             before, last, field = end, field, self.potential(end)
             guesses = [c + fitted(field - last, self.parts, self.sides)]
+        else:
+            raise NotConverged(
+                f"JKO step: the fixed point for V moves {change:.3g} > {_SETTLED:g} of mass after {limit} rounds, "
+                f"tau = {tau:.3g}; shorten dt or raise `limit`",
+                change,
+            )
         here, length = climbed.here, math.sqrt(2.0 * tau)
-        off = length * climbed.residual + (change if self.flow.energy.interacting else 0.0)
-        return Minimum(end, c, here.value, length * math.sqrt(here.distance), off)
+        return Minimum(end, c, here.value, length * math.sqrt(here.distance), length * climbed.residual)
 
     def bounds(self, start: Density, end: Density) -> Iterator[float]:
         """Bounds of W2^2 of the densities from above (exact on a line), each on cells half as wide as the one before.
@@ -175,7 +192,7 @@ class Stage:
         lost = carried(ghosts, cells.masses, cells.places / r, share, self.sides, out)
         low = np.where(self.sides, -np.inf, 0.0)
         out = np.clip(out * r, low, np.where(self.sides, np.inf, self.shape))
-        return Atoms(self.grid, out, cells.masses), lost / found.end.mass
+        return Atoms(out, cells.masses), lost / found.end.mass
 
     def nodal(self, found: Minimum) -> Array:
         """p at the nodes."""
@@ -211,6 +228,8 @@ class Stage:
         else:
             manner = Manner(_COLD, base=fitted(field, self.parts, self.sides), limit=limit)
         best = max((dual.at(c) for c in guesses), key=lambda one: one.value)
+        if not math.isfinite(best.value):
+            raise NotConverged(f"JKO step: D overflows at every guess, tau = {dual.tau:.3g}; shorten dt", math.inf)
         goal = max(_CLOSER * tolerance * math.sqrt(best.distance), _ROUNDING * math.sqrt(max(1.0, abs(best.value))))
         return ascend(dual, best, goal, manner)
 
@@ -248,17 +267,8 @@ class Stage:
         rho = folded(deposit, self.sides) / (self.widths[0] * self.widths[1])
         for axis, turns in enumerate(self.sides):
             if self.shape[axis] > 1:
-                rho = _warmed(rho, axis, turns, 2.0 * self.temperature * tau / self.widths[axis] ** 2)
+                variance = 2.0 * self.temperature * tau / self.widths[axis] ** 2
+                fade = np.exp(-0.5 * variance * angles(self.shape[axis], turns) ** 2)
+                rho = scaled(rho, axis, turns, fade)
         rho = np.maximum(rho, 0.0)
         return self._slope(rho + FAINT * rho.max()) + field
-
-
-def _warmed(rho: Array, axis: int, turns: bool, variance: float) -> Array:
-    """Convolved with a Gaussian of that variance, in cells; reflected at walls."""
-    n = rho.shape[axis]
-    modes = 2.0 * np.arange(n // 2 + 1) if turns else np.arange(n)
-    fade = np.exp(-0.5 * variance * (math.pi * modes / n) ** 2)
-    fade = fade.reshape([-1 if k == axis else 1 for k in range(rho.ndim)])
-    if turns:
-        return np.asarray(irfft(rfft(rho, axis=axis) * fade, n, axis=axis))
-    return np.asarray(idct(dct(rho, axis=axis) * fade, axis=axis))

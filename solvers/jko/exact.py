@@ -54,6 +54,7 @@ class Exact(Solver):
     resolution: ClassVar[str] = "cells"
     needs: ClassVar[Literal["density", "quantile", "sample"]] = "density"
     variational: ClassVar[bool] = True
+    optimality: ClassVar[bool] = True
     most: ClassVar[float] = 800.0
 
     def __post_init__(self) -> None:

@@ -29,7 +29,7 @@ class SplineSdirk2(Spline):
     sign and W2 are treated as in Spline. The map must be monotone: where it folds at more than a hundredth of the mass,
     where a stage does not converge or F rises, the step is one of Spline instead, and Trajectory.diagnostics
     "fallbacks" counts it. The energy usually falls; nobody has proved it, and the fallback sees to it.
-    Order 2 in time from smooth starts; 1 where the start has an edge in a layer, or rho_0 vanishes inside.
+    Order 2 in time with entropy; 3/2 declared where the density has an edge.
     dissipated: dt ((1 - gamma) |v_1|^2 + gamma |v_2|^2), |v_i| the distance moved in a stage over tau.
     Source: Alexander 1977, SIAM J. Numer. Anal. 14(6), 1006-1021; the anchor as a measure: derived here.
     """

@@ -37,7 +37,8 @@ def of_long_steps(problem: Problem, solver: Solver, others: Sequence[Solver], qu
     dt = flow.horizon / over
     run = solve(flow, solver, dt=dt, until=flow.horizon * (min(over, MOST_STEPS) / over))
     yield from of_run(problem, run)
-    yield _solved(run)
+    if solver.optimality:
+        yield _solved(run)
     able = [other for other in others if other.refusal(flow) is None and not other.smallest_step(flow)]
     if dt >= smallest:
         for other in able:

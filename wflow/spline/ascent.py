@@ -46,7 +46,6 @@ class Climbed:
 
     here: Reached
     residual: float
-    iterations: int
 
 
 def ascend(dual: Dual, start: Reached, goal: float, manner: Manner) -> Climbed:
@@ -58,12 +57,12 @@ def ascend(dual: Dual, start: Reached, goal: float, manner: Manner) -> Climbed:
     here, floor, rescues = start, manner.floor, _RESCUES
     pairs: list[tuple[Array, Array]] = []
     best: Climbed | None = None
-    for count in range(manner.limit):
+    for _ in range(manner.limit):
         metric = dual.metric(here, floor)
         direction = np.where(here.idle, 0.0, _direction(here.slope, pairs, metric))
         residual = math.sqrt(max(float(np.vdot(here.slope, direction)), 0.0))
         if floor == manner.floor and (best is None or residual <= best.residual):
-            best = Climbed(here, residual, count)
+            best = Climbed(here, residual)
             if residual <= goal:
                 return best
         there = _ahead(dual, here, direction, manner)
@@ -81,7 +80,7 @@ def ascend(dual: Dual, start: Reached, goal: float, manner: Manner) -> Climbed:
         if np.vdot(step, change) > _CURVED * np.linalg.norm(step) * np.linalg.norm(change):
             pairs = [*pairs[1 - _MEMORY :], (step, change)]
         here, floor = there, max(floor / _STIFFER, manner.floor)
-    return Climbed(here, np.inf, manner.limit) if best is None else best
+    return Climbed(here, np.inf) if best is None else best
 
 
 def _direction(slope: Array, pairs: list[tuple[Array, Array]], metric: Multigrid) -> Array:

@@ -137,4 +137,4 @@ class Dual:
         bend = given(np.minimum(here.bend, _STEEPEST * mean), self.parts, self.sides)
         diagonal = self.volume * (bend + floor * mean * self.parts[0] * self.parts[1])
         diagonal[here.idle] += _FAST * (diagonal.max() + faces[0].max() + faces[1].max())
-        return Multigrid.of(faces[0], faces[1], diagonal, self.sides)
+        return Multigrid.of(faces[0], faces[1], diagonal)

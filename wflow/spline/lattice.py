@@ -31,11 +31,10 @@ class Sides(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """sum of masses min(p + distance), the part of it that is distance, and how many minima lie at no clear bottom."""
+    """sum of masses min(p + distance), and the part of it that is distance."""
 
     total: float
     distance: float
-    unclear: int
 
 
 class _Spot(NamedTuple):
@@ -119,7 +118,6 @@ def moved(
     n0, n1 = c.shape[0] - 2, c.shape[1] - 2
     a0, a1 = pull
     total = distance = 0.0
-    unclear = 0
     for s in range(len(masses)):
         x0, x1, y0, y1 = x[s, 0], x[s, 1], y[s, 0], y[s, 1]
         from0, from1, d0, d1, share, last = y0, y1, 0.0, 0.0, 1.0, np.inf
@@ -159,9 +157,8 @@ def moved(
         det = h00 * h11 - h01 * h01
         if not (h00 > _DEFINITE * a0 and h11 > _DEFINITE * a1 and det > _DEFINITE * a0 * a1):
             h00, h01, h11, det = a0, 0.0, a1, a0 * a1
-            unclear += 1
         give[s, 0], give[s, 1], give[s, 2] = mass * h11 / det, -mass * h01 / det, mass * h00 / det
-    return Moved(total, distance, unclear)
+    return Moved(total, distance)
 
 
 @kernel
@@ -221,8 +218,7 @@ def _given(field: Array, first: Array, second: Array, out: Array) -> None:
 @lru_cache(maxsize=16)
 def _weights(count: int) -> Array:
     """(count, 3) values of the three splines at the middles of `count` equal parts of a cell."""
-    u = (np.arange(count) + 0.5) / count - 0.5
-    return np.stack([0.5 * (0.5 - u) ** 2, 0.75 - u * u, 0.5 * (0.5 + u) ** 2], axis=1)
+    return np.array([_values((k + 0.5) / count - 0.5) for k in range(count)])
 
 
 def padded(c: Array, sides: Sides) -> Array:
@@ -271,14 +267,21 @@ def fitted(values: Array, parts: tuple[int, int], sides: Sides) -> Array:
     for axis, turns in enumerate(sides):
         if (n := c.shape[axis]) > 1:
             beside = float(_weights(parts[axis])[:, 0].mean())
-            angle = math.pi * (2.0 * np.arange(n // 2 + 1) if turns else np.arange(n)) / n
-            symbol = 1.0 - 2.0 * beside * (1.0 - np.cos(angle))
-            symbol = symbol.reshape([-1 if k == axis else 1 for k in range(2)])
-            if turns:
-                c = irfft(rfft(c, axis=axis) / symbol, n, axis=axis)
-            else:
-                c = idct(dct(c, axis=axis) / symbol, axis=axis)
+            c = scaled(c, axis, turns, 1.0 / (1.0 - 2.0 * beside * (1.0 - np.cos(angles(n, turns)))))
     return np.ascontiguousarray(c)
+
+
+def angles(n: int, turns: bool) -> Array:
+    """The angles by which the waves of n cells advance from cell to cell: cosines between walls, else Fourier modes."""
+    return np.asarray(math.pi * (2.0 * np.arange(n // 2 + 1) if turns else np.arange(n)) / n)
+
+
+def scaled(field: Array, axis: int, turns: bool, factors: Array) -> Array:
+    """A field (n0, n1) with each wave along an axis multiplied by a factor, in the order of `angles`."""
+    factors = factors.reshape([-1 if k == axis else 1 for k in range(2)])
+    if turns:
+        return np.asarray(irfft(rfft(field, axis=axis) * factors, field.shape[axis], axis=axis))
+    return np.asarray(idct(dct(field, axis=axis) * factors, axis=axis))
 
 
 def refined(c: Array, sides: Sides) -> Array:

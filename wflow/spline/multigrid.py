@@ -15,7 +15,6 @@ import numpy as np
 
 from wflow.arrays import Array
 from wflow.compiled import inlined, kernel
-from wflow.spline.lattice import Sides
 
 _COARSEST = 4
 _SWEEPS = 8
@@ -31,9 +30,7 @@ class Level(NamedTuple):
 
 
 @inlined
-def _around(
-    x: Array, first: Array, second: Array, i: int, j: int, up: int, down: int, sides: Sides
-) -> tuple[float, float]:
+def _around(x: Array, first: Array, second: Array, i: int, j: int, up: int, down: int) -> tuple[float, float]:
     """The sum of the weights of a cell's faces, and of their weights times x beyond them; up, down: the rows beside."""
     n1 = x.shape[1]
     left, right = (j - 1 if j > 0 else n1 - 1), (j + 1 if j < n1 - 1 else 0)
@@ -43,21 +40,21 @@ def _around(
 
 
 @kernel
-def _relaxed(x: Array, b: Array, first: Array, second: Array, diagonal: Array, colour: int, sides: Sides) -> None:
+def _relaxed(x: Array, b: Array, first: Array, second: Array, diagonal: Array, colour: int) -> None:
     """Gauss-Seidel on the cells of a colour, then on those of the other."""
     n0, n1 = x.shape
     for half in range(2):
         for i in range(n0):
             up, down = (i - 1 if i > 0 else n0 - 1), (i + 1 if i < n0 - 1 else 0)
             for j in range((i + colour + half) & 1, n1, 2):
-                weight, beside = _around(x, first, second, i, j, up, down, sides)
+                weight, beside = _around(x, first, second, i, j, up, down)
                 total = diagonal[i, j] + weight
                 if total > 0.0:
                     x[i, j] = (b[i, j] + beside) / total
 
 
 @kernel
-def _left(x: Array, b: Array, first: Array, second: Array, diagonal: Array, coarse: Array, sides: Sides) -> None:
+def _left(x: Array, b: Array, first: Array, second: Array, diagonal: Array, coarse: Array) -> None:
     """What is left of b, summed over joined cells."""
     n0, n1 = x.shape
     step0, step1 = (1 if coarse.shape[0] == n0 else 2), (1 if coarse.shape[1] == n1 else 2)
@@ -65,7 +62,7 @@ def _left(x: Array, b: Array, first: Array, second: Array, diagonal: Array, coar
     for i in range(n0):
         up, down = (i - 1 if i > 0 else n0 - 1), (i + 1 if i < n0 - 1 else 0)
         for j in range(n1):
-            weight, beside = _around(x, first, second, i, j, up, down, sides)
+            weight, beside = _around(x, first, second, i, j, up, down)
             coarse[i // step0, j // step1] += b[i, j] - (diagonal[i, j] + weight) * x[i, j] + beside
 
 
@@ -98,10 +95,9 @@ class Multigrid:
     """Levels from fine to coarse."""
 
     levels: tuple[Level, ...]
-    sides: Sides
 
     @classmethod
-    def of(cls, first: Array, second: Array, diagonal: Array, sides: Sides) -> Self:
+    def of(cls, first: Array, second: Array, diagonal: Array) -> Self:
         """From weights (n0, n1) each. Cells are joined while an axis has more than four."""
         levels = [Level(first, second, diagonal)]
         while max(levels[-1].diagonal.shape) > _COARSEST:
@@ -109,22 +105,22 @@ class Multigrid:
             coarse = Level(np.zeros(shape), np.zeros(shape), np.zeros(shape))
             _joined(levels[-1], coarse)
             levels.append(coarse)
-        return cls(tuple(levels), sides)
+        return cls(tuple(levels))
 
     def __call__(self, b: Array) -> Array:
         """One cycle from 0 for the right-hand side b (n0, n1)."""
         rights, found = [np.ascontiguousarray(b)], []
         for level, coarse in pairwise(self.levels):
             x = np.zeros_like(rights[-1])
-            _relaxed(x, rights[-1], *level, 0, self.sides)
+            _relaxed(x, rights[-1], *level, 0)
             found.append(x)
             rights.append(np.empty_like(coarse.diagonal))
-            _left(x, rights[-2], *level, rights[-1], self.sides)
+            _left(x, rights[-2], *level, rights[-1])
         x = np.zeros_like(rights[-1])
         for colour in (0,) * _SWEEPS + (1,) * _SWEEPS:
-            _relaxed(x, rights[-1], *self.levels[-1], colour, self.sides)
+            _relaxed(x, rights[-1], *self.levels[-1], colour)
         for level, fine, right in zip(self.levels[-2::-1], found[::-1], rights[-2::-1], strict=True):
             _corrected(fine, x)
-            _relaxed(fine, right, *level, 1, self.sides)
+            _relaxed(fine, right, *level, 1)
             x = fine
         return x
