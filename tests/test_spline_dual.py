@@ -7,6 +7,7 @@ import pytest
 from scipy.interpolate import BSpline
 
 from wflow import box, circle, w2
+from wflow.domain import Box
 from wflow.grid import Grid
 from wflow.knothe import squared_bound
 from wflow.measure import Density
@@ -14,7 +15,7 @@ from wflow.plans import cheapest_plan
 from wflow.spline.ascent import Manner, ascend
 from wflow.spline.dual import Dual
 from wflow.spline.envelope import transformed
-from wflow.spline.lattice import Sides, averaged, fitted, folded, given, moved, padded, read, refined
+from wflow.spline.lattice import Sides, averaged, carried, fitted, folded, given, moved, padded, read, refined
 from wflow.spline.multigrid import Multigrid
 
 SIDES = [Sides(False, False), Sides(True, False), Sides(True, True)]
@@ -72,7 +73,7 @@ def test_adjoints_and_inverses(sides):
 
 @pytest.mark.parametrize("sides", SIDES, ids=IDS)
 def test_the_envelope_is_the_minimum(sides):
-    """Against all pairs of nodes: equal to rounding, on a rough function."""
+    """Against all pairs of nodes: equal to rounding, on a rough function; and taken at the places that are returned."""
     f, pull = drawn(2).normal(size=(7, 5)), (0.3, 0.05)
     least, places = transformed(f, pull, sides)
     gaps = []
@@ -81,7 +82,65 @@ def test_the_envelope_is_the_minimum(sides):
         gaps.append(np.minimum(gap, n - gap) if turns else gap)
     all_pairs = 0.5 * pull[0] * gaps[0][:, None, :, None] ** 2 + 0.5 * pull[1] * gaps[1][None, :, None, :] ** 2 + f
     np.testing.assert_allclose(least, all_pairs.min(axis=(2, 3)), atol=1e-13)
-    assert places.shape == (2, 7, 5)
+    away = places - np.indices(f.shape)  # lifted: the way is that to the node, not to a nearer image
+    there = f[places[0] % 7, places[1] % 5]
+    np.testing.assert_allclose(
+        there + 0.5 * pull[0] * away[0] ** 2 + 0.5 * pull[1] * away[1] ** 2, least, rtol=0.0, atol=1e-13
+    )
+
+
+@pytest.mark.parametrize("sides", SIDES, ids=IDS)
+def test_a_nearest_point_is_a_least_one(sides):
+    """p(y) + sum pull (y - x)^2/2 where p curves more than the pull: at most that at the start and all round the end.
+
+    Round it: at 24 angles on circles of .003 and .03 cells, up to 1e-9. By brute force on splines from scipy.
+    """
+    draw, shape, pull = drawn(8), (6, 5), (0.5, 0.3)
+    c, x = draw.normal(size=shape), draw.uniform(0.0, 1.0, size=(60, 2)) * shape
+    begun = x + 0.5 * draw.normal(size=x.shape)
+    begun = np.where(sides, begun, np.clip(begun, 0.0, shape))
+    end, ghosts = begun.copy(), padded(c, sides)
+    found = moved(ghosts, np.ones(60), x, end, pull, sides, np.zeros_like(ghosts), np.empty((60, 3)))
+
+    def value(y):
+        at = np.where(sides, np.mod(y, shape), np.clip(y, 0.0, shape))
+        y = np.where(sides, y, at)
+        return by_scipy(c, at.reshape(-1, 2), sides).reshape(y.shape[:-1]) + 0.5 * (y - x) ** 2 @ np.array(pull)
+
+    here = value(end)
+    assert found.total == pytest.approx(here.sum(), rel=1e-12)
+    assert np.all(here <= value(begun) + 1e-12)
+    angle = 2.0 * math.pi * np.arange(24) / 24
+    ways = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    for radius in (0.003, 0.03):
+        assert np.all(here <= value(end + radius * ways[:, None]) + 1e-9)
+
+
+@pytest.mark.parametrize("sides", SIDES, ids=IDS)
+def test_mass_at_folds(sides):
+    """The mass where the Jacobian of y + share grad p, by central differences of the map, is not positive definite.
+
+    Of all kinds: with one negative eigenvalue on the diagonal or off it, and with two.
+    """
+    draw, shape, share = drawn(9), (6, 5), (0.9, 0.5)
+    ghosts, masses = padded(draw.normal(size=shape), sides), draw.random(400)
+    y = (np.floor(draw.uniform(0.0, 1.0, size=(400, 2)) * shape)) + draw.uniform(0.01, 0.99, size=(400, 2))
+
+    def image(y):
+        out = np.empty_like(y)
+        return carried(ghosts, masses, y, share, sides, out), out
+
+    step = 1e-4 * np.eye(2)
+    jacobian = np.stack([(image(y + e)[1] - image(y - e)[1]) / 2e-4 for e in step], axis=2)
+    # grad p is symmetric in the metric of share
+    root = np.sqrt(share)
+    eigenvalues = np.linalg.eigvalsh(jacobian * root / root[:, None])
+    diagonal = np.diagonal(jacobian, axis1=1, axis2=2)
+    folds = eigenvalues[:, 0] <= 0.0
+    assert np.abs(eigenvalues).min() >= 1e-5
+    assert np.any(folds & np.all(diagonal > 0.0, axis=1)) and np.any(folds & (eigenvalues[:, 1] > 0.0))
+    assert np.any(eigenvalues[:, 1] < 0.0) and not np.all(folds)
+    assert image(y)[0] == pytest.approx(masses[folds].sum(), rel=1e-12)
 
 
 @pytest.mark.parametrize("sides", SIDES, ids=IDS)
@@ -158,6 +217,24 @@ def test_the_value_and_its_slope(sides):
         assert difference == pytest.approx(float(np.vdot(here.slope, d)), rel=1e-6)
 
 
+@pytest.mark.parametrize("sides", SIDES[1:], ids=IDS[1:])
+def test_atoms_may_be_anywhere_on_the_lifted_axis(sides):
+    """Atoms turned by whole periods go to places turned by as many: D and its slope stay, 1e-12.
+
+    On a rough spline, with many minima an atom: from a start that is not turned Newton would end in another.
+    """
+    dual, draw = a_dual(sides)
+    c = draw.normal(size=dual.shape)
+    turns = np.where(sides, draw.integers(-2, 3, size=(60, 2)), 0) * dual.shape
+    here = dual.at(c)
+    dual.atoms = dual.atoms + turns
+    there = dual.at(c)
+    assert np.abs(turns).max() > 0
+    assert there.value == pytest.approx(here.value, rel=1e-12)
+    np.testing.assert_allclose(there.slope, here.slope, rtol=0.0, atol=1e-12)
+    np.testing.assert_allclose(there.places, here.places + turns, rtol=0.0, atol=1e-7)
+
+
 def test_the_ascent_ends_at_the_maximum():
     """No slope, and no random step gains: residual 1e-9 after some tens of evaluations."""
     dual, draw = a_dual(Sides(False, True), tau=1e-3)
@@ -202,22 +279,75 @@ def test_the_bound_of_products_is_exact():
     assert both == pytest.approx(sum(apart), rel=1e-12)
 
 
+def marginal_squares(a, b, h, periodic):
+    """W2^2 of the marginals along each axis, exact: of densities (n, n) on the unit square or torus."""
+    squares = []
+    for axis, turns in enumerate(periodic):
+        grid = Grid(Box((0.0,), (1.0,), (turns,)), (a.shape[axis],))
+        one, other = (f.sum(axis=1 - axis) / (f.sum() * h) for f in (a, b))
+        squares.append(w2(Density(grid, one), Density(grid, other)) ** 2)
+    return squares
+
+
+def in_a_square(draw, n, at):
+    """A random density (n, n) on a quarter of each axis, from `at` cells on."""
+    field = np.zeros((n, n))
+    side = n // 4
+    field[:side, :side] = draw.random((side, side)) * (draw.random((side, side)) > 0.3) + 1e-3
+    return np.roll(field, at, axis=(0, 1))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_bound_of_a_translation_is_exact(seed):
+    """A density that is no product, moved by whole cells on both axes: |shift|^2, 1e-12."""
+    draw, n, h = drawn(20 + seed), 12, (0.1, 0.3)
+    a = np.zeros((n, n))
+    a[:5, :6] = draw.random((5, 6)) * (draw.random((5, 6)) > 0.3)
+    bound = squared_bound(a, np.roll(a, (7, 4), axis=(0, 1)), h, (False, False))
+    assert bound == pytest.approx((7 * h[0]) ** 2 + (4 * h[1]) ** 2, rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_bound_between_far_corners(seed):
+    """Displacements of three quarters of the square: between the sum of the marginals' W2^2 and what variances allow.
+
+    Any coupling projects onto ones of the marginals, so W2^2 is at least their sum S. This one couples its first
+    marginals best, and on the second axis costs (m - m')^2 + Var(X - Y), at most (m - m')^2 + (s + s')^2 with means m
+    and deviations s; each order of the axes is allowed, so the better of them is at most the least of both.
+    """
+    draw, n = drawn(30 + seed), 16
+    h = 1.0 / n
+    a, b = in_a_square(draw, n, 0), in_a_square(draw, n, 12)
+    bound, squares = squared_bound(a, b, (h, h), (False, False)), marginal_squares(a, b, h, (False, False))
+    ceilings = []
+    for second in (0, 1):
+        x, laws = (np.arange(n) + 0.5) * h, [f.sum(axis=1 - second) / f.sum() for f in (a, b)]
+        means = [law @ x for law in laws]
+        spreads = [math.sqrt(law @ (x - m) ** 2 + h * h / 12.0) for law, m in zip(laws, means, strict=True)]
+        ceilings.append(squares[1 - second] + (means[0] - means[1]) ** 2 + sum(spreads) ** 2)
+    assert sum(squares) * (1.0 - 1e-12) <= bound <= min(ceilings)
+    assert min(ceilings) <= 1.1 * sum(squares)  # the two say something
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("periodic", [(False, False), (True, False), (True, True)])
 def test_the_bound_lies_above(seed, periodic):
-    """Above the root of POT's cost between masses at centres less what spreading them in their cells can save.
+    """Above the exact sum of the marginals' W2^2, and above POT's cost of atoms at centres less what cells can save.
 
     W2 of atoms at centres is at most W2 of the densities plus two spreads (h^2/12 an axis each): triangle inequality.
+    Mass moves by five cells on each axis: what the cells save is a sixth of that, and nothing for the marginals.
     """
-    draw, n, h = drawn(7 + seed), 7, 1.0 / 7
-    a, b = (draw.random((n, n)) * (draw.random((n, n)) > 0.4) + 1e-3 for _ in range(2))
+    draw, n = drawn(7 + seed), 16
+    h = 1.0 / n
+    a, b = in_a_square(draw, n, 0), in_a_square(draw, n, 5)
     bound = squared_bound(a, b, (h, h), periodic)
+    assert bound >= sum(marginal_squares(a, b, h, periodic)) * (1.0 - 1e-9)
     x = np.stack(np.meshgrid(*(np.arange(n) * h,) * 2, indexing="ij"), axis=-1).reshape(-1, 2)
     gap = np.abs(x[:, None] - x[None])
     gap = np.where(periodic, np.minimum(gap, 1.0 - gap), gap)
     atoms = math.sqrt(cheapest_plan(a.ravel(), b.ravel(), (gap**2).sum(axis=2)).cost)
     assert math.sqrt(bound) >= atoms - 2.0 * math.sqrt(h * h / 6.0)
-    assert bound <= 1.0  # and not absurd: no mass goes further than the square is wide
+    assert bound <= 2.0  # and not absurd: no mass goes further than the square is wide
 
 
 def test_transport_between_gaussians():
