@@ -13,7 +13,7 @@ from wflow.knothe import squared_bound
 from wflow.measure import Density
 from wflow.plans import cheapest_plan
 from wflow.spline.ascent import Manner, ascend
-from wflow.spline.dual import Dual
+from wflow.spline.dual import StepDual
 from wflow.spline.envelope import transformed
 from wflow.spline.lattice import Sides, averaged, carried, fitted, folded, given, moved, padded, read, refined
 from wflow.spline.multigrid import Multigrid
@@ -54,7 +54,7 @@ def test_splines_are_scipys(sides):
     np.testing.assert_allclose(read(c, parts, sides).ravel(), by_scipy(c, nodes.reshape(-1, 2), sides), atol=1e-13)
     y = draw.uniform(0.0, 1.0, size=(40, 2)) * c.shape
     field = np.zeros((7, 8))
-    # a pull so strong that points stay where they are
+    # p = 0: points stay where they are
     moved(padded(np.zeros_like(c), sides), np.ones(40), y, y.copy(), (1.0, 1.0), sides, field, np.empty((40, 3)))
     assert np.vdot(folded(field, sides), c) == pytest.approx(by_scipy(c, y, sides).sum(), abs=1e-12)
 
@@ -187,7 +187,9 @@ def a_dual(sides, tau=0.02):
         return float(rho.sum()), rho, rho
 
     masses = draw.random(60)
-    return Dual(shape, parts, sides, widths, draw.random((60, 2)) * shape, masses / masses.sum(), tau, conjugate), draw
+    return StepDual(
+        shape, parts, sides, widths, draw.random((60, 2)) * shape, masses / masses.sum(), tau, conjugate
+    ), draw
 
 
 @pytest.mark.parametrize("sides", SIDES, ids=IDS)
@@ -383,25 +385,3 @@ def test_the_bound_lies_above(seed, periodic):
     atoms = math.sqrt(cheapest_plan(a.ravel(), b.ravel(), (gap**2).sum(axis=2)).cost)
     assert math.sqrt(bound) >= atoms - 2.0 * math.sqrt(h * h / 6.0)
     assert bound <= 2.0  # and not absurd: no mass goes further than the square is wide
-
-
-def test_transport_between_gaussians():
-    """The same dual with a fixed end: W2^2 between N(0, s^2) and N(m, t^2) on a line, m^2 + (t - s)^2, to 1e-4."""
-    n, m, s, t = 512, 0.15, 0.05, 0.08
-    grid = Grid(box([-0.6], [0.8]), (n,))
-    x = grid.centres[:, 0]
-    mu, nu = (np.exp(-0.5 * ((x - a) / b) ** 2) for a, b in ((m, t), (0.0, s)))
-    mu, nu = mu / mu.sum(), nu / (nu.sum() * grid.cell_volume)
-    kept = mu > 1e-14
-
-    def fixed(p):
-        return float(np.vdot(p, nu)), nu[:, None], np.zeros((n, 1))
-
-    h = 2.0 * float(grid.widths[0])
-    dual = Dual(
-        (n // 2, 1), (2, 1), Sides(False, False), (h, 1.0),
-        np.stack([(np.arange(n)[kept] + 0.5) / 2, np.full(kept.sum(), 0.5)], axis=1), mu[kept], 0.5, fixed,
-    )  # fmt: skip
-    dual.conjugate = fixed
-    found = ascend(dual, dual.at(np.zeros((n // 2, 1))), 1e-7, Manner(1e-3, limit=400))
-    assert found.here.value == pytest.approx(m**2 + (t - s) ** 2, rel=1e-4)

@@ -15,7 +15,7 @@ from wflow.internal import conjugate_slope
 from wflow.knothe import squared_bound
 from wflow.measure import Density
 from wflow.spline.ascent import Climbed, Manner, ascend
-from wflow.spline.dual import Conjugate, Dual, Reached
+from wflow.spline.dual import Conjugate, Reached, StepDual
 from wflow.spline.lattice import (
     Sides,
     angles,
@@ -23,7 +23,6 @@ from wflow.spline.lattice import (
     carried,
     fitted,
     folded,
-    given,
     moved,
     padded,
     read,
@@ -57,13 +56,20 @@ class Atoms:
     masses: Array
 
     @classmethod
-    def of(cls, pi: Density, lifted: bool) -> "Atoms":
-        """The middles of the cells of a density; faint cells are left out, or lifted to be faint, and the mass kept."""
+    def of(cls, pi: Density, lifted: bool, split: int) -> "Atoms":
+        """The middles of the cells of a density; faint cells are left out, or lifted to be faint, and the mass kept.
+
+        split: each cell's mass is shared by the middles of as many parts of it along each axis.
+        """
         least = FAINT * float(pi.values.max())
         masses = np.maximum(pi.values, least) if lifted else np.where(pi.values > least, pi.values, 0.0)
         masses = masses * (pi.mass / masses.sum())
         kept = masses > 0.0
-        return cls(middles(shape_of(pi.grid))[kept], masses[kept])
+        shape = shape_of(pi.grid)
+        parts = tuple(split if n > 1 else 1 for n in shape)
+        shifts = middles(parts) / parts - 0.5
+        places = (middles(shape)[kept][:, None, :] + shifts).reshape(-1, 2)
+        return cls(places, np.repeat(masses[kept] / len(shifts), len(shifts)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +91,7 @@ def shape_of(grid: Grid) -> tuple[int, int]:
     return (grid.shape[0], grid.shape[1] if len(grid.shape) > 1 else 1)
 
 
-def middles(shape: tuple[int, int]) -> Array:
+def middles(shape: tuple[int, ...]) -> Array:
     """(m, 2) middles of cells, in cells."""
     return np.stack(np.meshgrid(*(np.arange(n) + 0.5 for n in shape), indexing="ij"), axis=-1).reshape(-1, 2)
 
@@ -96,11 +102,13 @@ class Stage:
 
     coarse: the spline has cells twice as wide. With as many coefficients as atoms it reproduces any density, and one
     that hardly moves hardly changes; but some splines then do not feel atoms move, those with a node at each.
+    split: atoms a cell, on each axis. Where the map stretches, atoms of whole cells land too far apart for a spline.
     """
 
     flow: Flow
     grid: Grid
     coarse: bool
+    split: int = 1
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -135,7 +143,7 @@ class Stage:
 
     def atoms(self, pi: Density) -> Atoms:
         """Of a density; with entropy its faint cells are lifted."""
-        return Atoms.of(pi, self.temperature > 0.0)
+        return Atoms.of(pi, self.temperature > 0.0, self.split)
 
     def first_guess(self, start: Density) -> Array:
         """p = U'(rho) + V of a density at the nodes, its faint cells lifted."""
@@ -169,18 +177,28 @@ class Stage:
         here, length = climbed.here, math.sqrt(2.0 * tau)
         return Minimum(end, c, here.value, length * math.sqrt(here.distance), length * climbed.residual)
 
-    def bounds(self, start: Density, end: Density) -> Iterator[float]:
-        """Bounds of W2^2 of the densities from above (exact on a line), each on cells half as wide as the one before.
+    def couplings(self, start: Density, end: Density) -> Iterator[tuple[Density, Density, float]]:
+        """Two densities and a bound of their W2^2 from above, exact on a line: those given, then smoother readings.
 
-        Both are read as sum rho_j B_j, B_j the spline, which is the limit of cutting corners: mass and mean stay.
+        A reading is sum rho_j B_j, B_j the spline, on cells half as wide each time (which is how to cut corners). It
+        has the same mass, and away from walls the same mean.
         """
-        a, b, widths = *(pi.values.reshape(self.shape) for pi in (start, end)), self.widths
-        for _ in range(_FINER):
-            yield squared_bound(a, b, widths, self.sides)
-            a, b = refined(a, self.sides), refined(b, self.sides)
-            widths = widths[0] / 2.0, widths[1] / (1.0 if self.shape[1] == 1 else 2.0)
-            if a.size > _MOST:
+        yield start, end, self._square(start, end)
+        for k in range(1, _FINER):
+            if self.grid.size << (k * self.flow.domain.dim) > _MOST:
                 return
+            start, end = self._smoother(start), self._smoother(end)
+            yield start, end, self._square(start, end)
+
+    def _square(self, start: Density, end: Density) -> float:
+        shape = shape_of(start.grid)
+        widths = start.grid.widths.tolist()
+        h = (widths[0], widths[1] if len(widths) > 1 else 1.0)
+        return squared_bound(start.values.reshape(shape), end.values.reshape(shape), h, self.sides)
+
+    def _smoother(self, pi: Density) -> Density:
+        values = refined(pi.values.reshape(shape_of(pi.grid)), self.sides)
+        return Density(Grid(pi.grid.domain, tuple(2 * n for n in pi.grid.shape)), values.ravel())
 
     def carried(self, found: Minimum, time: float) -> tuple[Atoms, float]:
         """Atoms of the end of a minimisation, moved on by time grad p, and the share of mass where that map folds."""
@@ -202,11 +220,11 @@ class Stage:
         """U'(rho)."""
         return np.asarray(sum(term.slope(rho) for term in self.flow.energy.internal))
 
-    def _dual(self, mu: Atoms, tau: float, field: Array) -> Dual:
+    def _dual(self, mu: Atoms, tau: float, field: Array) -> StepDual:
         n, r, h = self.shape, self.parts, self.widths
         places = mu.places / np.asarray(r, dtype=np.float64)
         cells, widths = (n[0] // r[0], n[1] // r[1]), (h[0] * r[0], h[1] * r[1])
-        return Dual(cells, r, self.sides, widths, places, mu.masses, tau, self._conjugate(field))
+        return StepDual(cells, r, self.sides, widths, places, mu.masses, tau, self._conjugate(field))
 
     def _conjugate(self, field: Array) -> Conjugate:
         """U* of p - V: at rho = (U*)' it is the pressure, and (U*)'' = rho/p'(rho)."""
@@ -221,7 +239,7 @@ class Stage:
 
         return conjugate
 
-    def _climbed(self, dual: Dual, field: Array, guesses: list[Array], tolerance: float, limit: int) -> Climbed:
+    def _climbed(self, dual: StepDual, field: Array, guesses: list[Array], tolerance: float, limit: int) -> Climbed:
         """From the guess with the largest D."""
         if self.temperature:
             manner = Manner(_WARM, rise=_RISE * self.temperature, limit=limit)
@@ -233,10 +251,10 @@ class Stage:
         goal = max(_CLOSER * tolerance * math.sqrt(best.distance), _ROUNDING * math.sqrt(max(1.0, abs(best.value))))
         return ascend(dual, best, goal, manner)
 
-    def _balanced(self, dual: Dual, here: Reached, mass: float) -> tuple[Density, Array]:
+    def _balanced(self, dual: StepDual, here: Reached, mass: float) -> tuple[Density, Array]:
         """The density of p plus the constant that makes its mass right, and p with it; the last bit by scaling."""
         reached = self._reached(dual, here)
-        rho, bend, shift, p = here.rho * reached, here.bend * reached, 0.0, None
+        rho, bend, shift, p = here.end.rho * reached, here.end.bend * reached, 0.0, None
         for _ in range(_CORRECTIONS):
             missing = mass - float(rho.sum()) * dual.volume
             slope = float(bend.sum()) * dual.volume
@@ -245,14 +263,18 @@ class Stage:
             if p is None:
                 p = dual.nodal(here.c)
             shift += missing / slope
-            _, rho, bend = dual.conjugate(p + shift)
+            with np.errstate(over="ignore", invalid="ignore"):
+                _, rho, bend = dual.conjugate(p + shift)
             rho, bend = rho * reached, bend * reached
-        values = rho.ravel() * (mass / (float(rho.sum()) * dual.volume))
+        total = float(rho.sum()) * dual.volume
+        if not 0.0 < total < math.inf:
+            raise NotConverged(f"JKO step: p has a mass of {total:.3g} above V, tau = {dual.tau:.3g}; shorten dt", mass)
+        values = rho.ravel() * (mass / total)
         return Density(self.grid, values), here.c + shift
 
-    def _reached(self, dual: Dual, here: Reached) -> Array:
+    def _reached(self, dual: StepDual, here: Reached) -> Array:
         """1 at nodes with a spline that feels mass, else 0: what rises above V there is noise."""
-        felt = here.slope + dual.volume * given(here.rho, self.parts, self.sides)
+        felt = here.slope + here.end.moments
         return np.where(dual.nodal(np.where(felt > _FELT * felt.max(), 1.0, 0.0)) > 0.0, 1.0, 0.0)
 
     def _split_guess(self, mu: Atoms, tau: float, field: Array) -> Array:

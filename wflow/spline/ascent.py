@@ -11,7 +11,7 @@ from scipy.ndimage import maximum_filter
 
 from wflow.arrays import Array
 from wflow.spline.dual import Dual, Reached
-from wflow.spline.lattice import padded
+from wflow.spline.lattice import padded, product
 from wflow.spline.multigrid import Multigrid
 
 _MEMORY = 8
@@ -60,7 +60,7 @@ def ascend(dual: Dual, start: Reached, goal: float, manner: Manner) -> Climbed:
     for _ in range(manner.limit):
         metric = dual.metric(here, floor)
         direction = np.where(here.idle, 0.0, _direction(here.slope, pairs, metric))
-        residual = math.sqrt(max(float(np.vdot(here.slope, direction)), 0.0))
+        residual = math.sqrt(max(product(here.slope, direction), 0.0))
         if floor == manner.floor and (best is None or residual <= best.residual):
             best = Climbed(here, residual)
             if residual <= goal:
@@ -77,7 +77,7 @@ def ascend(dual: Dual, start: Reached, goal: float, manner: Manner) -> Climbed:
             pairs = []
             continue
         step, change = there.c - here.c, here.slope - there.slope
-        if np.vdot(step, change) > _CURVED * np.linalg.norm(step) * np.linalg.norm(change):
+        if product(step, change) > _CURVED * math.sqrt(product(step, step) * product(change, change)):
             pairs = [*pairs[1 - _MEMORY :], (step, change)]
         here, floor = there, max(floor / _STIFFER, manner.floor)
     return Climbed(here, np.inf) if best is None else best
@@ -87,21 +87,21 @@ def _direction(slope: Array, pairs: list[tuple[Array, Array]], metric: Multigrid
     """The two loops of limited-memory BFGS."""
     left, shares = slope.copy(), list[float]()
     for step, change in reversed(pairs):
-        shares.append(float(np.vdot(step, left) / np.vdot(step, change)))
+        shares.append(product(step, left) / product(step, change))
         left -= shares[-1] * change
     up = metric(left)
     if pairs:
         step, change = pairs[-1]
-        up *= min(float(np.vdot(step, change) / np.vdot(change, metric(change))), _LONGER)
+        up *= min(product(step, change) / product(change, metric(change)), _LONGER)
     for (step, change), share in zip(pairs, reversed(shares), strict=True):
-        up += (share - float(np.vdot(change, up) / np.vdot(step, change))) * step
+        up += (share - product(change, up) / product(step, change)) * step
     return up
 
 
 def _ahead(dual: Dual, here: Reached, direction: Array, manner: Manner) -> Reached | None:
     """The first of ever shorter steps that gains enough, None if none does."""
     direction = np.minimum(direction, manner.rise)
-    gain, share = float(np.vdot(here.slope, direction)), 1.0
+    gain, share = product(here.slope, direction), 1.0
     while share >= _SHORTEST:
         there = dual.at(here.c + share * direction)
         if there.value >= here.value + _ARMIJO * share * gain - _ROUNDING * abs(here.value):

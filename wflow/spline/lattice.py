@@ -124,7 +124,7 @@ def moved(
         found = False
         at = _spot(y0, y1, n0, n1, sides)
         value, h00, h01, h11 = 0.0, a0, 0.0, a1
-        for _ in range(_STEPS):
+        for step in range(_STEPS):
             at = _spot(y0, y1, n0, n1, sides)
             p, g0, g1, h00, h01, h11 = _jet(c, at)
             value = p + 0.5 * a0 * (y0 - x0) ** 2 + 0.5 * a1 * (y1 - x1) ** 2
@@ -144,6 +144,8 @@ def moved(
                 else:
                     d0, d1 = -g0 / (abs(h00) + abs(h01) + a0), -g1 / (abs(h11) + abs(h01) + a1)
                 found = abs(d0) + abs(d1) < _CLOSE
+            if step == _STEPS - 2:  # back to the best place, whose value the last round takes
+                share, found = 0.0, True
             y0, y1 = from0 + share * d0, from1 + share * d1
             if not sides.first:
                 y0 = min(max(y0, 0.0), float(n0))
@@ -181,6 +183,19 @@ def carried(c: Array, masses: Array, y: Array, share: tuple[float, float], sides
         if not (a > 0.0 and b > 0.0 and a * b > share[0] * share[1] * h01 * h01):
             folded_mass += masses[s]
     return folded_mass
+
+
+@kernel
+def _product(a: Array, b: Array) -> float:
+    total = 0.0
+    for k in range(len(a)):
+        total += a[k] * b[k]
+    return total
+
+
+def product(a: Array, b: Array) -> float:
+    """sum a b. Not by numpy: its threads wait for each other by spinning, which costs more than it gains."""
+    return float(_product(a.ravel(), b.ravel()))
 
 
 @kernel

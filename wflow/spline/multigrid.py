@@ -3,7 +3,7 @@
 w on the faces below each cell (0 at a wall), d in the cells, both >= 0 and of any contrast. Coarse cells are joined
 pairs; a coarse face carries half the sum of the fine ones, as its cells lie twice as far apart; corrections are
 constant on coarse cells. One red-black Gauss-Seidel sweep before and one in reverse after: symmetric, but on a
-periodic axis of odd length, and positive definite.
+periodic axis that has an odd length on some level, and positive definite.
 Source: Trottenberg, Oosterlee & Schueller 2001, Multigrid.
 """
 
