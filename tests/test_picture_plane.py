@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 
 from solvers.finite_volume import Muscl
 from solvers.particles import GradientFlow, Sampled
-from wflow import Density, Particles, Refused, Trajectory, picture, problems, solve
+from wflow import Density, Grid, Particles, Refused, Trajectory, box, geodesic, picture, problems, solve
 from wflow.picture.plane import _window
 
 DATA = Path(__file__).resolve().parent.parent / "demos" / "data"
@@ -160,3 +161,24 @@ def test_what_has_no_plane_is_refused(
     assert risk is not None
     with pytest.raises(Refused, match="contours need two"):
         picture.surface(risk.data, plane[0])
+
+
+def test_a_journey_shows_the_way(tmp_path: Path) -> None:
+    """A bell moved by .3 of the axis: what is bright in the picture moves by about as much; .gif is the one format."""
+    grid = Grid(box([0.0, 0.0], [1.0, 1.0]), (32, 32))
+    ends = []
+    for x in (0.35, 0.65):
+        values = np.exp(-0.5 * np.sum((grid.centres - [x, 0.5]) ** 2, axis=1) / 0.08**2)
+        ends.append(Density(grid, values / (values.sum() * grid.cell_volume)))
+    path = geodesic(*ends)
+    at = []
+    with Image.open(picture.journey(path, grid, tmp_path / "way.gif", frames=5)) as film:
+        assert film.n_frames == 5
+        for k in (0, 4):
+            film.seek(k)
+            inside = np.asarray(film.convert("RGB"), dtype=float).sum(axis=2)[60:-60, 100 : int(0.7 * film.width)]
+            inside[inside > 690.0] = 0.0  # paths and paper
+            at.append(float(np.average(np.arange(inside.shape[1]), weights=(inside**4).sum(axis=0))) / film.width)
+    assert 0.1 <= at[1] - at[0] <= 0.3
+    with pytest.raises(ValueError, match=r"does not end in \.gif"):
+        picture.journey(path, grid, tmp_path / "way.mp4")

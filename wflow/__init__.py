@@ -21,6 +21,7 @@ from wflow.energy import (
 from wflow.errors import EnergyRose, LostDensity, NotConverged, Refused, StepTooLarge, Truncated, WflowError
 from wflow.flow import Flow
 from wflow.fourier import FourierDensity
+from wflow.geodesics import Geodesic, geodesic
 from wflow.grid import Grid
 from wflow.internal import Entropy, Power
 from wflow.joint import Product, Radial
@@ -38,12 +39,13 @@ from wflow.transport import w2
 
 __version__ = "0.1.0"
 __all__ = [
-    "Atoms", "Barenblatt", "Box", "CircleNeuron", "ClosedForm", "Constant", "Data", "Density", "Energy", "EnergyRose",
-    "Entropy", "Flow", "FourierDensity", "FourierKernel", "Gaussian", "Grid", "HalfSquare", "Huber", "Interaction",
-    "Law", "LogKernel", "Logistic", "LostDensity", "Measure", "NewtonianKernel", "NotConverged", "Order", "Particles",
-    "PiecewiseKernel", "Potential", "Power", "Product", "QuadraticKernel", "Quantiles", "Radial", "Refused",
-    "RidgeNeuron", "Risk", "SignedParticles", "Solver", "State", "Step", "StepTooLarge", "Steps", "TotalVariation",
-    "Trajectory", "TranslationNeuron", "Transported", "Truncated", "Uniform", "WflowError", "activation",
-    "barenblatt_law", "box", "circle", "circle_kernel", "cylinder", "interval", "line", "plane", "population_risk",
-    "problems", "read_csv", "solve", "space", "torus", "w2",
+    "Atoms", "Barenblatt", "Box", "CircleNeuron", "ClosedForm", "Constant", "Data", "Density", "Energy",
+    "EnergyRose", "Entropy", "Flow", "FourierDensity", "FourierKernel", "Gaussian", "Geodesic", "Grid",
+    "HalfSquare", "Huber", "Interaction", "Law", "LogKernel", "Logistic", "LostDensity", "Measure",
+    "NewtonianKernel", "NotConverged", "Order", "Particles", "PiecewiseKernel", "Potential", "Power", "Product",
+    "QuadraticKernel", "Quantiles", "Radial", "Refused", "RidgeNeuron", "Risk", "SignedParticles", "Solver",
+    "State", "Step", "StepTooLarge", "Steps", "TotalVariation", "Trajectory", "TranslationNeuron", "Transported",
+    "Truncated", "Uniform", "WflowError", "activation", "barenblatt_law", "box", "circle", "circle_kernel",
+    "cylinder", "geodesic", "interval", "line", "plane", "population_risk", "problems", "read_csv", "solve",
+    "space", "torus", "w2",
 ]  # fmt: skip

@@ -18,18 +18,24 @@ import numpy as np
 
 from wflow.arrays import Array, count
 from wflow.certificates import Certificate
+from wflow.compiled import available
 from wflow.domain import Box
 from wflow.energy import Energy, Risk
+from wflow.errors import Refused
+from wflow.grid import Grid
 from wflow.law import Atoms, Law
 from wflow.loss import HalfSquare
-from wflow.measure import Particles
+from wflow.measure import Density, Measure, Particles
 from wflow.neuron import RidgeNeuron
+from wflow.planar import between, densities
 from wflow.plans import atoms_of, optimal_plan
+from wflow.transport import monotone, w2
 
 ROUNDING = 1e-12
 """A second difference below -1e-12 max(1, max |F|) is negative; F itself carries errors of 1e-16."""
 FOUND = 1e-6
 """What a geodesic that shows F not to be convex must reach, as a second difference over max(1, max |F|)."""
+AXES = 2
 _NONNEGATIVE = ("relu", "relu_squared", "softplus")
 
 
@@ -63,14 +69,51 @@ class Geodesic:
     weights: Array
     length: float
 
+    @property
+    def end(self) -> Array:
+        """(m, d): where the atoms at `start` go; periodic coordinates are lifted."""
+        return self.start + self.shift
+
     def at(self, s: float) -> Particles:
         return Particles(self.domain, self.start + s * self.shift, self.weights)
 
+    def density(self, s: float, grid: Grid) -> Density:
+        """The measure at s as averages over cells, each atom spread by the quadratic B-spline of the cells.
 
-def geodesic(a: Particles | Atoms, b: Particles | Atoms) -> Geodesic:
-    """The W2 geodesic between at most 2000 atoms each; angles go the short way. ValueError for two domains."""
+        One or two axes; mass and, away from walls, mean are kept, the variance grows by h^2/4 an axis. Needs numba.
+        """
+        if not available():
+            raise Refused("Geodesic.density: it needs numba, the extra `fast`: pip install 'wflow[fast]'")
+        from wflow.spline.lattice import Sides, deposited, folded
+
+        shape = grid.shape if len(grid.shape) > 1 else (*grid.shape, 1)
+        if len(shape) > AXES:
+            raise Refused(f"Geodesic.density: the grid has {len(shape)} axes; at most {AXES}")
+        places = np.full((len(self.weights), AXES), 0.5)
+        places[:, : grid.domain.dim] = (self.at(s).points - np.asarray(grid.domain.lower)) / grid.widths
+        sides = Sides(grid.domain.periodic[0], len(grid.shape) > 1 and grid.domain.periodic[1])
+        ghosts = np.zeros((shape[0] + 2, shape[1] + 2))
+        # an atom outside the cells would be dealt out with negative weights
+        low, high = np.where(sides, -np.inf, 0.0), np.where(sides, np.inf, np.asarray(shape, dtype=np.float64))
+        deposited(np.clip(places, low, high), self.weights, sides, ghosts)
+        masses = folded(ghosts, sides).ravel()
+        return Density(grid, masses / (masses.sum() * grid.cell_volume))
+
+
+def geodesic(a: Measure | Law, b: Measure | Law) -> Geodesic:
+    """The W2 geodesic between two measures or laws; angles go the short way.
+
+    One axis: exact pairs of pieces. Two axes and two densities: the map of wflow.planar, from the one that is spread
+    out. Else at most 2000 atoms each, by POT; densities are gathered into that many. ValueError for two domains.
+    """
     if a.domain != b.domain:
         raise ValueError(f"geodesic: the measures live on {a.domain} and {b.domain}; give one domain")
+    if a.domain.dim == 1 and not (isinstance(a, Particles | Atoms) and isinstance(b, Particles | Atoms)):
+        start, shift, weights = monotone(a, b)
+        return Geodesic(a.domain, start[:, None], shift[:, None], weights / weights.sum(), w2(a, b))
+    if (pair := densities(a, b)) is not None:
+        moved = between(*pair)
+        return Geodesic(a.domain, moved.start, moved.shift, moved.weights, math.sqrt(moved.squared))
     first, second = atoms_of(a), atoms_of(b)
     plan = optimal_plan(first, second, a.domain)
     i, j = np.nonzero(plan.masses)

@@ -8,10 +8,11 @@ Math. 70(7), 2239-2258). More axes: wflow.plans.
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from wflow import plans
+from wflow import planar, plans
 from wflow.arrays import Array
 from wflow.domain import Box
 from wflow.errors import NotConverged, Refused
@@ -91,9 +92,11 @@ def finite_quantiles(law: Law, m: int) -> Array:
 def w2(a: Measure | Law, b: Measure | Law) -> float:
     """W2(a, b) in the geodesic distance of their domain.
 
-    One axis: exact for atoms, cells, quantiles and uniform laws; other laws by 20000 pieces (floor about 1e-7). More:
-    exact by POT with the primal-dual gap checked to 1e-9, of at most 2000 atoms each; densities and laws are gathered
-    into that many first, which costs at most `w2_floor`.
+    One axis: exact for atoms, cells, quantiles and uniform laws; other laws by 20000 pieces (floor about 1e-7).
+    Two axes, two densities or laws with averages: at their full size by the dual with a spline as potential
+    (wflow.planar), from below; smooth ones on 256^2 cells to a share of 1e-4, any to `w2_floor` and a share of 1e-3.
+    It needs numba; without, and for other pairs and more axes: exact by POT with the primal-dual gap checked to 1e-9,
+    of at most 2000 atoms each; densities and laws are gathered into that many first, which costs at most `w2_floor`.
     Raises Refused for measures it cannot compare, NotConverged if an optimum is not certified.
     """
     for name, measure in (("first", a), ("second", b)):
@@ -109,15 +112,33 @@ def w2(a: Measure | Law, b: Measure | Law) -> float:
     for name, measure in (("first", a), ("second", b)):
         if abs(measure.mass - 1.0) > 1e-6:
             raise ValueError(f"w2: the {name} measure has mass {measure.mass:.9g}, allowed: 1 to within 1e-6")
+    if (pair := planar.densities(a, b)) is not None:
+        return math.sqrt(planar.between(*pair).squared)
     if a.domain.dim > 1:
         return plans.w2_of_atoms(plans.atoms_of(a), plans.atoms_of(b), a.domain)
+    return math.sqrt(max(_paired(a, b).cost, 0.0))
+
+
+def monotone(a: Measure | Law, b: Measure | Law) -> tuple[Array, Array, Array]:
+    """Where pieces of a stand (m,), by how much each moves to b (m,), and their masses (m,), on one axis.
+
+    Pieces of uniform mass are represented by their middles.
+    """
+    pairing = _paired(a, b)
+    start, end = 0.5 * (pairing.x0 + pairing.x1), 0.5 * (pairing.y0 + pairing.y1)
+    return start, end - start, pairing.width
+
+
+def _paired(a: Measure | Law, b: Measure | Law) -> "_Pairing":
+    """The optimal pairing on one axis."""
     x, y = pieces(a), pieces(b)
-    squared = _circle_squared(x, y, a.domain) if a.domain.periodic[0] else _Pairing(x, y).cost
-    return math.sqrt(max(squared, 0.0))
+    return _circle_pairing(x, y, a.domain) if a.domain.periodic[0] else _Pairing(x, y)
 
 
 def w2_floor(a: Measure | Law, b: Measure | Law) -> float:
     """What w2(a, b) may be off by: 0 on one axis for measures, 1e-7 of the support for laws, more on several axes."""
+    if (pair := planar.densities(a, b)) is not None:
+        return sum(planar.spread(pi.grid) for pi in pair)
     if a.domain.dim > 1:
         return plans.atoms_of(a).floor + plans.atoms_of(b).floor
     return sum(law_floor(x) for x in (a, b) if isinstance(x, Law) and not isinstance(x, Atoms | Uniform))
@@ -150,7 +171,7 @@ class _Pairing:
         self.y1 = y.at(end + alpha - turn, j) + lift
         self.width, self.length = end - start, length
 
-    @property
+    @cached_property
     def cost(self) -> float:
         """int |X - Y|^2 ds, exact for linear pieces."""
         d0, d1 = self.x0 - self.y0, self.x1 - self.y1
@@ -166,34 +187,35 @@ class _Pairing:
         return float(inside + np.sum(jumps))
 
 
-def _circle_squared(x: Pieces, y: Pieces, domain: Box) -> float:
+def _circle_pairing(x: Pieces, y: Pieces, domain: Box) -> _Pairing:
     """min over alpha of C(alpha), by tangents and secants until the tangents' lower bound meets the value."""
     length = float(domain.lengths[0])
     # one turn of Y against X shifts the difference by the whole circle, so the minimum lies in [-2, 2]
     low, high = -2.0, 2.0
     at_low, at_high = _Pairing(x, y, low, length), _Pairing(x, y, high, length)
     c_low, g_low, c_high, g_high = at_low.cost, at_low.slope, at_high.cost, at_high.slope
-    best = min(c_low, c_high)
+    found = at_low if c_low < c_high else at_high
     for count in range(_SHIFTS):
+        best = found.cost
         tangent = (c_low - c_high + g_high * high - g_low * low) / (g_high - g_low)
         bound = c_low + g_low * (tangent - low)
         if best - bound <= 1e-14 * best or best < 1e-30 * length**2 or high - low < 1e-16:
-            return best
+            return found
         secant = low - g_low * (high - low) / (g_high - g_low)
         alpha = (tangent, secant, 0.5 * (low + high))[count % 3]
         if not low < alpha < high:
             alpha = 0.5 * (low + high)
         pairing = _Pairing(x, y, alpha, length)
         cost, slope = pairing.cost, pairing.slope
-        best = min(best, cost)
+        found = pairing if cost < best else found
         if slope == 0.0:
-            return cost
+            return pairing
         if slope < 0.0:
             low, c_low, g_low = alpha, cost, slope
         else:
             high, c_high, g_high = alpha, cost, slope
     raise NotConverged(
-        f"w2: the shift on the circle stopped at a gap of {best - bound:.3g} in W2^2 after {_SHIFTS} trials; "
+        f"w2: the shift on the circle stopped at a gap of {found.cost - bound:.3g} in W2^2 after {_SHIFTS} trials; "
         "check the weights for entries near rounding",
-        best - bound,
+        found.cost - bound,
     )

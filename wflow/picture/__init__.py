@@ -6,6 +6,7 @@ trajectories or a single one is named by its solvers.
 """
 
 from wflow.picture.curves import energies, ledger, order_plot, w2_curves
+from wflow.picture.journey import journey
 from wflow.picture.measures import densities
 from wflow.picture.movie import animation
 from wflow.picture.network import fit, risk, surface
@@ -19,6 +20,7 @@ __all__ = [
     "densities",
     "energies",
     "fit",
+    "journey",
     "ledger",
     "maps",
     "neurons",

@@ -1,0 +1,124 @@
+"""This file owns optimal transport between atoms of two measures in the plane: its dual, from coarse splines to fine.
+
+On a lattice, in units of its cells. Each spline has half the cells' width of the one before and starts from it exactly;
+while it is coarse, atoms are joined in quarters of its cells. D bounds W2^2 of the atoms from below: a spline has fewer
+degrees of freedom than a potential, and where the optimal map jumps the finest is what counts.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from wflow.arrays import Array
+from wflow.errors import NotConverged
+from wflow.spline.ascent import Climbed, Manner, ascend
+from wflow.spline.dual import TransportDual
+from wflow.spline.lattice import Sides, deposited, folded, refined
+
+COARSEST = 16
+"""Cells an axis of the first spline, at least."""
+_FLOOR = 1e-3
+_UNSEEN = 400.0
+"""What max D - D is at most, over the squared residual: the metric with its floor makes slopes small (measured)."""
+_CLOSER = 1e-3
+"""Of the tolerance: what is aimed at."""
+_WHILE_COARSE = 60
+
+
+@dataclass(frozen=True, eq=False)
+class Cloud:
+    """Atoms (m, 2) in cells of a lattice, of masses (m,) that sum to one."""
+
+    places: Array
+    masses: Array
+
+    @property
+    def crowding(self) -> float:
+        """Sum of squared masses in lattice cells: what is spread out has less of it."""
+        return float(np.sum(self.joined(1.0).masses ** 2))
+
+    def joined(self, width: float) -> "Cloud":
+        """One atom for each square of a width, at its barycentre."""
+        square = np.floor(self.places / width).astype(np.int64)
+        square -= square.min(axis=0)
+        index = square[:, 0] * (int(square[:, 1].max()) + 1) + square[:, 1]
+        masses = np.bincount(index, self.masses)
+        kept = masses > 0.0
+        moments = (np.bincount(index, self.masses * x)[kept] for x in self.places.T)
+        return Cloud(np.stack([moment / masses[kept] for moment in moments], axis=1), masses[kept])
+
+
+@dataclass(frozen=True, eq=False)
+class Lattice:
+    """shape cells of two widths; on an axis with walls no atom lies beyond them."""
+
+    shape: tuple[int, int]
+    sides: Sides
+    widths: tuple[float, float]
+
+    @property
+    def hidden(self) -> float:
+        """How far, in the mean, even mass in a cell stands from its middle."""
+        return math.sqrt((self.widths[0] ** 2 + self.widths[1] ** 2) / 12.0)
+
+    @property
+    def halvings(self) -> int:
+        """How often cells can be joined in pairs along both axes while more than `COARSEST` are left."""
+        count = 0
+        while all(n % 2 ** (count + 1) == 0 and n // 2 ** (count + 1) >= COARSEST for n in self.shape):
+            count += 1
+        return count
+
+
+@dataclass(frozen=True, eq=False)
+class Transported:
+    """Where atoms go (m, 2), D, a bound of W2^2 from below, and by how much the root of W2^2 may be above D's."""
+
+    ends: Array
+    squared: float
+    short: float
+
+
+def transported(source: Cloud, target: Cloud, lattice: Lattice, tolerance: float, limit: int) -> Transported:
+    """The source's atoms moved to the target.
+
+    Aims at W2 to a share `tolerance`; NotConverged where it may be short by that and what a cell hides besides, the
+    distance at which mass in cells stands from their middles. Better from the measure that is spread out to the one
+    that is not: atoms that move apart leave gaps.
+    """
+    c = np.zeros(tuple(n >> lattice.halvings for n in lattice.shape))
+    squared = 0.0
+    for level in range(lattice.halvings, -1, -1):
+        factor, parts = 2.0**level, 1 if level == 0 else 2
+        cloud = source if level == 0 else source.joined(factor / 2.0)
+        dual = _dual(cloud, target, lattice, c.shape, factor, parts)
+        manner = Manner(_FLOOR, limit=limit if level == 0 else _WHILE_COARSE)
+        climbed = ascend(dual, dual.at(c), math.sqrt(_CLOSER * tolerance * squared / _UNSEEN), manner)
+        squared = max(climbed.here.value, 0.0)
+        c = refined(climbed.here.c, lattice.sides) if level else c
+    return _checked(climbed, tolerance * math.sqrt(squared) + lattice.hidden, limit)
+
+
+def _dual(
+    cloud: Cloud, target: Cloud, lattice: Lattice, shape: tuple[int, ...], factor: float, parts: int
+) -> TransportDual:
+    ghosts = np.zeros((shape[0] + 2, shape[1] + 2))
+    deposited(target.places / factor, target.masses, lattice.sides, ghosts)
+    widths = lattice.widths[0] * factor, lattice.widths[1] * factor
+    return TransportDual(
+        (shape[0], shape[1]), (parts, parts), lattice.sides, widths, cloud.places / factor, cloud.masses, 0.5,
+        folded(ghosts, lattice.sides).copy(),
+    )  # fmt: skip
+
+
+def _checked(climbed: Climbed, allowed: float, limit: int) -> Transported:
+    squared = max(climbed.here.value, 0.0)
+    short = math.sqrt(squared + _UNSEEN * climbed.residual**2) - math.sqrt(squared)
+    if not short <= allowed:
+        raise NotConverged(
+            f"w2: the dual stopped at W2 = {math.sqrt(squared):.6g}, which may be short by {short:.3g} > {allowed:.3g} "
+            f"after up to {limit} steps on the finest cells; compare merged densities, or Particles at the cells",
+            short,
+        )
+    return Transported(climbed.here.places, squared, short)
