@@ -5,34 +5,13 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from solvers.starts import Quantised, Sampled, check, first, refusal_of_start, space_order
 from wflow.arrays import Array, count
 from wflow.flow import Flow
-from wflow.law import Atoms
 from wflow.measure import Particles
 from wflow.solver import EVERY_PROMISE, RK4_REAL, Order, Promise, Solver, State, Step, explicit_bound
 
-
-@dataclass(frozen=True)
-class Quantised:
-    """Start at `Law.quantised`: deterministic; W2 error O(1/m) on one axis, about m^(-1/d) on d."""
-
-    def points(self, flow: Flow, m: int) -> Array:
-        """(m, d)."""
-        return flow.initial.quantised(m)
-
-
-@dataclass(frozen=True)
-class Sampled:
-    """Start at m independent draws with this seed: E W2^2 = O(1/m) in one dimension."""
-
-    seed: int
-
-    def __post_init__(self) -> None:
-        count("Sampled seed", self.seed, least=0)
-
-    def points(self, flow: Flow, m: int) -> Array:
-        """(m, d)."""
-        return flow.initial.sample(m, np.random.default_rng([self.seed, 0]))
+__all__ = ["DormandPrince", "GradientFlow", "Quantised", "Sampled"]
 
 
 @dataclass(frozen=True)
@@ -53,8 +32,7 @@ class _ParticleFlow(Solver):
     def __post_init__(self) -> None:
         name = type(self).__name__
         count(f"{name} particles", self.particles)
-        if not isinstance(self.start, Quantised | Sampled):
-            raise TypeError(f"{name} start: {self.start!r} is not a start; give Quantised() or Sampled(seed)")
+        check(name, self.start)
 
     @property
     def needs(self) -> Literal["quantile", "sample"]:  # type: ignore[override]
@@ -62,16 +40,13 @@ class _ParticleFlow(Solver):
         return "quantile" if isinstance(self.start, Quantised) else "sample"
 
     def order(self, flow: Flow) -> Order:
-        """Time: the method's, or the lowest derivative of V that jumps. Space 1 from quantiles on one bounded axis.
+        """Time: the method's, or the lowest derivative of V that jumps. Space: that of the start (solvers.starts).
 
-        On d axes or from draws 1/max(2, d). Where the loss has a kink, time 1: it bends V where a residual passes, and
-        at a time t* the error of a step dt is of the order dt min(dt, t*). A gap in the support costs 1/2: the particle
-        in whose mass it falls stands for both sides.
+        Where the loss has a kink, time 1: it bends V where a residual passes, and at a time t* the error of a step dt
+        is of the order dt min(dt, t*).
         """
         time = 1.0 if flow.energy.kinked else min(self.stages, flow.energy.jumps)
-        first = isinstance(self.start, Quantised) and flow.domain.bounded and flow.domain.dim == 1
-        whole = first and (flow.initial.connected or isinstance(flow.initial, Atoms))
-        return Order(time, 1.0 if whole else 1.0 / max(2, flow.domain.dim))
+        return Order(time, space_order(flow, self.start))
 
     def keeps(self, flow: Flow) -> frozenset[Promise]:
         """Mass and positivity exactly; energy below the stability bound, checked by the loop."""
@@ -81,14 +56,10 @@ class _ParticleFlow(Solver):
         """Entropy (atoms have none); quantile starts without quantiles."""
         if flow.energy.internal:
             return "particles move by grad V alone and atoms have no entropy; use a method with a density"
-        if isinstance(self.start, Quantised) and not (flow.initial.has_quantised or isinstance(flow.initial, Atoms)):
-            return "the initial law has no quantised points; pass start=Sampled(seed)"
-        return None
+        return refusal_of_start(flow, self.start)
 
     def init(self, flow: Flow) -> State:
-        if isinstance(flow.initial, Atoms):
-            return State(0.0, Particles(flow.domain, flow.initial.points, flow.initial.weights))
-        return State(0.0, Particles(flow.domain, self.start.points(flow, self.particles)))
+        return first(flow, self.start, self.particles)
 
     def largest_step(self, flow: Flow, state: State) -> float:
         """The stability interval over max|V''| + coupling."""

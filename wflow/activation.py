@@ -178,6 +178,15 @@ def quadratic() -> Activation:
     )
 
 
+def gaussian() -> Activation:
+    """exp(-z^2/2): a bump. No name of the list: as a ridge function it would not see far inputs."""
+
+    def bell(z: Array) -> Array:
+        return np.asarray(np.exp(-0.5 * z * z))
+
+    return Activation("gaussian", bell, lambda z: -z * bell(z), lambda z: (z * z - 1.0) * bell(z), odd_degree=0)
+
+
 def dirichlet(degree: float = 2) -> Activation:
     """1 + 2 sum_{k=1}^n cos k z, the Dirichlet kernel of degree n: the point spread of a low-pass filter on the circle.
 
@@ -236,6 +245,39 @@ def activation(name: str, b: float | None = None) -> Activation:
     raise ValueError(
         f"activation: unknown name {name!r}; {nearest(str(name), sorted([*PARAMETERLESS, *ONE_PARAMETER]))}"
     )
+
+
+def rounded(sigma: Activation, width: float) -> Activation:
+    """A piecewise linear sigma with each kink z_0 rounded over |z - z_0| < width, where it becomes a parabola.
+
+    sigma + jump (width - |z - z_0|)^2/(4 width) there, jump that of sigma': at most jump width/4 off, with sigma'
+    continuous. Raises ValueError for an activation that is not known to be piecewise linear.
+    """
+    if not piecewise_linear(sigma):
+        raise ValueError(f"rounded: {sigma} is not known to be piecewise linear; give relu or leaky_relu")
+    edge = 1e-6 * max([1.0, *map(abs, sigma.kinks)])
+    ends = np.asarray(sigma.kinks) + np.array([[-edge], [edge]])
+    jumps = dict(zip(sigma.kinks, np.subtract(*sigma.slope(ends)[::-1]).tolist(), strict=True))
+
+    def inside(z: Array, kink: float) -> Array:
+        return np.maximum(width - np.abs(z - kink), 0.0)
+
+    def slope(z: Array) -> Array:
+        bent = sum(jump * np.sign(z - k) * inside(z, k) for k, jump in jumps.items())
+        return np.asarray(sigma.slope(z) - bent / (2.0 * width))
+
+    return Activation(
+        f"rounded {sigma.name}",
+        lambda z: sigma.value(z) + sum(jump * inside(z, k) ** 2 for k, jump in jumps.items()) / (4.0 * width),
+        slope,
+        lambda z: np.asarray(sum(jump * (inside(z, k) > 0.0) for k, jump in jumps.items()) / (2.0 * width)),
+        parameter=sigma.parameter,
+    )
+
+
+def piecewise_linear(sigma: Activation) -> bool:
+    """Relu or leaky relu as this file makes them."""
+    return sigma.name in ("relu", "leaky_relu") and parameter_of(sigma) is not None
 
 
 def parameter_of(sigma: Activation) -> float | None:

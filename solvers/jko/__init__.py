@@ -6,8 +6,10 @@ from solvers.jko.exact import Exact
 from solvers.jko.linearised import Linearised
 from solvers.jko.midpoint import Midpoint
 from solvers.jko.quantile import Quantile
+from solvers.jko.risk_dual import RiskDual
 from solvers.jko.sdirk2 import Sdirk2
 from solvers.jko.sinkhorn import Sinkhorn
+from solvers.jko.soft_min import SoftMin
 from solvers.jko.spline import Spline
 from solvers.jko.spline_sdirk2 import SplineSdirk2
 
@@ -19,8 +21,10 @@ __all__ = [
     "Linearised",
     "Midpoint",
     "Quantile",
+    "RiskDual",
     "Sdirk2",
     "Sinkhorn",
+    "SoftMin",
     "Spline",
     "SplineSdirk2",
 ]

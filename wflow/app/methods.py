@@ -10,8 +10,10 @@ from solvers.jko import (
     Linearised,
     Midpoint,
     Quantile,
+    RiskDual,
     Sdirk2,
     Sinkhorn,
+    SoftMin,
     Spline,
     SplineSdirk2,
 )
@@ -32,6 +34,7 @@ METHODS: tuple[Solver, ...] = (
     Linearised(cells=128),
     Spline(cells=128),
     Exact(cells=96),
+    RiskDual(particles=400),
 )
 FURTHER: tuple[Solver, ...] = (
     Midpoint(points=200),
@@ -40,7 +43,9 @@ FURTHER: tuple[Solver, ...] = (
     Entropic(cells=128),
     Heated(cells=128),
     Sinkhorn(cells=128),
+    SoftMin(cells=128),
 )
 """What `wflow run` takes besides. Verify leaves them out: they say the same as Sdirk2 in a table whose agreements grow
 like the square of the list, and Bdf2 is two-step: its state is the last two measures. SplineSdirk2 is to Spline what
-Sdirk2 is to Quantile; Entropic, Heated and Sinkhorn approximate the step that Spline takes."""
+Sdirk2 is to Quantile; Entropic, Heated and Sinkhorn approximate the step that Spline takes. SoftMin is
+a splitting for long steps of noisy networks, with no energy to certify."""

@@ -1,0 +1,86 @@
+"""This file owns long steps of a noisy network's density on cells, by a dual whose minima are softened by heat."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from solvers.cells import averages_of, refusal_of_cells
+from solvers.jko.risk_dual import refusal_of_risk
+from wflow.arrays import count, positive
+from wflow.errors import NotConverged
+from wflow.flow import Flow, Window
+from wflow.measure import Density
+from wflow.risk_dual.softened import Softened
+from wflow.solver import Order, Solver, State, Step
+
+AXES = 2
+_SMALLEST = 1e-5
+
+
+@dataclass(frozen=True)
+class SoftMin(Solver):
+    """Minimises |f_pi - y|^2/2 + int r dpi + 2 T KL(gamma | mu x heat of a time dt T) over couplings gamma of mu.
+
+    A consistent splitting, not the JKO step: the heat's own spread stands in gamma's second marginal pi in place of
+    T Ent(pi). To first order mass drifts by -dt grad V[pi] and spreads by the variance 2 T dt. The dual in the residual
+    p (n,) is smooth and strictly concave (wflow.risk_dual.softened): one maximum for any dt, by Newton's method; no
+    mass is pinned to cells and none needs to split. V is that of the step's end.
+    Mass to rounding, density > 0. Energy is not promised. Order 1 in dt, 2 in h. One or two axes, walls or periodic;
+    a frozen axis besides.
+    step.dual: max D.   residual: what gamma costs less D, as a share of D less D at the start's residual, and at least
+    of 1e-5 max(1, F); minima are sums over all cells, so it is a gap of the problem on cells itself.
+    Raises NotConverged where it is above `tolerance`.
+    Source: derived for this project; the entropic problem is that of Peyre 2015, SIAM J. Imaging Sci. 8(4), 2323-2351,
+    with heat as its reference and without its bias.
+    """
+
+    cells: int
+    window: Window | None = None
+    tolerance: float = 1e-10
+    limit: int = 60
+    resolution: ClassVar[str] = "cells"
+    needs: ClassVar[Literal["density", "quantile", "sample"]] = "density"
+    optimality: ClassVar[bool] = True
+    most: ClassVar[float] = 4096.0
+    costly: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        count("SoftMin cells", self.cells, least=4)
+        positive("SoftMin tolerance", self.tolerance)
+        count("SoftMin limit", self.limit)
+
+    def order(self, flow: Flow) -> Order:
+        """(1, 2)."""
+        return Order(1.0, 2.0)
+
+    def refusal(self, flow: Flow) -> str | None:
+        """No temperature, or a power; no half-square risk on data; more than two moving axes; no window."""
+        if not flow.energy.temperature or flow.energy.power is not None:
+            return "minima are softened by a temperature, and by that alone; without one take jko.RiskDual"
+        if reason := refusal_of_risk(flow.energy):
+            return reason
+        if len(flow.domain.moving) > AXES:
+            return f"{len(flow.domain.moving)} axes move; this method takes at most {AXES}, use particles"
+        return refusal_of_cells(flow, self.window)
+
+    def init(self, flow: Flow) -> State:
+        return State(0.0, averages_of(flow, self.cells, self.window))
+
+    def step(self, flow: Flow, state: State, dt: float) -> Step:
+        start = state.measure
+        assert isinstance(start, Density)
+        risk = flow.energy.risk
+        assert risk is not None
+        dual, p = Softened.of(flow.energy, start, dt), risk.predict(start) - risk.data.targets
+        begin = dual.at(p)
+        least = _SMALLEST * max(1.0, abs(flow.energy.explicit(start)))
+        found = dual.maximised(p, 1e-3 * self.tolerance * least, self.limit)
+        share = dual.gap(found) / max(found.value - begin.value, least)
+        if not share <= self.tolerance:
+            raise NotConverged(
+                f"{self}: the step is known to {share:.3g} > {self.tolerance:g} of its gain, at t = {state.time:g}, "
+                f"dt = {dt:.3g}; raise `limit` or shorten dt",
+                share,
+            )
+        masses = found.masses.ravel()
+        end = Density(start.grid, masses * (start.mass / (masses.sum() * start.grid.cell_volume)))
+        return Step(state.after(dt, end), residual=share, dual=found.value)
