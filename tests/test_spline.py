@@ -277,8 +277,11 @@ def test_an_end_that_a_finer_bound_allows_is_taken():
     flow, start, end = translated(1, 0.3)
     delta = 0.3 / 24.0
     dt = 0.5 * delta / 0.99
-    found = Minimum(end, np.zeros((24, 1)), flow.energy.value(start) - delta / 200.0, delta, 0.0)
-    taken, spent = Spline(24).certified(Stage(flow, start.grid, False), start, found, dt, 0.0)
+    stage = Stage(flow, start.grid, False)
+    field = stage.potential(start)
+    dual = stage.priced(start, field) - delta / 200.0
+    found = Minimum(end, np.zeros((24, 1)), field, dual, delta, 0.0)
+    taken, spent = Spline(24).certified(stage, start, found, dt, 0.0)
     assert taken is end
     assert 0.99 * delta * (1.0 - 1e-9) <= spent <= delta
 

@@ -18,7 +18,16 @@ from wflow.energy import (
     TotalVariation,
     population_risk,
 )
-from wflow.errors import EnergyRose, LostDensity, NotConverged, Refused, StepTooLarge, Truncated, WflowError
+from wflow.errors import (
+    Concentrated,
+    EnergyRose,
+    LostDensity,
+    NotConverged,
+    Refused,
+    StepTooLarge,
+    Truncated,
+    WflowError,
+)
 from wflow.flow import Flow
 from wflow.fourier import FourierDensity
 from wflow.geodesics import Geodesic, geodesic
@@ -39,8 +48,8 @@ from wflow.transport import w2
 
 __version__ = "0.1.0"
 __all__ = [
-    "Atoms", "Barenblatt", "Box", "CircleNeuron", "ClosedForm", "Constant", "Data", "Density", "Energy",
-    "EnergyRose", "Entropy", "Flow", "FourierDensity", "FourierKernel", "Gaussian", "Geodesic", "Grid",
+    "Atoms", "Barenblatt", "Box", "CircleNeuron", "ClosedForm", "Concentrated", "Constant", "Data", "Density",
+    "Energy", "EnergyRose", "Entropy", "Flow", "FourierDensity", "FourierKernel", "Gaussian", "Geodesic", "Grid",
     "HalfSquare", "Huber", "Interaction", "Law", "LogKernel", "Logistic", "LostDensity", "Measure",
     "NewtonianKernel", "NotConverged", "Order", "Particles", "PiecewiseKernel", "Potential", "Power", "Product",
     "QuadraticKernel", "Quantiles", "Radial", "Refused", "RidgeNeuron", "Risk", "SignedParticles", "Solver",

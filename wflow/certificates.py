@@ -28,6 +28,7 @@ ROUNDING = 1e-13
 SAMPLES = 4096
 NO_RISK = 1e-10
 REFUTED = "refutes W2 -> 0: W2 to the minimiser stays"
+_RICHARDSON = 1.25
 APPROACHES = "to the predicted limit, end against start"
 
 
@@ -149,6 +150,27 @@ def distance_to_exact(problem: Problem, run: Trajectory, error: float) -> Iterat
     else:
         claim, floor = "W2 to the exact answer at the end", law_floor(law)
     yield Certificate(claim, "at most", _apart(run.final, law), 0.0, error, floor)
+
+
+def second_moment(problem: Problem, run: Trajectory, finer: Trajectory) -> Iterator[Certificate]:
+    """By how much int |w|^2 dpi has changed, against what is known of it.
+
+    Allowed: 1.25 d/(1 - 2^-p), Richardson's estimate, d how far it is from that of a run with twice the resolution and
+    at least twice the steps, p the smaller declared order.
+    """
+    if problem.second_moment is None:
+        return
+    change = problem.second_moment(float(run.times[-1])) - problem.second_moment(0.0)
+    coarse, fine = _spread_by(run), _spread_by(finer)
+    order = run.solver.order(run.flow)
+    allowed = _RICHARDSON * abs(coarse - fine) / (1.0 - math.exp2(-min(order.time, order.space)))
+    yield Certificate("change of int |w|^2 dpi, by the virial identity", "equal", coarse, change, allowed)
+
+
+def _spread_by(run: Trajectory) -> float:
+    """int |w|^2 dpi at the end less that at the start."""
+    start, end = (float(pi.weights @ np.sum(pi.points**2, axis=1)) for pi in (run.measures[0], run.final))
+    return end - start
 
 
 def _in_dual_norm(pi: Measure, law: Law) -> bool:

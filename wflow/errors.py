@@ -45,6 +45,10 @@ class Truncated(LostDensity):
     """Mass came near a wall that stands for infinity: the window is too small for the question."""
 
 
+class Concentrated(WflowError, RuntimeError):
+    """The density grew beyond what the flow allows (Flow.densest): it blows up, or cells no longer resolve it."""
+
+
 class Damaged(WflowError, RuntimeError):
     """A file of a run folder is not what was written."""
 

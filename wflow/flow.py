@@ -1,5 +1,6 @@
 """This file owns the initial value problem: an energy on a domain, started from a law, up to a horizon."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ class Flow:
 
     window: where infinite axes keep their mass until the horizon; grids stand on it. One (lower, upper) an axis, None
     for an axis that is bounded; on one axis the pair itself. Held as a tuple with one entry an axis.
+    densest: a density on cells that grows beyond it ends a run with Concentrated.
     """
 
     energy: Energy
@@ -31,9 +33,12 @@ class Flow:
     initial: Law
     horizon: float
     window: Window | None = None
+    densest: float = math.inf
 
     def __post_init__(self) -> None:
         positive("Flow horizon", self.horizon)
+        if not self.densest > 0.0:
+            raise ValueError(f"Flow densest: {self.densest!r} is not above 0; give the largest density that is allowed")
         if not isinstance(self.energy, Energy):
             raise TypeError(f"Flow energy: got {type(self.energy).__name__}; wrap the terms, Energy(term, ...)")
         if not isinstance(self.initial, Law):

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from wflow.arrays import Array, count
+from wflow.arrays import Array, count, finite
 from wflow.domain import Box, space
 from wflow.errors import Refused
 from wflow.law import Atoms, Law
@@ -178,27 +178,41 @@ def _cells_on_the_line(pi: Density, at: Array, derivative: int) -> Array:
 
 @dataclass(frozen=True)
 class LogKernel(PairKernel):
-    """W = -log|x| on the line (the logarithmic gas) or in the plane (Newtonian repulsion, Laplace W = -2 pi delta).
+    """W = -strength log|x| on the line (the logarithmic gas) or in the plane (Laplace W = -2 pi strength delta).
 
+    strength > 0: repulsion, int int k dsigma dsigma >= 0 for mass 0. strength < 0: attraction, as by what bacteria
+    smell in the model of Keller and Segel.
     Atoms: all pairs, O(m^2), compiled where numba is installed. Cells: exact integrals of W, by FFT at the centres.
     On the line W'' = 1/x^2 is not integrable: of a density V'' is a finite part, of atoms it grows like m.
-    int int k dsigma dsigma >= 0 for mass 0. Raises Refused where two atoms coincide: their energy is infinite.
+    Raises Refused where two atoms coincide: their energy is infinite.
     Order of points as quadrature of a density: 1/m (the neighbours' 1/x meets a gap that varies).
     """
 
     dim: int = 1
-    convex = True
-    singular = True
+    strength: float = 1.0
 
     def __post_init__(self) -> None:
         if count("LogKernel dim", self.dim) > 2:
             raise ValueError(f"LogKernel dim: {self.dim!r} is not allowed; give 1 (line) or 2 (plane)")
+        if float(finite("LogKernel strength", self.strength)) == 0.0:
+            raise ValueError("LogKernel strength: 0 is not allowed; leave the term out")
+
+    @property
+    def convex(self) -> bool:
+        """Where it repels."""
+        return self.strength > 0.0
+
+    @property
+    def singular(self) -> bool:
+        """Where it repels: no two points come near."""
+        return self.strength > 0.0
 
     def against(self, pi: Measure | Law, w: Array, derivative: int) -> Array:
         if isinstance(pi, Density):
-            return _at_centres(pi, derivative) if w is pi.points else LogCells.of(pi.grid).at(pi.values, w, derivative)
+            cells = _at_centres(pi, derivative) if w is pi.points else LogCells.of(pi.grid).at(pi.values, w, derivative)
+            return self.strength * cells
         points, weights = pointed(pi)
-        return LogSum(points, weights).at(w, derivative)
+        return self.strength * LogSum(points, weights).at(w, derivative)
 
     def coupling(self, w: Array) -> tuple[Array, Array]:
         """On the line, K = -1/(w_i - w_j)^2 off the diagonal as (s I + K)^2/4s - (s I - K)^2/4s; none in the plane."""
@@ -207,16 +221,16 @@ class LogKernel(PairKernel):
         pairs = -pair_weights(w)
         size = float(np.max(-pairs.sum(axis=1), initial=1.0))
         ones = size * np.eye(len(w))
-        core = np.full(2 * len(w), 0.25 / size)
+        core = np.full(2 * len(w), 0.25 * self.strength / size)
         core[len(w) :] *= -1.0
         return np.concatenate([ones + pairs, ones - pairs], axis=1), core
 
     def stiffness(self, pi: Measure) -> float:
         """Atoms: the largest sum_j weights_j/|x_i - x_j|^2 (Gershgorin). Cells: max rho times sum |Laplace_h of W|."""
         if isinstance(pi, Density):
-            return float(pi.values.max()) * LogCells.of(pi.grid).response
+            return abs(self.strength) * float(pi.values.max()) * LogCells.of(pi.grid).response
         points, weights = pointed(pi)
-        return LogSum(points, weights).steepest()
+        return abs(self.strength) * LogSum(points, weights).steepest()
 
 
 @lru_cache(maxsize=4)

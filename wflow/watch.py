@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from wflow.arrays import Array
-from wflow.errors import EnergyRose, Truncated
+from wflow.errors import Concentrated, EnergyRose, Truncated
 from wflow.flow import Flow
 from wflow.measure import Density, Measure, Quantiles
 from wflow.pace import SHORTEST
@@ -58,6 +58,7 @@ class Watch:
         if abs(new.time - target) <= SHORTEST * self.flow.horizon:
             new = replace(new, time=target)
         dt = new.time - now.state.time
+        self._resolved(new)
         return Reached(
             now.plan,
             new,
@@ -69,6 +70,15 @@ class Watch:
             step.dual,
             now.fallbacks + float(step.fallback),
         )
+
+    def _resolved(self, new: State) -> None:
+        """Concentrated where cells hold more than the flow allows."""
+        pi, most = new.measure, self.flow.densest
+        if isinstance(pi, Density) and math.isfinite(most) and not (found := float(pi.values.max())) <= most:
+            raise Concentrated(
+                f"{self.solver}: the density has grown to {found:.4g} > {most:g} at t = {new.time:.6g}; it blows up, "
+                "or raise Flow.densest and use more cells"
+            )
 
     def _lowered(self, now: Reached, new: State, dt: float) -> float:
         """F at the new state, or EnergyRose."""

@@ -76,11 +76,12 @@ class Atoms:
 class Minimum:
     """The minimiser, its potential's coefficients (n0, n1), the maximum of D, how far mass moved and how far it is off.
 
-    moved, off: lengths, roots of mean squares.
+    field (n0, n1): the V of D.   moved, off: lengths, roots of mean squares.
     """
 
     end: Density
     potential: Array
+    field: Array
     dual: float
     moved: float
     off: float
@@ -175,7 +176,11 @@ class Stage:
                 change,
             )
         here, length = climbed.here, math.sqrt(2.0 * tau)
-        return Minimum(end, c, here.value, length * math.sqrt(here.distance), length * climbed.residual)
+        return Minimum(end, c, field, here.value, length * math.sqrt(here.distance), length * climbed.residual)
+
+    def priced(self, pi: Density, field: Array) -> float:
+        """int U(rho) + int V dpi for a fixed V (n0, n1): what D speaks of, F but for constants where V is fixed."""
+        return sum(term.value(pi) for term in self.flow.energy.internal) + float(pi.weights.dot(field.ravel()))
 
     def couplings(self, start: Density, end: Density) -> Iterator[tuple[Density, Density, float]]:
         """Two densities and a bound of their W2^2 from above, exact on a line: those given, then smoother readings.

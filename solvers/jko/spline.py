@@ -202,7 +202,8 @@ class Spline(Solver):
         energy, end = stage.flow.energy, found.end
         before, after = energy.value(start), energy.value(end)
         slack, still = SLACK * max(1.0, abs(before)), _STILL * max(1.0, abs(before))
-        promised = before - found.dual
+        linear = stage.priced(start, found.field)
+        promised, gained = linear - found.dual, linear - stage.priced(end, found.field)
         if before <= after <= before + still and promised <= still:
             return start, 0.0
         fallen, spent = before - after, math.inf
@@ -210,7 +211,7 @@ class Spline(Solver):
             spent = square / (2.0 * dt)
             if first is not start:
                 fallen = min(fallen, energy.value(first) - energy.value(last))
-            if spent <= fallen + slack and fallen - spent >= _GAINED * promised - still:
+            if spent <= fallen + slack and gained - spent >= _GAINED * promised - still:
                 return end, spent
         raise NotConverged(
             f"{self}: F fell from {before:.12g} to {after:.12g}, a coupling costs {spent:.3g}, and the dual allows "

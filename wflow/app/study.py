@@ -19,6 +19,7 @@ from wflow.certificates import (
     distance_to_limit,
     global_gap,
     of_run,
+    second_moment,
 )
 from wflow.convergence import (
     LOST,
@@ -146,7 +147,12 @@ def _studied(problem: Problem, solver: Solver, quick: bool) -> Outcome:
     run = lab.enough(solver, BASE_STEPS, SAVED)
     error = estimated_error(lab, run)
     refinements: dict[str, Refinement] = {}
-    claims = [*_of_run(problem, run, error), *_of_refinements(lab, problem, solver, refinements, quick)]
+    finer = lab.enough(solver.refined(2.0), 2 * run.steps)
+    claims = [
+        *_of_run(problem, run, error),
+        *second_moment(problem, run, finer),
+        *_of_refinements(lab, problem, solver, refinements, quick),
+    ]
     if isinstance(solver, GradientFlow):
         claims += of_draws(lab, solver, quick)
     return Outcome(

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from wflow.arrays import nearest
+from wflow.problems.chemotaxis import keller_segel
 from wflow.problems.circle import circle_teacher, linear_neuron, quadratic_neuron, sawtooth
 from wflow.problems.diffusion import drift_diffusion, heat_mode, ornstein_uhlenbeck
 from wflow.problems.network import two_layer_1d
@@ -29,6 +30,7 @@ CATALOGUE: dict[str, Callable[..., Problem]] = {
         barenblatt,
         porous_well,
         aggregation,
+        keller_segel,
         atom_start,
         jump_start,
         two_layer_1d,
@@ -101,6 +103,7 @@ __all__ = [
     "function_of",
     "heat_mode",
     "jump_start",
+    "keller_segel",
     "linear_neuron",
     "nearest",
     "ornstein_uhlenbeck",

@@ -18,7 +18,8 @@ class Problem:
     """A flow with what is known of its answer.
 
     exact(t): the law at time t from the flow's start, or None.   minimiser: a global minimiser of F, or None.
-    limit: what theory predicts for t -> infinity, or None.   held_out: rows that the risk does not see, or None.
+    limit: what theory predicts for t -> infinity, or None.
+    second_moment(t): int |w|^2 dpi where that much is known, or None.   held_out: rows that the risk does not see.
     columns: names and units of the table that was learnt, or None.   note: one sentence on what the problem shows.
     coarsest: on several axes, the fewest cells an axis on which the flow is studied.
     """
@@ -30,6 +31,7 @@ class Problem:
     minimiser: Law | None = None
     limit: Law | None = None
     limit_reason: str = "not predicted"
+    second_moment: Callable[[float], float] | None = None
     held_out: Data | None = None
     columns: Columns | None = None
     coarsest: int = 32

@@ -1,0 +1,92 @@
+"""Keller and Segel's flow: attraction by the logarithm against diffusion, below, near and above the critical mass.
+
+With W = s log|x|, s = 4 T share: x . grad of the pair energy is s/2 whatever rho, so int |x|^2 drho grows by 4 T - s in
+a unit of time (the virial identity); and a JKO step, which is stationary against dilations, has exactly
+m_2(end) - m_2(start) = (4 T - s) tau - W2^2(start, end).
+"""
+
+import math
+
+import numpy as np
+import pytest
+
+from solvers.finite_volume import ScharfetterGummel
+from solvers.jko import Sinkhorn, Spline, SplineSdirk2
+from wflow import Concentrated, Flow, LogKernel, Particles, line, plane, problems, solve
+
+TEMPERATURE, STD = 0.25, 0.5
+
+
+def moment(pi) -> float:
+    return float(pi.weights @ np.sum(pi.points**2, axis=1))
+
+
+def test_strength_scales_the_logarithm():
+    """V, its slope, F and the coupling, by any number; attraction is neither convex nor singular."""
+    pi = Particles(line(), np.array([[0.0], [0.7], [1.9]]))
+    one, other = LogKernel(), LogKernel(1, -2.5)
+    w = np.array([[0.3], [2.0]])
+    for derivative in (0, 1, 2):
+        np.testing.assert_allclose(other.against(pi, w, derivative), -2.5 * one.against(pi, w, derivative))
+    assert other.double(pi) == pytest.approx(-2.5 * one.double(pi))
+    for kernel in (one, other):
+        factor, core = kernel.coupling(pi.points)
+        np.testing.assert_allclose(
+            factor * core @ factor.T, kernel.strength * (lambda f, c: f * c @ f.T)(*one.coupling(pi.points)), atol=1e-12
+        )
+    assert one.convex and one.singular and not other.convex and not other.singular
+    with pytest.raises(ValueError, match="strength: 0"):
+        LogKernel(2, 0.0)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.95])
+@pytest.mark.parametrize(
+    "solver", [ScharfetterGummel(80), Spline(80), Sinkhorn(80), pytest.param(SplineSdirk2(80), marks=pytest.mark.slow)]
+)
+def test_the_second_moment_grows_as_it_should(share, solver):
+    """4 T (1 - share) t, to 2 % of what diffusion alone would give."""
+    p = problems.keller_segel(share, TEMPERATURE, STD)
+    run = solve(p.flow, solver, steps=20)
+    change = moment(run.final) - moment(run.measures[0])
+    expected = p.second_moment(0.1) - p.second_moment(0.0)
+    assert expected == pytest.approx(0.1 * (1.0 - share))
+    assert change == pytest.approx(expected, abs=0.02 * 4.0 * TEMPERATURE * 0.1)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.95, 1.5])
+def test_a_jko_step_is_stationary_against_dilations(share):
+    """m_2(end) - m_2(start) + W2^2 = (4 T - s) tau, on either side of the critical mass: to 3 % of 4 T tau."""
+    p, tau = problems.keller_segel(share, TEMPERATURE, STD), 0.05
+    solver = Spline(96)
+    start = solver.init(p.flow)
+    step = solver.step(p.flow, start, tau)
+    change = moment(step.state.measure) - moment(start.measure)
+    assert change + 2.0 * tau * step.dissipated == pytest.approx(
+        4.0 * TEMPERATURE * (1.0 - share) * tau, abs=0.03 * 4.0 * TEMPERATURE * tau
+    )
+
+
+@pytest.mark.slow
+def test_above_the_critical_mass_a_run_ends_at_the_stated_density():
+    """share 2: the moment vanishes at t* = std^2/(2 T) = .5; the run raises before, and keeps the identity on the way.
+
+    The density at which it is told to stop is reached at a time that grows with it.
+    """
+    ends = []
+    for densest in (4.0, 16.0):
+        p = problems.keller_segel(2.0, TEMPERATURE, STD, horizon=0.5, densest=densest)
+        with pytest.raises(Concentrated, match="blows up") as caught:
+            solve(p.flow, ScharfetterGummel(160), steps=200)
+        ends.append(float(str(caught.value).split("t = ")[1].split(";")[0]))
+    assert 0.0 < ends[0] < ends[1] < 0.5
+    p = problems.keller_segel(2.0, TEMPERATURE, STD, horizon=0.5)
+    run = solve(p.flow, ScharfetterGummel(160), steps=200, until=0.1, times=[0.1])
+    change = moment(run.final) - moment(run.measures[0])
+    assert change == pytest.approx(-0.1, abs=0.01)
+
+
+def test_a_density_that_is_allowed_is_positive():
+    p = problems.keller_segel()
+    with pytest.raises(ValueError, match=r"Flow densest: 0\.0 is not above 0"):
+        Flow(p.flow.energy, plane(), p.flow.initial, 1.0, p.flow.window, densest=0.0)
+    assert math.isinf(problems.barenblatt().flow.densest)
