@@ -59,6 +59,7 @@ def of_run(problem: Problem, run: Trajectory) -> Iterator[Certificate]:
     yield from kept(run)
     yield from truncated(run)
     yield from moved_downhill(run)
+    yield from solved(run)
     yield from generalises(problem, run)
 
 
@@ -101,6 +102,14 @@ def moved_downhill(run: Trajectory) -> Iterator[Certificate]:
         fallen = float(run.energies[0] - run.energies[-1])
         slack = run.steps * ROUNDING * max(1.0, abs(float(run.energies[0])))
         yield Certificate("sum W2^2/(2 tau) <= F_0 - F_end", "at most", float(run.dissipated[-1]), fallen, slack)
+
+
+def solved(run: Trajectory) -> Iterator[Certificate]:
+    """Where residuals are gaps, shares of what a step gains: the largest against what the method allows itself."""
+    if run.solver.optimality:
+        claim = f"KKT residual, largest of {run.steps} steps"
+        worst = float(run.diagnostics["residual"].max())
+        yield Certificate(claim, "at most", worst, 0.0, getattr(run.solver, "tolerance", 0.0))
 
 
 def lowest_potential(run: Trajectory, pi: Measure) -> float:

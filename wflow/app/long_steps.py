@@ -37,8 +37,6 @@ def of_long_steps(problem: Problem, solver: Solver, others: Sequence[Solver], qu
     dt = flow.horizon / over
     run = solve(flow, solver, dt=dt, until=flow.horizon * (min(over, MOST_STEPS) / over))
     yield from of_run(problem, run)
-    if solver.optimality:
-        yield _solved(run)
     able = [other for other in others if other.refusal(flow) is None and not other.smallest_step(flow)]
     if dt >= smallest:
         for other in able:
@@ -57,13 +55,6 @@ def not_compared(flow: Flow, solver: Solver) -> str | None:
         f"no step is compared with those of others: the horizon {flow.horizon:g} is shorter than {smallest:.3g}, "
         f"the shortest step in which {solver} can tell motion from rest; lengthen the horizon"
     )
-
-
-def _solved(run: Trajectory) -> Certificate:
-    """The largest residual of the steps against what the method allows itself."""
-    claim = f"KKT residual, largest of {run.steps} steps of {run.times[1]:.3g}"
-    worst = float(run.diagnostics["residual"].max())
-    return Certificate(claim, "at most", worst, 0.0, getattr(run.solver, "tolerance", 0.0))
 
 
 def _compared(run: Trajectory, other: Solver, dt: float) -> Certificate:
