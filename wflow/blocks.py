@@ -5,6 +5,7 @@ It takes any neuron, and is the oracle of wflow.fused and wflow.arcs.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -31,16 +32,34 @@ class NeuronSums:
         """sum_j c_j psi(x_i; w_j) (n,)."""
         total = np.zeros(len(self.inputs))
         for part in self._parts(0):
-            total += self.neuron.value(self.inputs, self.w[part]) @ c[part]
+            total += self._features(0, part) @ c[part]
         return total
 
     def against(self, slope: Array, derivative: int) -> Array:
         """sum_i slope_i d^k psi(x_i; w_j): (m,), (m, d) or (m, d, d)."""
-        feature = (self.neuron.value, self.neuron.gradient, self.neuron.curvature)[derivative]
         parts = [
-            np.tensordot(slope, feature(self.inputs, self.w[part]), axes=(0, 0)) for part in self._parts(derivative)
+            np.tensordot(slope, self._features(derivative, part), axes=(0, 0)) for part in self._parts(derivative)
         ]
         return np.concatenate(parts)
+
+    def gradient(self) -> Array:
+        """d_w psi (n, m, d)."""
+        return self._features(1, slice(None))
+
+    def _features(self, derivative: int, part: slice) -> Array:
+        """psi or a derivative at some points; values and gradients of all are kept, as they are asked for again."""
+        if self.whole and derivative < 2:
+            return self._gradient if derivative else self._value
+        feature = (self.neuron.value, self.neuron.gradient, self.neuron.curvature)[derivative]
+        return feature(self.inputs, self.w[part])
+
+    @cached_property
+    def _value(self) -> Array:
+        return self.neuron.value(self.inputs, self.w)
+
+    @cached_property
+    def _gradient(self) -> Array:
+        return self.neuron.gradient(self.inputs, self.w)
 
     def _parts(self, derivative: int) -> Iterator[slice]:
         m, d = self.w.shape

@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from wflow.arrays import Array, finite
+from wflow.blocks import NeuronSums
 from wflow.coupling import Probe, norm
 from wflow.data import Data
 from wflow.domain import Box
@@ -23,10 +24,10 @@ from wflow.internal import Entropy, Internal, Power
 from wflow.kernel import COUPLED_MODES, Kernel
 from wflow.law import Law
 from wflow.loss import HalfSquare, Loss
-from wflow.measure import Density, Measure
+from wflow.measure import Density, Measure, Quantiles
 from wflow.neuron import Neuron
 from wflow.pair_kernel import PairKernel
-from wflow.sums import Sums
+from wflow.sums import PointSums, Sums
 
 _TERMS = "Risk, Potential, Interaction, Constant, Entropy, Power"
 
@@ -73,6 +74,8 @@ class Risk:
         """f_pi (n,) at the data."""
         if isinstance(pi, Density):
             return _prediction(self, pi)
+        if isinstance(pi, Quantiles):
+            return _predicted(self, pi)
         return self._sums.at(pi.points).predict(pi.weights)
 
     def predict_at(self, x: Array, pi: Measure) -> Array:
@@ -87,14 +90,16 @@ class Risk:
         """E loss'(f_pi, y) d^j psi(x; w)."""
         if isinstance(pi, Density) and derivative == 0 and w is pi.grid.centres:
             return _features(self, pi.grid).against(self._slope(self.predict(pi)))
-        here = self._sums.at(w)
+        here = _sums_at(self, pi) if isinstance(pi, Quantiles) and w is pi.points else self._sums.at(w)
         # particles are looked up once for both passes
-        own = w is pi.points and not isinstance(pi, Density)
+        own = w is pi.points and not isinstance(pi, Density | Quantiles)
         return here.against(self._slope(here.predict(pi.weights) if own else self.predict(pi)), derivative)
 
     def coupling(self, pi: Measure, w: Array) -> tuple[Array, Array]:
         """Columns d_w psi(x_i; w) (m d, n), core weights_i loss''_i: exact."""
-        factor = self.neuron.gradient(self.data.inputs, w).reshape(len(self.data), -1).T
+        here = _sums_at(self, pi) if isinstance(pi, Quantiles) and w is pi.points else None
+        gradient = here.gradient() if isinstance(here, NeuronSums) else self.neuron.gradient(self.data.inputs, w)
+        factor = gradient.reshape(len(self.data), -1).T
         return factor, self.data.weights * self.loss.curvature(self.predict(pi), self.data.targets)
 
     @cached_property
@@ -111,6 +116,20 @@ def _prediction(risk: Risk, pi: Density) -> Array:
     """f_pi (n,) at the data: F of one step's end is followed by V of the next one's start; read-only."""
     # scaled at the end: weights would be one more array of the size of the grid
     predicted = _features(risk, pi.grid).predict(pi.values) * pi.grid.cell_volume
+    predicted.flags.writeable = False
+    return predicted
+
+
+@lru_cache(maxsize=2)
+def _sums_at(risk: Risk, pi: Quantiles) -> PointSums:
+    """At the edges: a step of Newton's method asks there for f, V', V'' and the coupling."""
+    return risk._sums.at(pi.points)
+
+
+@lru_cache(maxsize=2)
+def _predicted(risk: Risk, pi: Quantiles) -> Array:
+    """f_pi (n,) at the data; read-only."""
+    predicted = _sums_at(risk, pi).predict(pi.weights)
     predicted.flags.writeable = False
     return predicted
 

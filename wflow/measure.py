@@ -242,7 +242,7 @@ class Quantiles(Measure):
             return np.diff(self.edges, append=self.edges[0] + self.domain.lengths[0])
         return np.diff(self.edges)
 
-    @property
+    @cached_property
     def points(self) -> Array:
         return self.edges[:, None]
 
