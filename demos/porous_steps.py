@@ -76,4 +76,4 @@ if __name__ == "__main__":
     print("exercise: predicted {:.5f}, measured {:.5f}".format(*exercise()))
 
 # References: [1] Otto 2001, Comm. PDE 26. [2] Jacobs, Lee & Leger 2021, ESAIM COCV 27, 28. [3] Alexander 1977, SIAM J.
-# Numer. Anal. 14(6).    Next lesson: giant_steps.py
+# Numer. Anal. 14(6).    Next lesson: step_movie.py

@@ -37,9 +37,7 @@ class NeuronSums:
 
     def against(self, slope: Array, derivative: int) -> Array:
         """sum_i slope_i d^k psi(x_i; w_j): (m,), (m, d) or (m, d, d)."""
-        parts = [
-            np.tensordot(slope, self._features(derivative, part), axes=(0, 0)) for part in self._parts(derivative)
-        ]
+        parts = [np.tensordot(slope, self._features(derivative, part), axes=(0, 0)) for part in self._parts(derivative)]
         return np.concatenate(parts)
 
     def gradient(self) -> Array:

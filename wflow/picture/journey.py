@@ -19,6 +19,7 @@ _MILLISECONDS = 60
 _PAUSE = 10
 """Frames for which the ends stand still."""
 _PATHS = 150
+_FAINT, _MARGIN = 1e-3, 0.1
 _COLOURS = 128
 
 
@@ -69,9 +70,18 @@ def _drawn(path: Geodesic, grid: Grid, densities: list[Array]) -> tuple[Figure, 
         axes.plot(ends[:, 0], ends[:, 1], color="white", linewidth=0.4, alpha=0.35)
     figure.colorbar(drawn, ax=axes, label="density (per unit area)")
     axes.set(xlabel="w_1", ylabel="w_2", aspect="equal")
-    axes.set(xlim=grid.edges(0)[[0, -1]], ylim=grid.edges(1)[[0, -1]])
+    axes.set(xlim=_limits(path, grid, 0), ylim=_limits(path, grid, 1))
     title = axes.set_title("s = 0.00", fontsize=11)
     return figure, drawn, title
+
+
+def _limits(path: Geodesic, grid: Grid, axis: int) -> tuple[float, float]:
+    """What the mass needs of an axis, and a margin."""
+    seen = path.weights >= _FAINT * path.weights.max()
+    places = np.concatenate([path.start[seen, axis], path.end[seen, axis]])
+    low, high = float(places.min()), float(places.max())
+    margin = _MARGIN * (high - low) + 2.0 * float(grid.widths[axis])
+    return max(low - margin, grid.domain.lower[axis]), min(high + margin, grid.domain.upper[axis])
 
 
 def _some(weights: Array) -> Array:
