@@ -250,3 +250,13 @@ def test_a_torus_of_bells():
     ring = Grid(circle(), (64,))
     line = values.sum(axis=1) / (values.sum() * ring.cell_volume)
     assert w2(a, b) == pytest.approx(w2(Density(ring, line), Density(ring, np.roll(line, -6))), rel=1e-3)
+
+
+def test_atoms_and_a_density_are_not_gathered():
+    """One atom: the root of its mean squared distance from the piecewise constant density, h^2/12 an axis with it."""
+    a = bell(64, (0.1, 0.0), 0.1**2 * np.eye(2))
+    atom = Particles(a.domain, np.array([[-0.2, 0.3]]))
+    exact = a.weights @ np.sum((a.points - atom.points) ** 2, axis=1) + 2.0 / 64**2 / 12.0
+    assert w2(atom, a) ** 2 == pytest.approx(exact, rel=1e-12)
+    assert w2(a, atom) == w2(atom, a)
+    assert w2_floor(a, atom) == 0.0

@@ -17,7 +17,7 @@ from wflow.domain import Box
 from wflow.errors import NotConverged
 from wflow.grid import Grid
 from wflow.law import Atoms, Law
-from wflow.measure import Density, Measure
+from wflow.measure import Density, Measure, Particles
 from wflow.plans import AtomsOf, on_grid, optimal_plan
 
 if TYPE_CHECKING:
@@ -56,6 +56,23 @@ def _density(pi: Measure | Law) -> Density | None:
     if isinstance(pi, Density):
         return pi
     return on_grid(pi) if isinstance(pi, Law) and pi.has_averages and not isinstance(pi, Atoms) else None
+
+
+def atoms_and_density(a: Measure | Law, b: Measure | Law) -> tuple[Particles, Density] | None:
+    """Atoms and a density on two axes with walls, in this order whichever is which; None where it is no such pair.
+
+    A law enters by its averages on 256^2 cells. None also without numba.
+    """
+    if a.domain.dim != 2 or not available():
+        return None
+    if any((*a.domain.periodic, *b.domain.periodic, *a.domain.frozen, *b.domain.frozen)):
+        return None
+    atoms = [pi for pi in (a, b) if isinstance(pi, Particles | Atoms)]
+    found = [pi for pi in (_density(one) for one in (a, b)) if pi is not None]
+    if len(atoms) != 1 or len(found) != 1:
+        return None
+    (pi,) = atoms
+    return pi if isinstance(pi, Particles) else Particles(pi.domain, pi.points, pi.weights), found[0]
 
 
 def spread(grid: Grid) -> float:

@@ -95,7 +95,8 @@ def w2(a: Measure | Law, b: Measure | Law) -> float:
     One axis: exact for atoms, cells, quantiles and uniform laws; other laws by 20000 pieces (floor about 1e-7).
     Two axes, two densities or laws with averages: at their full size by the dual with a spline as potential
     (wflow.planar), from below; smooth ones on 256^2 cells to a share of 1e-4, any to `w2_floor` and a share of 1e-3.
-    It needs numba; without, and for other pairs and more axes: exact by POT with the primal-dual gap checked to 1e-9,
+    Two axes with walls, atoms and a density: exact, by Newton's method on Laguerre cells (wflow.semidiscrete).
+    Both need numba; without, and for other pairs and more axes: exact by POT with the primal-dual gap checked to 1e-9,
     of at most 2000 atoms each; densities and laws are gathered into that many first, which costs at most `w2_floor`.
     Raises Refused for measures it cannot compare, NotConverged if an optimum is not certified.
     """
@@ -114,6 +115,10 @@ def w2(a: Measure | Law, b: Measure | Law) -> float:
             raise ValueError(f"w2: the {name} measure has mass {measure.mass:.9g}, allowed: 1 to within 1e-6")
     if (pair := planar.densities(a, b)) is not None:
         return math.sqrt(planar.between(*pair).squared)
+    if (mixed := planar.atoms_and_density(a, b)) is not None:
+        from wflow.semidiscrete import semidiscrete
+
+        return math.sqrt(max(semidiscrete(*mixed).squared, 0.0))
     if a.domain.dim > 1:
         return plans.w2_of_atoms(plans.atoms_of(a), plans.atoms_of(b), a.domain)
     return math.sqrt(max(_paired(a, b).cost, 0.0))
@@ -139,6 +144,8 @@ def w2_floor(a: Measure | Law, b: Measure | Law) -> float:
     """What w2(a, b) may be off by: 0 on one axis for measures, 1e-7 of the support for laws, more on several axes."""
     if (pair := planar.densities(a, b)) is not None:
         return sum(planar.spread(pi.grid) for pi in pair)
+    if (mixed := planar.atoms_and_density(a, b)) is not None:
+        return 0.0 if isinstance(a, Density) or isinstance(b, Density) else planar.spread(mixed[1].grid)
     if a.domain.dim > 1:
         return plans.atoms_of(a).floor + plans.atoms_of(b).floor
     return sum(law_floor(x) for x in (a, b) if isinstance(x, Law) and not isinstance(x, Atoms | Uniform))

@@ -1,0 +1,328 @@
+"""Semi-discrete transport: closed forms, POT, slopes of the dual, identities, and densities and atoms that are hard."""
+
+import math
+
+import numpy as np
+import ot
+import pytest
+
+from wflow import Density, Grid, NotConverged, Particles, Refused, box, cylinder, interval, plane
+from wflow.compiled import available
+
+if not available():
+    pytest.skip("numba, the extra `fast`, is not installed: the cells are compiled", allow_module_level=True)
+
+from wflow.semidiscrete import Dual, direction, semidiscrete, start
+
+UNIT = ((0.0, 0.0), (1.0, 1.0))
+
+
+def density(formula=None, shape=(16, 16), corners=UNIT):
+    """Cell averages proportional to a formula at the centres (n, 2); uniform by default."""
+    grid = Grid(box(*corners), shape)
+    values = np.ones(grid.size) if formula is None else np.asarray(formula(grid.centres), dtype=float)
+    return Density(grid, values / (values.sum() * grid.cell_volume))
+
+
+def random(shape, seed=0, corners=UNIT):
+    """Independent cell averages, uniform on [0.1, 1] before they are scaled."""
+    rng = np.random.default_rng(seed)
+    return density(lambda z: 0.1 + 0.9 * rng.random(len(z)), shape, corners)
+
+
+def two_bumps(shape=(32, 32)):
+    """Two rectangles, .5 apart."""
+    return density(lambda z: (np.abs(np.abs(z[:, 0] - 0.5) - 0.35) < 0.1) & (np.abs(z[:, 1] - 0.5) < 0.2), shape)
+
+
+def atoms(points, weights=None):
+    """Particles of the plane."""
+    return Particles(plane(), np.asarray(points, dtype=float), weights)
+
+
+def second_moment(pi, at):
+    """int |z - at|^2 rho, exactly: distances of the centres, and each cell's own variance."""
+    return float(pi.weights @ np.sum((pi.grid.centres - at) ** 2, axis=1)) + float(np.sum(pi.grid.widths**2)) / 12.0
+
+
+def blocks(pi, k, weights=None):
+    """Its mass at the middles of k^2 parts of each cell, and the variance that this gives away."""
+    fine = Grid(pi.domain, tuple(k * n for n in pi.grid.shape))
+    mass = np.repeat(np.repeat(pi.values.reshape(pi.grid.shape), k, axis=0), k, axis=1).ravel() * fine.cell_volume
+    return fine.centres, mass, float(np.sum(fine.widths**2)) / 12.0
+
+
+# Closed forms
+
+
+@pytest.mark.parametrize("at", [(0.3, 0.9), (-2.0, 0.5), (1.0, 0.0)])
+def test_one_atom_costs_the_second_moment_about_it(at):
+    """W2^2(delta_x, rho) = int |z - x|^2 rho; the barycentre is rho's mean."""
+    pi = random((7, 12))
+    found = semidiscrete(atoms([at]), pi)
+    assert found.squared == pytest.approx(second_moment(pi, at), rel=1e-13)
+    np.testing.assert_allclose(found.barycentres[0], pi.weights @ pi.grid.centres, rtol=1e-13)
+    assert found.newton == 0
+    assert found.residual < 1e-14
+
+
+@pytest.mark.parametrize("share", [0.5, 0.3, 1e-3])
+def test_two_atoms_in_a_square(share):
+    """Masses s and 1 - s at (a, .5), (b, .5), a < b: the square is cut at the abscissa s.
+
+    W2^2 = int_0^s (z - a)^2 + int_s^1 (z - b)^2 + 1/12, and g_1 - g_0 = (s - b)^2 - (s - a)^2.
+    """
+    a, b = 0.2, 0.85
+    found = semidiscrete(atoms([(a, 0.5), (b, 0.5)], [share, 1.0 - share]), density(), tolerance=1e-12)
+    cost = ((share - a) ** 3 + a**3 + (1.0 - b) ** 3 - (share - b) ** 3) / 3.0 + 1.0 / 12.0
+    assert found.squared == pytest.approx(cost, rel=1e-12)
+    assert found.g[1] - found.g[0] == pytest.approx((share - b) ** 2 - (share - a) ** 2, abs=1e-11)
+    np.testing.assert_allclose(found.barycentres, [[share / 2.0, 0.5], [(1.0 + share) / 2.0, 0.5]], atol=1e-11)
+
+
+def test_three_atoms_at_a_corner_of_a_square():
+    """x_0 = (0, 0) with 1/8, x_1 = (1, 0) with 3/8 and x_2 = (0, 1) with 1/2, by the conditions on masses alone.
+
+    The slope of the dual is the only thing that counts: cells of these masses that are Laguerre cells are optimal.
+    With p, q the abscissa and ordinate of the walls of L_0 its mass is p q, or less a corner beyond the diagonal.
+    """
+    found = semidiscrete(atoms([(0, 0), (1, 0), (0, 1)], [0.125, 0.375, 0.5]), density(), tolerance=1e-12)
+    p, q = (0.5 * (1.0 + found.g[0] - found.g[k]) for k in (1, 2))
+    # L_1 is what lies right of p and below the line through (p, q) of slope 1
+    assert p * q == pytest.approx(0.125, abs=1e-12)
+    assert q * (1.0 - p) + 0.5 * (1.0 - p) ** 2 == pytest.approx(0.375, abs=1e-12)
+
+
+@pytest.mark.parametrize(("shape", "corners"), [((16, 16), UNIT), ((12, 8), ((-1.0, 2.0), (2.0, 2.5)))])
+def test_atoms_at_the_middles_of_blocks_cost_the_blocks_variance(shape, corners):
+    """W2^2 = (a^2 + b^2)/12 for a uniform density and blocks a x b: no mass can go to a nearer atom."""
+    pi = density(None, shape, corners)
+    middles = Grid(pi.domain, (4, 4))
+    found = semidiscrete(atoms(middles.centres), pi, tolerance=1e-12)
+    assert found.squared == pytest.approx(float(np.sum(middles.widths**2)) / 12.0, abs=1e-12)
+    np.testing.assert_allclose(found.barycentres, middles.centres, atol=1e-12)
+
+
+# Other programs and differences
+
+
+@pytest.mark.parametrize(("shape", "corners"), [((6, 6), UNIT), ((8, 5), ((0.0, -1.0), (3.0, -0.9)))])
+def test_agrees_with_pot(shape, corners):
+    """Mass at the middles of small parts, of variance s^2: (W2' - s)^2 <= W2^2 <= W2'^2 + s^2.
+
+    Left: the triangle inequality. Right: a plan of the middles, spread over the parts, costs s^2 more.
+    """
+    pi = random(shape, 1, corners)
+    rng = np.random.default_rng(2)
+    lower, upper = np.asarray(corners)
+    points, weights = lower + (upper - lower) * rng.random((20, 2)), rng.dirichlet(np.ones(20))
+    middles, mass, variance = blocks(pi, 8)
+    cost = ot.dist(points, middles)
+    approximate = ot.emd2(weights, mass / mass.sum(), cost, numItermax=10**6)
+    found = semidiscrete(atoms(points, weights), pi)
+    assert (math.sqrt(approximate) - math.sqrt(variance)) ** 2 <= found.squared <= approximate + variance
+    # the right side is met but for the parts that a wall of a cell runs through
+    assert found.squared == pytest.approx(approximate + variance, rel=2e-3)
+
+
+def problem(m=12, seed=3):
+    """A dual away from its maximum, in a box that is not square."""
+    rng = np.random.default_rng(seed)
+    pi = random((9, 14), seed, ((-0.5, -0.4), (0.5, 0.5)))
+    x, mu = rng.normal(size=(m, 2)) * 0.2, rng.dirichlet(np.ones(m) * 5.0)
+    return Dual(x, mu, pi.values.reshape(pi.grid.shape), pi.grid)
+
+
+def test_the_slope_of_the_dual_is_that_of_differences():
+    """dPhi/dg_i = mu_i - rho(L_i), by central differences of second order."""
+    dual = problem()
+    g = start(dual)
+    slope = dual.mu - dual.cells(g).mass
+    step = 1e-6
+    for i, unit in enumerate(np.eye(len(g))):
+        ahead, behind = (g + s * step * unit for s in (1.0, -1.0))
+        change = dual.value(ahead, dual.cells(ahead)) - dual.value(behind, dual.cells(behind))
+        assert change / (2.0 * step) == pytest.approx(slope[i], abs=1e-8)
+
+
+def test_newtons_direction_is_that_of_differences_of_masses():
+    """sum_j (d rho(L_i)/dg_j) direction_j = mu_i - rho(L_i), by a central difference along the direction."""
+    dual = problem()
+    g = start(dual)
+    found = dual.cells(g)
+    way = direction(dual, found)
+    step = 1e-6
+    change = (dual.cells(g + step * way).mass - dual.cells(g - step * way).mass) / (2.0 * step)
+    np.testing.assert_allclose(change, dual.mu - found.mass, atol=1e-7)
+
+
+def test_the_cells_tile_the_box():
+    """Masses, moments and costs over the cells sum to those over the box; random potentials, with hidden atoms."""
+    dual = problem(60)
+    found = dual.cells(0.02 * np.random.default_rng(4).random(60))
+    assert (found.area == 0.0).any()
+    assert found.mass.sum() == pytest.approx(1.0, rel=1e-13)
+    assert found.area.sum() == pytest.approx(1.0, rel=1e-13)
+    mean = dual.rho.ravel() @ dual.grid.centres * dual.grid.cell_volume
+    np.testing.assert_allclose(found.moment.sum(axis=0), mean, atol=1e-14)
+
+
+# Identities
+
+
+@pytest.mark.parametrize("shift", [(0.3, -0.2), (40.0, 9.0), (1e3, 1e3)])
+def test_a_translation_costs_its_square_and_the_means(shift):
+    """W2^2(x + a, rho) = W2^2(x, rho) + |a|^2 + 2 a.(mean x - mean rho); the cells stay."""
+    rng, pi = np.random.default_rng(5), random((10, 10))
+    points, a = rng.random((40, 2)), np.asarray(shift)
+    here, there = semidiscrete(atoms(points), pi), semidiscrete(atoms(points + a), pi)
+    apart = points.mean(axis=0) - pi.weights @ pi.grid.centres
+    assert there.squared == pytest.approx(here.squared + a @ a + 2.0 * a @ apart, rel=1e-12)
+    np.testing.assert_allclose(there.barycentres, here.barycentres, atol=1e-7)
+
+
+def test_the_potentials_and_barycentres_say_the_same_as_the_cost():
+    """W2^2 = sum mu g + int min(|z - x|^2 - g) rho, here by sampling cells; sum mu barycentre = mean of rho."""
+    rng, pi = np.random.default_rng(6), random((8, 8))
+    points, weights = rng.random((15, 2)) * 2.0, rng.dirichlet(np.ones(15))
+    found = semidiscrete(atoms(points, weights), pi)
+    middles, mass, variance = blocks(pi, 40)
+    least = np.min(np.sum((middles[:, None] - points) ** 2, axis=2) - found.g, axis=1)
+    # |z|^2 less a convex function, linear but for the parts that a wall runs through
+    assert weights @ found.g + mass @ least + variance == pytest.approx(found.squared, rel=1e-5)
+    np.testing.assert_allclose(weights @ found.barycentres, pi.weights @ pi.grid.centres, atol=1e-8)
+    assert weights @ found.g == pytest.approx(0.0, abs=1e-13)
+    np.testing.assert_allclose(found.masses, weights, atol=1e-8)
+
+
+# Hard densities and atoms
+
+
+@pytest.mark.parametrize(("m", "scale"), [(2, 1.0), (3, 3.0), (10, 1.0), (100, 1.0), (100, 3.0)])
+def test_two_separate_bumps(m, scale):
+    """Where rho is 0 the cells' walls weigh nothing. Agreement with POT as above."""
+    pi = two_bumps((20, 20))
+    points = scale * np.random.default_rng(m).random((m, 2))
+    found = semidiscrete(atoms(points), pi)
+    middles, mass, variance = blocks(pi, 4)
+    kept = mass > 0.0
+    approximate = ot.emd2(
+        np.full(m, 1.0 / m), mass[kept] / mass.sum(), ot.dist(points, middles[kept]), numItermax=10**6
+    )
+    assert found.residual <= 1e-8
+    assert (math.sqrt(approximate) - math.sqrt(variance)) ** 2 <= found.squared <= approximate + variance + found.slack
+
+
+def test_a_density_in_a_single_cell():
+    """One cell of 64^2 is a small square: W2^2 by the closed form for four atoms about its middle.
+
+    By symmetry each atom is supplied by a quarter of the square: side a = h/2, atoms at distance d from its middle.
+    """
+    pi = density(lambda z: np.arange(len(z)) == 64 * 20 + 30, (64, 64))
+    middle = pi.grid.centres[64 * 20 + 30]
+    points = middle + 0.1 * np.array([[1, 1], [-1, 1], [1, -1], [-1, -1]])
+    h = 1.0 / 64
+    found = semidiscrete(atoms(points), pi)
+    assert found.squared == pytest.approx(2.0 * ((0.1 - h / 4.0) ** 2 + (h / 2.0) ** 2 / 12.0), rel=1e-9)
+
+
+def test_coincident_atoms_are_one():
+    """They share its cell by their masses; those without mass have no barycentre."""
+    pi = random((8, 8))
+    points = np.array([(0.2, 0.3), (0.7, 0.6), (0.2, 0.3), (0.5, 0.1)])
+    once = semidiscrete(atoms(points[:2], [0.6, 0.4]), pi)
+    found = semidiscrete(atoms(points, [0.1, 0.4, 0.5, 0.0]), pi)
+    assert found.squared == pytest.approx(once.squared, rel=1e-13)
+    np.testing.assert_allclose(found.masses[:3], [0.1, 0.4, 0.5], atol=1e-8)
+    np.testing.assert_array_equal(found.barycentres[0], found.barycentres[2])
+    np.testing.assert_allclose(found.barycentres[:2], once.barycentres, rtol=1e-13)
+    assert found.masses[3] == 0.0
+    assert found.g[3] == -math.inf
+    assert np.isnan(found.barycentres[3]).all()
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        [(0, 0), (1, 0), (1, 1), (0, 1), (0.5, 0.0), (0, 0.5)],
+        [(5, 0), (6, 0), (-7, 1), (3, 3)],
+        [(0.1, 0.3), (0.2, 0.3), (0.9, 0.3)],
+        [(0.1, 0.1), (0.2, 0.2), (0.9, 0.9), (3.0, 3.0)],
+    ],
+    ids=["on the walls", "outside", "on a line", "on a diagonal"],
+)
+def test_atoms_anywhere(points):
+    """Agreement with POT as above, masses to 1e-8."""
+    pi = random((8, 8))
+    m = len(points)
+    found = semidiscrete(atoms(points), pi)
+    middles, mass, variance = blocks(pi, 8)
+    approximate = ot.emd2(np.full(m, 1.0 / m), mass / mass.sum(), ot.dist(np.asarray(points, dtype=float), middles))
+    np.testing.assert_allclose(found.masses, 1.0 / m, atol=1e-8)
+    assert (math.sqrt(approximate) - math.sqrt(variance)) ** 2 <= found.squared <= approximate + variance
+
+
+@pytest.mark.parametrize("pi", [density(), two_bumps()], ids=["uniform", "bumps"])
+def test_masses_down_to_1e_12(pi):
+    """Ten atoms of 1e-12: their cells hold at least half of that, and W2^2 moves by no more than their mass times 2."""
+    rng = np.random.default_rng(7)
+    points, weights = rng.random((100, 2)), np.ones(100)
+    weights[:10] = 1e-10
+    found = semidiscrete(atoms(points, weights / weights.sum()), pi)
+    without = semidiscrete(atoms(points[10:]), pi)
+    assert np.all(found.masses[:10] >= 0.5 * weights[:10] / weights.sum())
+    assert found.squared == pytest.approx(without.squared, abs=2e-11 + found.slack + without.slack)
+
+
+def test_a_small_cloud_is_as_exact_as_a_wide_one():
+    """x = mean + s y with s -> 0: W2^2 = |mean - mean rho|^2 + var rho - 2 s (E y.z) + s^2 var y; residual to 1e-11."""
+    pi, y = density(), np.random.default_rng(8).random((50, 2))
+    found = semidiscrete(atoms(0.5 + 1e-6 * (y - y.mean(axis=0))), pi, tolerance=1e-11)
+    correlation = np.mean(np.sum((y - y.mean(axis=0)) * (found.barycentres - 0.5), axis=1))
+    assert found.squared == pytest.approx(1.0 / 6.0 - 2e-6 * correlation, abs=1e-11)
+    assert correlation > 0.1
+
+
+# Doors
+
+
+def test_refuses_what_it_cannot_cut():
+    """Other dimensions and periodic axes, on either side."""
+    line = Density(Grid(interval(0, 1), (4,)), np.ones(4))
+    with pytest.raises(Refused, match="1 axes"):
+        semidiscrete(atoms([(0, 0)]), line)
+    with pytest.raises(Refused, match="periodic"):
+        semidiscrete(Particles(cylinder(), np.zeros((1, 2))), density())
+
+
+def test_atoms_that_the_hull_cannot_tell_apart_are_reported():
+    """1e-14 apart in a unit square: no answer rather than a wrong one, and no bound where a cell is empty."""
+    points = np.random.default_rng(9).random((50, 2))
+    points[1] = points[0] + 1e-14
+    with pytest.raises(NotConverged, match=r"a cell being empty; .*merge atoms"):
+        semidiscrete(atoms(points), density())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shift", [(0.0, 0.0), (1.5, -1.0)])
+def test_many_atoms_of_a_gaussian(shift):
+    """1e5 atoms on 512^2 cells: residual below 1e-8, W2^2 that of the mean shift and i.i.d. atoms' fluctuation.
+
+    Ambrosio, Stra & Trevisan 2019, Probab. Theory Relat. Fields 173: log m/(4 pi m) on a square for i.i.d. atoms, 9e-6;
+    for a Gaussian larger by a factor that grows like log m. Here only: below 1e-3 after the means are taken out.
+    """
+    rng = np.random.default_rng(10)
+    pi = density(lambda z: np.exp(-0.5 * np.sum(z**2, axis=1)), (512, 512), ((-6.0, -6.0), (6.0, 6.0)))
+    points = rng.normal(size=(100_000, 2)) + shift
+    found = semidiscrete(atoms(points), pi)
+    away = points.mean(axis=0) - pi.weights @ pi.grid.centres
+    assert found.residual <= 1e-8
+    assert 0.0 < found.squared - away @ away < 1e-3
+
+
+def test_a_tolerance_out_of_reach_is_reported_with_its_bound():
+    """Below rounding nothing converges: the residual is in the exception, times D^2 = 2 about in the message."""
+    points = np.random.default_rng(11).random((200, 2))
+    with pytest.raises(NotConverged, match=r"below W2.2 by up to") as stopped:
+        semidiscrete(atoms(points), random((16, 16)), tolerance=1e-18)
+    assert stopped.value.residual < 1e-11

@@ -1,0 +1,264 @@
+"""This file owns Laguerre (power) cells in a rectangle, compiled: integrals of a piecewise constant density over them.
+
+    L_i = { z in the rectangle : |z - x_i|^2 - g_i <= |z - x_j|^2 - g_j for all j }
+
+Each cell is the rectangle cut by the bisectors of its neighbours, then cut into the grid's cells it meets, in which the
+density is constant: polygons have exact moments. Sums have positive terms only, so a small mass is right to rounding.
+Which cells are neighbours says the lower convex hull of (x_i, |x_i|^2 - g_i).
+Source: Aurenhammer 1987, SIAM J. Comput. 16, 78-96 (power diagrams and hulls); Sutherland & Hodgman 1974, Commun. ACM
+17, 32-42 (clipping).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.spatial import ConvexHull
+
+from wflow.arrays import Array
+from wflow.compiled import kernel
+from wflow.grid import Grid
+
+_WALL = -1
+_CORNERS = np.array([[-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0], [1.0, 1.0]])
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Integrals over the cells of m atoms; e edges, the first atom's number below the second's.
+
+    mass, area (m,): int rho and int dz/|box|. moment (m, 2): int z rho. cost (m,): int |z - x_i|^2 rho.
+    pairs (e, 2): atoms with a common edge. along, length (e,): int rho ds over it and int ds/|box|.
+    """
+
+    mass: Array
+    moment: Array
+    cost: Array
+    area: Array
+    pairs: Indices
+    along: Array
+    length: Array
+
+
+@kernel
+def _cut(p: Array, labels: Indices, n: int, line: tuple[float, float, float], new: int, q: Array, kept: Indices) -> int:
+    """q, kept: what of the convex polygon p (room, 2) has a x + b y <= c; returns its number of corners.
+
+    labels[k] names the edge from corner k to the next; the cut is named `new`.
+    """
+    a, b, c = line
+    count = 0
+    before = a * p[n - 1, 0] + b * p[n - 1, 1] - c
+    for k in range(n):
+        here = a * p[k, 0] + b * p[k, 1] - c
+        if (before <= 0.0) != (here <= 0.0):
+            last = k - 1 if k > 0 else n - 1
+            share = before / (before - here)
+            q[count, 0] = p[last, 0] + share * (p[k, 0] - p[last, 0])
+            q[count, 1] = p[last, 1] + share * (p[k, 1] - p[last, 1])
+            kept[count] = labels[last] if here <= 0.0 else new
+            count += 1
+        if here <= 0.0:
+            q[count, 0], q[count, 1], kept[count] = p[k, 0], p[k, 1], labels[k]
+            count += 1
+        before = here
+    return count
+
+
+@kernel
+def _halves(p: Array, n: int, axis: int, at: float, low: Array, high: Array) -> tuple[int, int]:
+    """The parts of the convex polygon p below and above a grid line; returns their numbers of corners."""
+    below, above = 0, 0
+    before = p[n - 1, axis] - at
+    for k in range(n):
+        here = p[k, axis] - at
+        if (before < 0.0 and here > 0.0) or (before > 0.0 and here < 0.0):
+            last = k - 1 if k > 0 else n - 1
+            other = p[last, 1 - axis] + before / (before - here) * (p[k, 1 - axis] - p[last, 1 - axis])
+            low[below, axis] = high[above, axis] = at
+            low[below, 1 - axis] = high[above, 1 - axis] = other
+            below, above = below + 1, above + 1
+        if here <= 0.0:
+            low[below, 0], low[below, 1] = p[k, 0], p[k, 1]
+            below += 1
+        if here >= 0.0:
+            high[above, 0], high[above, 1] = p[k, 0], p[k, 1]
+            above += 1
+        before = here
+    return below, above
+
+
+@kernel
+def _add(p: Array, n: int, rho: float, per: float, x: Array, out: Array) -> None:
+    """Add the integrals over the polygon to out: rho (1, z, |z - x|^2), then `per`. By triangles."""
+    for k in range(1, n - 1):
+        d0, d1 = p[k, 0] - p[0, 0], p[k, 1] - p[0, 1]
+        e0, e1 = p[k + 1, 0] - p[0, 0], p[k + 1, 1] - p[0, 1]
+        area = max(0.5 * (d0 * e1 - d1 * e0), 0.0)
+        z0, z1 = p[0, 0] + (d0 + e0) / 3.0, p[0, 1] + (d1 + e1) / 3.0
+        spread = (d0 * d0 + d1 * d1 + e0 * e0 + e1 * e1 - d0 * e0 - d1 * e1) / 18.0
+        out[0] += area * rho
+        out[1] += area * rho * z0
+        out[2] += area * rho * z1
+        out[3] += area * rho * ((z0 - x[0]) ** 2 + (z1 - x[1]) ** 2 + spread)
+        out[4] += area * per
+
+
+@kernel
+def _span(p: Array, n: int, axis: int, lower: float, width: float, count: int) -> tuple[int, int]:
+    """First and last grid cell that a polygon meets along an axis."""
+    least, most = p[0, axis], p[0, axis]
+    for k in range(1, n):
+        least, most = min(least, p[k, axis]), max(most, p[k, axis])
+    first, last = int((least - lower) / width), int((most - lower) / width)
+    return min(max(first, 0), count - 1), min(max(last, 0), count - 1)
+
+
+@kernel
+def _over_grid(rest: Array, n: int, rho: Array, frame: Array, x: Array, room: Array, out: Array) -> None:
+    """Cut the polygon into slabs of the first axis and these into cells; frame: lower corner, widths, 1/|box|."""
+    n0, n1 = rho.shape
+    slab, part, spare, more = room[0], room[1], room[2], room[3]
+    first, last = _span(rest, n, 0, frame[0], frame[2], n0)
+    for i in range(first, last + 1):
+        corners = n
+        if i < last:
+            corners, n = _halves(rest, n, 0, frame[0] + (i + 1) * frame[2], slab, spare)
+            rest, spare = spare, rest
+        else:
+            slab[:n] = rest[:n]
+        if corners < 3:
+            continue
+        start, end = _span(slab, corners, 1, frame[1], frame[3], n1)
+        for j in range(start, end):
+            pieces, corners = _halves(slab, corners, 1, frame[1] + (j + 1) * frame[3], part, more)
+            slab, more = more, slab
+            _add(part, pieces, rho[i, j], frame[4], x, out)
+        _add(slab, corners, rho[i, end], frame[4], x, out)
+
+
+@kernel
+def _next(at: float, step: float, lower: float, width: float) -> float:
+    """Share of the step after which the next grid line is met, from a place already beyond rounding; inf if none."""
+    u = (at - lower) / width
+    if step > 0.0:
+        return float((np.floor(u) + 1.0 - u) * width / step)
+    if step < 0.0:
+        return float((np.ceil(u) - 1.0 - u) * width / step)
+    return np.inf
+
+
+@kernel
+def _along(p0: float, p1: float, q0: float, q1: float, rho: Array, frame: Array) -> float:
+    """int rho ds over the segment from p to q, cell by cell."""
+    n0, n1 = rho.shape
+    d0, d1 = q0 - p0, q1 - p1
+    size = np.hypot(d0, d1)
+    t, total = 0.0, 0.0
+    first, second = _next(p0, d0, frame[0], frame[2]), _next(p1, d1, frame[1], frame[3])
+    step0 = frame[2] / abs(d0) if d0 != 0.0 else np.inf
+    step1 = frame[3] / abs(d1) if d1 != 0.0 else np.inf
+    while t < 1.0:
+        end = min(first, second, 1.0)
+        middle = 0.5 * (t + end)
+        i = min(max(int((p0 + middle * d0 - frame[0]) / frame[2]), 0), n0 - 1)
+        j = min(max(int((p1 + middle * d1 - frame[1]) / frame[3]), 0), n1 - 1)
+        total += rho[i, j] * (end - t)
+        t = end
+        if first <= t:
+            first += step0
+        if second <= t:
+            second += step1
+    return float(total * size)
+
+
+@kernel
+def _integrals(
+    x: Array,
+    g: Array,
+    seen: NDArray[np.bool_],
+    start: Indices,
+    other: Indices,
+    rho: Array,
+    frame: Array,
+    out: Array,
+    edges: Array,
+) -> None:
+    """out (m, 5) as in _add; edges (len(other), 2): int rho ds and int ds, for the edges to atoms of higher number."""
+    n0, n1 = rho.shape
+    most = 0
+    for i in range(len(x)):
+        most = max(most, start[i + 1] - start[i])
+    room, names = np.empty((6, most + 16, 2)), np.empty((2, most + 16), np.int64)
+    upper0, upper1 = frame[0] + n0 * frame[2], frame[1] + n1 * frame[3]
+    for i in range(len(x)):
+        if not seen[i]:
+            continue
+        p, q, labels, kept = room[4], room[5], names[0], names[1]
+        p[0, 0], p[0, 1], p[1, 0], p[1, 1] = frame[0], frame[1], upper0, frame[1]
+        p[2, 0], p[2, 1], p[3, 0], p[3, 1] = upper0, upper1, frame[0], upper1
+        labels[:4] = _WALL
+        n = 4
+        for k in range(start[i], start[i + 1]):
+            j = other[k]
+            d0, d1 = x[j, 0] - x[i, 0], x[j, 1] - x[i, 1]
+            reach = 0.5 * (d0 * d0 + d1 * d1 - (g[j] - g[i])) + d0 * x[i, 0] + d1 * x[i, 1]
+            n = _cut(p, labels, n, (d0, d1, reach), k, q, kept)
+            p, q, labels, kept = q, p, kept, labels
+            if n < 3:
+                break
+        if n < 3:
+            continue
+        for k in range(n):
+            if labels[k] >= 0 and other[labels[k]] > i:
+                to = k + 1 if k + 1 < n else 0
+                edges[labels[k], 0] += _along(p[k, 0], p[k, 1], p[to, 0], p[to, 1], rho, frame)
+                edges[labels[k], 1] += np.hypot(p[to, 0] - p[k, 0], p[to, 1] - p[k, 1])
+        _over_grid(p, n, rho, frame, x[i], room, out[i])
+
+
+def _neighbours(x: Array, g: Array, lower: Array, upper: Array) -> tuple[NDArray[np.bool_], csr_array]:
+    """Which atoms (m,) have a cell in the plane, and the pattern (m, m) of those that may share an edge there.
+
+    Four ghosts, two widths out and too high to have a cell that meets the rectangle, keep the hull from being flat: one
+    atom, or atoms on a line, need no other treatment. An affine function taken off the lift moves no cell.
+    """
+    middle, half = 0.5 * (lower + upper), 0.5 * (upper - lower)
+    centre = 0.5 * (x.min(axis=0) + x.max(axis=0))
+    reach = max(float(np.ptp(x, axis=0).max()), 1e-12 * float(half.max()))
+    y = (x - centre) / reach
+    # atom i has z where lift_i - 2 (z - middle).x_i is least
+    lift = np.sum((x - centre) ** 2, axis=1) + 2.0 * (x - centre) @ (centre - middle) - g
+    lift -= lift.min()
+    ghosts = 2.0 * _CORNERS
+    # a ghost loses to the lowest atom at every z
+    high = 2.02 * reach * (np.abs(ghosts - y[int(np.argmin(lift))]) @ half)
+    heights = np.append(lift, high)
+    hull = ConvexHull(np.column_stack([np.vstack([y, ghosts]), heights / heights.max()]))
+    low = hull.simplices[hull.equations[:, 2] < 0.0]
+    first = low[:, [0, 1, 2, 1, 2, 0]].ravel()
+    second = low[:, [1, 2, 0, 0, 1, 2]].ravel()
+    real = (first < len(x)) & (second < len(x))
+    first, second = first[real], second[real]
+    found = csr_array((np.ones(len(first), np.int8), (first, second)), shape=(len(x), len(x)))
+    found.sum_duplicates()
+    seen = np.zeros(len(heights), dtype=bool)
+    seen[low] = True
+    return seen[: len(x)], found
+
+
+def cells(x: Array, g: Array, rho: Array, grid: Grid) -> Cells:
+    """The cells of atoms x (m, 2) with potentials g (m,) and what rho (n0, n1) on the grid has in them."""
+    lower, upper = (np.asarray(side) for side in (grid.domain.lower, grid.domain.upper))
+    volume = float(np.prod(upper - lower))
+    seen, found = _neighbours(x, g, lower, upper)
+    start, other = found.indptr.astype(np.int64), found.indices.astype(np.int64)
+    frame = np.array([*lower, *grid.widths, 1.0 / volume])
+    out, edges = np.zeros((len(x), 5)), np.zeros((len(other), 2))
+    _integrals(x, g, seen, start, other, rho, frame, out, edges)
+    first = np.repeat(np.arange(len(x)), np.diff(start))
+    met = edges[:, 1] > 0.0
+    pairs = np.stack([first[met], other[met]], axis=1)
+    return Cells(out[:, 0], out[:, 1:3], out[:, 3], out[:, 4], pairs, edges[met, 0], edges[met, 1] / volume)
