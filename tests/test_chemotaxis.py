@@ -86,7 +86,11 @@ def test_above_the_critical_mass_a_run_ends_at_the_stated_density():
 
 
 def test_a_density_that_is_allowed_is_positive():
+    """A number above 0, or none; and a start above it is said to be one."""
     p = problems.keller_segel()
-    with pytest.raises(ValueError, match=r"Flow densest: 0\.0 is not above 0"):
-        Flow(p.flow.energy, plane(), p.flow.initial, 1.0, p.flow.window, densest=0.0)
+    for wrong in (0.0, "x"):
+        with pytest.raises((ValueError, TypeError), match="Flow densest"):
+            Flow(p.flow.energy, plane(), p.flow.initial, 1.0, p.flow.window, densest=wrong)
     assert math.isinf(problems.barenblatt().flow.densest)
+    with pytest.raises(Concentrated, match=r"starts at 0\.6"):
+        solve(problems.keller_segel(densest=0.1).flow, ScharfetterGummel(80), steps=2)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
-from wflow import Box, Density, Gaussian, Grid, NotConverged, Product, box, circle, interval, planar, torus, w2
+from wflow import Box, Density, Gaussian, Grid, NotConverged, Product, Refused, box, circle, interval, planar, torus, w2
 from wflow.geodesics import geodesic
 from wflow.knothe import squared_bound
 from wflow.measure import Particles
@@ -260,3 +260,51 @@ def test_atoms_and_a_density_are_not_gathered():
     assert w2(atom, a) ** 2 == pytest.approx(exact, rel=1e-12)
     assert w2(a, atom) == w2(atom, a)
     assert w2_floor(a, atom) == 0.0
+
+
+@pytest.mark.parametrize("away", [(1.0, 0.0), (100.0, 0.0), (3.0, -1000.3)])
+def test_far_windows(away):
+    """A bell and the same one far away: the distance to 1e-9, at once; the geodesic is as long as its shifts say."""
+    a = bell(32, (0.0, 0.0), 0.1**2 * np.eye(2))
+    there = box([away[0] - 0.5, away[1] - 0.5], [away[0] + 0.5, away[1] + 0.5])
+    b = bell(32, away, 0.1**2 * np.eye(2), there)
+    moved = between(a, b)
+    assert w2(a, b) == pytest.approx(math.hypot(*away), rel=1e-9)
+    assert moved.weights @ np.sum(moved.shift**2, axis=1) == pytest.approx(moved.squared, rel=1e-9)
+
+
+def test_two_laws_far_apart():
+    """Laws enter by windows of their own, on cells of a thousandth: still a translation."""
+    a, b = (Product(Gaussian(m, 0.001), Gaussian(m, 0.001)) for m in (0.0, 10.0))
+    assert w2(a, b) == pytest.approx(10.0 * math.sqrt(2.0), rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_any_pair_is_within_its_floor(seed):
+    """Random shapes, boxes, walls and circles, rough and lonely densities: POT's W2 of the atoms, to one spread."""
+    draw = np.random.default_rng(seed)
+    lengths, turns = draw.choice([0.1, 1.0, 30.0], 2), tuple(bool(t) for t in draw.random(2) < 0.4)
+    domain = Box((0.0, 0.0), tuple(map(float, lengths)), turns)
+    pair = []
+    for shape in (draw.integers(2, 30, 2), draw.integers(2, 30, 2)) if seed % 2 else (draw.integers(8, 30, 2),) * 2:
+        values = draw.random(tuple(shape)) ** draw.choice([1.0, 8.0])
+        if draw.random() < 0.3:
+            values *= draw.random(tuple(shape)) < 0.2
+            values[0, 0] += 1.0
+        pair.append(density(values, domain))
+    a, b = pair
+    cost = np.sum(domain.difference(a.points[:, None], b.points[None]) ** 2, axis=2)
+    atoms = math.sqrt(cheapest_plan(a.weights, b.weights, cost).cost)
+    assert abs(w2(a, b) - atoms) <= 0.5 * w2_floor(a, b) + 1e-3 * atoms
+
+
+def test_a_path_is_seen_on_its_own_domain_alone():
+    """Another number of axes, cells that do not hold the path, and times beyond its ends are refused in words."""
+    a = bell(16, (0.0, 0.0), 0.1**2 * np.eye(2))
+    path = geodesic(a, a)
+    with pytest.raises(Refused, match="give one domain"):
+        path.density(0.5, Grid(interval(0.0, 1.0), (8,)))
+    with pytest.raises(Refused, match="covers the path"):
+        path.density(0.5, Grid(box([5.0, 5.0], [6.0, 6.0]), (8, 8)))
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        path.density(2.0, a.grid)

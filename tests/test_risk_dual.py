@@ -420,3 +420,13 @@ def test_bumps_are_their_formula():
         bend = (neuron.gradient(x, w + step) - neuron.gradient(x, w - step)) / 2e-6
         np.testing.assert_allclose(neuron.gradient(x, w)[..., k], slope, atol=1e-8)
         np.testing.assert_allclose(neuron.curvature(x, w)[..., k], bend, atol=1e-8)
+
+
+def test_atoms_that_run_away_are_named():
+    """psi of second degree and a step of 10: numbers overflow, and the step says so, not numpy."""
+    draw = np.random.default_rng(0)
+    neuron = RidgeNeuron(activation("quadratic"), bias=True)
+    data = Data(np.array([[1.0], [2.0]]), np.array([3.0, 4.0]))
+    flow = Flow(Energy(Risk(neuron, data)), plane(), Atoms(plane(), draw.normal(size=(3, 2))), 10.0)
+    with pytest.raises(NotConverged, match=r"certified to|beyond all numbers"):
+        solve(flow, RiskDual(3), steps=1)

@@ -10,13 +10,13 @@ from scipy.linalg import expm
 
 from solvers.finite_volume import ScharfetterGummel
 from solvers.jko import SoftMin
-from wflow import Data, Density, Energy, Flow, Risk, activation, circle, interval, problems, solve, w2
+from wflow import Data, Density, Energy, Flow, NotConverged, Risk, activation, circle, interval, problems, solve, w2
 from wflow.convergence import distance
 from wflow.internal import Entropy
 from wflow.law import Uniform
 from wflow.neuron import BumpNeuron, CircleNeuron
 from wflow.problems.circle import cosine_start
-from wflow.risk_dual.heat import averaged, heat
+from wflow.risk_dual.heat import Heat, averaged, heat
 from wflow.risk_dual.softened import Softened
 
 
@@ -49,24 +49,43 @@ def test_heat_is_the_exponential_of_the_second_difference(periodic, time):
         second[0, -1] = second[-1, 0] = 1.0
     else:
         second[0, 0] = second[-1, -1] = -1.0
-    kernel = heat(n, periodic, time)
+    kernel = heat(n, periodic, time).kernel
     np.testing.assert_allclose(kernel, expm(time * second), atol=1e-13)
     np.testing.assert_allclose(kernel.sum(axis=1), 1.0, rtol=1e-14)
     assert kernel.min() >= 0.0
     assert kernel[20] @ (np.arange(n) - 20.0) ** 2 == pytest.approx(2.0 * time, rel=1e-5)
 
 
+@pytest.mark.parametrize("time", [1e-6, 0.05, 0.7, 40.0, 3000.0])
+def test_heat_reaches_every_cell(time):
+    """Round a large circle k_(d-1) - k_(d+1) = (d/t) k_d (Bessel), far beyond the least number too: to 1e-3."""
+    n = 1200 if time > 100.0 else 400
+    logs = heat(n, True, time).logs[0]
+    assert np.isfinite(logs).all()
+    d = np.arange(1, n // 3)
+    found = np.exp(logs[d - 1] - logs[d]) - np.exp(logs[d + 1] - logs[d])
+    np.testing.assert_allclose(found, d / time, rtol=1e-3, atol=1e-9)
+
+
+@pytest.mark.parametrize("cells", [64, 256])
+def test_long_steps_at_little_noise_are_refused(cells):
+    """Noise of less than a cell and mass that crosses many: a walk on cells is not heat there, and the step says so."""
+    with pytest.raises(NotConverged, match=r"use more cells, or jko\.RiskDual"):
+        solve(on_interval(1e-5, 1.0), SoftMin(cells), steps=1)
+
+
 def test_sums_in_logarithms():
     """log K u and K(u f)/K u against plain sums, with u that spans 500 orders of magnitude: to 1e-12."""
     rng = np.random.default_rng(0)
-    first, second = heat(9, False, 0.5), heat(11, True, 1.5)
+    pair = heat(9, False, 0.5), heat(11, True, 1.5)
+    first, second = (one.kernel for one in pair)
     logs, fields = rng.uniform(-5.0, 5.0, (9, 11)), rng.normal(size=(3, 9, 11))
-    found, means = averaged(logs, fields, first, second)
+    found, means = averaged(logs, fields, *pair)
     u = np.exp(logs)
     np.testing.assert_allclose(found, np.log(first @ u @ second), atol=1e-12)
     np.testing.assert_allclose(means, (first @ (u * fields) @ second) / (first @ u @ second), atol=1e-12)
     shift = np.linspace(-1200.0, 0.0, 9)[:, None]
-    far, theirs = averaged(shift + logs, fields, np.eye(9), second)
+    far, theirs = averaged(shift + logs, fields, Heat.of(np.eye(9)), pair[1])
     np.testing.assert_allclose(far, shift + np.log(u @ second), atol=1e-12)
     np.testing.assert_allclose(theirs, (u * fields) @ second / (u @ second), atol=1e-12)
 
@@ -96,7 +115,7 @@ def test_the_gap_is_that_of_a_coupling(name):
     p = 0.2 * np.random.default_rng(2).normal(size=len(dual.targets))
     here, mu, sharp = dual.at(p), start.weights, 2.0 * flow.energy.temperature
     risk, h = flow.energy.risk, float(start.grid.widths[0])
-    kernel = heat(24, flow.domain.periodic[0], tau * flow.energy.temperature / h**2)
+    kernel = heat(24, flow.domain.periodic[0], tau * flow.energy.temperature / h**2).kernel
     potential = (risk.data.weights * p) @ risk.neuron.value(risk.data.inputs, start.points)
     gamma = kernel * np.exp(-potential / sharp)[None, :]
     gamma *= (mu / gamma.sum(axis=1))[:, None]

@@ -37,8 +37,8 @@ class Flow:
 
     def __post_init__(self) -> None:
         positive("Flow horizon", self.horizon)
-        if not self.densest > 0.0:
-            raise ValueError(f"Flow densest: {self.densest!r} is not above 0; give the largest density that is allowed")
+        if self.densest != math.inf:
+            positive("Flow densest", self.densest)
         if not isinstance(self.energy, Energy):
             raise TypeError(f"Flow energy: got {type(self.energy).__name__}; wrap the terms, Energy(term, ...)")
         if not isinstance(self.initial, Law):

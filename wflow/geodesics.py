@@ -36,6 +36,7 @@ ROUNDING = 1e-12
 FOUND = 1e-6
 """What a geodesic that shows F not to be convex must reach, as a second difference over max(1, max |F|)."""
 AXES = 2
+_OUTSIDE = 1e-6
 _NONNEGATIVE = ("relu", "relu_squared", "softplus")
 
 
@@ -86,6 +87,12 @@ class Geodesic:
             raise Refused("Geodesic.density: it needs numba, the extra `fast`: pip install 'wflow[fast]'")
         from wflow.spline.lattice import Sides, deposited, folded
 
+        if grid.domain.dim != self.domain.dim or grid.domain.periodic != self.domain.periodic:
+            raise Refused(
+                f"Geodesic.density: the grid lies on {grid.domain}, the path on {self.domain}; give one domain"
+            )
+        if not 0.0 <= s <= 1.0:
+            raise ValueError(f"Geodesic.density s: {s!r} is not between 0 and 1")
         shape = grid.shape if len(grid.shape) > 1 else (*grid.shape, 1)
         if len(shape) > AXES:
             raise Refused(f"Geodesic.density: the grid has {len(shape)} axes; at most {AXES}")
@@ -93,9 +100,14 @@ class Geodesic:
         places[:, : grid.domain.dim] = (self.at(s).points - np.asarray(grid.domain.lower)) / grid.widths
         sides = Sides(grid.domain.periodic[0], len(grid.shape) > 1 and grid.domain.periodic[1])
         ghosts = np.zeros((shape[0] + 2, shape[1] + 2))
-        # an atom outside the cells would be dealt out with negative weights
         low, high = np.where(sides, -np.inf, 0.0), np.where(sides, np.inf, np.asarray(shape, dtype=np.float64))
-        deposited(np.clip(places, low, high), self.weights, sides, ghosts)
+        inside = np.clip(places, low, high)
+        if self.weights[np.any(np.abs(inside - places) > 1e-9, axis=1)].sum() > _OUTSIDE:
+            raise Refused(
+                f"Geodesic.density: mass lies outside the grid's {grid.domain}; give a grid that covers the path"
+            )
+        # an atom outside the cells would be dealt out with negative weights
+        deposited(inside, self.weights, sides, ghosts)
         masses = folded(ghosts, sides).ravel()
         return Density(grid, masses / (masses.sum() * grid.cell_volume))
 

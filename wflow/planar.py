@@ -13,7 +13,6 @@ import numpy as np
 
 from wflow.arrays import Array
 from wflow.compiled import available
-from wflow.domain import Box
 from wflow.errors import NotConverged
 from wflow.grid import Grid
 from wflow.law import Atoms, Law
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
     from wflow.spline.transport import Cloud, Lattice
 
 TOLERANCE = 1e-3
-_LIMIT = 200
-_COARSEST = 16
+_LIMIT = 80
+_COARSEST, _LEAST = 16, 8
 _FAINT = 1e-15
 _FEW = 4_000_000
 """Pairs of atoms that POT takes in seconds."""
@@ -83,21 +82,30 @@ def spread(grid: Grid) -> float:
 def between(a: Density, b: Density, tolerance: float = TOLERANCE) -> Moved:
     """W2^2 of the masses at the middles of cells, and who goes where.
 
-    By the dual with a spline as potential (wflow.spline.transport), the measure that is spread out being moved: from
-    below, W2 of smooth densities to a tenth of the tolerance or better, of any to the tolerance and one spread. Where
-    the dual stops earlier, as for noise, by POT if the pairs of cells with mass are at most four millions; else
-    NotConverged.
+    By the dual with a spline as potential (wflow.spline.transport), the measure that is spread out being moved: W2 of
+    smooth densities on the same cells to a tenth of the tolerance or better, of any to the tolerance and about one
+    spread, and to 1e-7 of the mass's own extent. By POT, if the pairs of cells with mass are at most four millions,
+    where the cells differ, an axis has fewer than eight, they are eight times as long as wide, or the dual stops early,
+    as for noise. Else NotConverged.
     """
-    try:
-        return _by_splines(a, b, tolerance)
-    except NotConverged:
-        first, second = _atoms(a), _atoms(b)
-        if len(first.weights) * len(second.weights) > _FEW:
-            raise
+    first, second = _atoms(a), _atoms(b)
+    few = len(first.weights) * len(second.weights) <= _FEW
+    if not few or _fit(a.grid, b.grid):
+        try:
+            return _by_splines(first, second, _Frame(a.grid, b.grid, first, second), tolerance)
+        except NotConverged:
+            if not few:
+                raise
     plan = optimal_plan(first, second, a.domain)
     i, j = np.nonzero(plan.masses)
     shift = a.domain.difference(second.points[j], first.points[i])
     return Moved(first.points[i], shift, plan.masses[i, j], plan.cost)
+
+
+def _fit(a: Grid, b: Grid) -> bool:
+    """The cells are those for which splines are made: alike, some on each axis, and not much longer than wide."""
+    alike = np.allclose(a.widths, b.widths, rtol=1e-9) and min(*a.shape, *b.shape) >= _LEAST
+    return bool(alike and a.widths.max() <= _LEAST * a.widths.min())
 
 
 def _atoms(pi: Density) -> AtomsOf:
@@ -107,29 +115,34 @@ def _atoms(pi: Density) -> AtomsOf:
     return AtomsOf(pi.points[kept], masses / masses.sum())
 
 
-def _by_splines(a: Density, b: Density, tolerance: float) -> Moved:
+def _by_splines(a: AtomsOf, b: AtomsOf, frame: "_Frame", tolerance: float) -> Moved:
     from wflow.spline.transport import transported
 
-    frame = _Frame(a.grid, b.grid)
-    first, second = frame.cloud(a), frame.cloud(b)
+    first, second = frame.cloud(a), frame.cloud(b, frame.apart)
     turned = first.crowding > second.crowding
     source, target = (second, first) if turned else (first, second)
     found = transported(source, target, frame.lattice, tolerance, _LIMIT)
     widths = np.asarray(frame.widths)
     here, there = (frame.lower + places * widths for places in (source.places, found.ends))
     start, end = (there, here) if turned else (here, there)
-    return Moved(start, end - start, source.masses, found.squared)
+    # the lattice is longer than the boxes, and what it lets land beyond a wall is little
+    start, end = frame.first.domain.retract(start), frame.second.domain.retract(end + frame.apart)
+    return Moved(start, end - start, source.masses, found.squared + frame.saved)
 
 
 @dataclass(frozen=True, eq=False)
 class _Frame:
-    """The lattice for two grids: the cells of the coarser, as many as cover both.
+    """The lattice on which the second measure is brought next to the first: the cells of the coarser of two grids.
 
-    Axes with walls are lengthened to a number of cells that can be halved: W2 knows no walls.
+    On axes with walls the second is moved by whole cells until the means are less than half a cell apart, which
+    W2^2 - |difference of means|^2 does not notice, and the lattice is as long as the mass needs, and some cells more,
+    so that their number can be halved: W2 knows no walls.
     """
 
     first: Grid
     second: Grid
+    a: AtomsOf
+    b: AtomsOf
 
     @cached_property
     def grid(self) -> Grid:
@@ -142,34 +155,49 @@ class _Frame:
         return h[0], h[1]
 
     @cached_property
-    def _before(self) -> Array:
-        """Cells added before the grid's first, on each axis."""
-        ends = np.minimum(self.first.domain.lower, self.second.domain.lower)
-        gap = np.where(self.grid.domain.periodic, 0.0, (np.asarray(self.grid.domain.lower) - ends) / self.grid.widths)
-        return np.ceil(np.round(gap, 9))
+    def _means(self) -> Array:
+        """Of both measures (2, d), 0 along periodic axes."""
+        means = np.stack([atoms.weights @ atoms.points for atoms in (self.a, self.b)])
+        return np.where(self.grid.domain.periodic, 0.0, means)
+
+    @cached_property
+    def apart(self) -> Array:
+        """By how much the second measure is brought nearer (d,)."""
+        return np.asarray(np.round((self._means[1] - self._means[0]) / self.grid.widths) * self.grid.widths)
+
+    @property
+    def saved(self) -> float:
+        """What that takes from W2^2."""
+        before = self._means[1] - self._means[0]
+        return float(np.sum(before**2 - (before - self.apart) ** 2))
+
+    @cached_property
+    def _ends(self) -> Array:
+        """Cells (2, d) of the grid, counted from its corner, between which both measures lie; all of a circle."""
+        places = np.concatenate([self.a.points, self.b.points - self.apart])
+        cells = (places - np.asarray(self.grid.domain.lower)) / self.grid.widths
+        ends = np.stack([np.floor(cells.min(axis=0) + 1e-9), np.ceil(cells.max(axis=0) - 1e-9)])
+        whole = np.stack([np.zeros(2), np.asarray(self.grid.shape)])
+        return np.where(self.grid.domain.periodic, whole, ends)
 
     @cached_property
     def lower(self) -> Array:
         """The lattice's corner."""
-        return np.asarray(np.asarray(self.grid.domain.lower) - self._before * self.grid.widths)
+        return np.asarray(np.asarray(self.grid.domain.lower) + self._ends[0] * self.grid.widths)
 
     @cached_property
     def lattice(self) -> "Lattice":
         from wflow.spline.lattice import Sides
         from wflow.spline.transport import Lattice
 
-        domain: Box = self.grid.domain
-        ends = np.maximum(self.first.domain.upper, self.second.domain.upper)
-        gap = np.where(domain.periodic, 0.0, (ends - np.asarray(domain.upper)) / self.grid.widths)
-        counts = np.asarray(self.grid.shape) + self._before + np.ceil(np.round(gap, 9))
-        shape = [_halvable(int(n), turns) for n, turns in zip(counts, domain.periodic, strict=True)]
-        return Lattice((shape[0], shape[1]), Sides(*domain.periodic), self.widths)
+        counts = self._ends[1] - self._ends[0]
+        shape = [_halvable(max(int(n), 2), turns) for n, turns in zip(counts, self.grid.domain.periodic, strict=True)]
+        return Lattice((shape[0], shape[1]), Sides(*self.grid.domain.periodic), self.widths)
 
-    def cloud(self, pi: Density) -> "Cloud":
+    def cloud(self, atoms: AtomsOf, back: Array | float = 0.0) -> "Cloud":
         from wflow.spline.transport import Cloud
 
-        atoms = _atoms(pi)
-        return Cloud((atoms.points - self.lower) / self.grid.widths, atoms.weights)
+        return Cloud((atoms.points - back - self.lower) / self.grid.widths, atoms.weights)
 
 
 def _halvable(n: int, turns: bool) -> int:

@@ -37,7 +37,9 @@ class Watch:
         slack = ENERGY_SLACK * max(1.0, abs(energy) if math.isfinite(energy) else 1.0)
         first = Kept(state.measure, state.time, energy, 0.0, math.inf, 0.0, _edge(flow, solver, state))
         start = Reached(plan, state, energy, 0.0, math.inf, 0.0, first)
-        return cls(flow, solver, "energy" in solver.keeps(flow), slack, start)
+        watch = cls(flow, solver, "energy" in solver.keeps(flow), slack, start)
+        watch._resolved(state)
+        return watch
 
     def resumed(self, found: Reached | None) -> Reached:
         """Where the run is to go on: at what was found, ValueError if that is another run, or else at the start."""
@@ -75,8 +77,9 @@ class Watch:
         """Concentrated where cells hold more than the flow allows."""
         pi, most = new.measure, self.flow.densest
         if isinstance(pi, Density) and math.isfinite(most) and not (found := float(pi.values.max())) <= most:
+            grown = "starts at" if not new.count else "has grown to"
             raise Concentrated(
-                f"{self.solver}: the density has grown to {found:.4g} > {most:g} at t = {new.time:.6g}; it blows up, "
+                f"{self.solver}: the density {grown} {found:.4g} > {most:g} at t = {new.time:.6g}; it blows up, "
                 "or raise Flow.densest and use more cells"
             )
 

@@ -1,7 +1,10 @@
 """This file owns the JKO step of a network's own risk, by its concave dual in the residual."""
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
+
+import numpy as np
 
 from solvers.starts import Quantised, Sampled, check, first, refusal_of_start, space_order
 from wflow.activation import piecewise_linear
@@ -36,10 +39,11 @@ class RiskDual(Solver):
     Where an atom has two equally good places its mass splits, and one part follows each: at most n atoms split in a
     step, places of one atom nearer than 1e-6 are one, and a part of less than 1e-14 of its largest joins the nearest.
     So the number of atoms may grow by n a step; weights add up to what they were.
-    step.dual: D at the end, by the best minima known.   residual: F(end) + cost - D as a share of what the step gains,
-    the minima in D being the least that an independent search of the true features finds (wflow.risk_dual.search:
-    sampled densely, not proved); NotConverged where it is above `tolerance`. The model's own gap is |p - (f - y)|^2/2
-    whatever the minima, and says nothing of them. The search stays within the atoms' reach; on infinite axes within a
+    step.dual: D at the end, by the best minima known.   residual: F(end) + cost - D as a share of what the step gains
+    (of 1e-5 max(1, F) where it gains less), the minima in D being the least that an independent search of the true
+    features finds (wflow.risk_dual.search: sampled densely, not proved); NotConverged where it is above `tolerance`.
+    The model's own gap is |p - (f - y)|^2/2 whatever the minima, and says nothing of them. The search stays within the
+    atoms' reach; on infinite axes within a
     window that is widened until no atom goes to its edge.
     dissipated: the cost of the step's coupling over 2 dt, which it minimises. Order 1 in dt.
     """
@@ -100,7 +104,15 @@ class RiskDual(Solver):
 
         start = state.measure
         assert isinstance(start, Particles)
-        found = minimised(Movement(flow.energy, start, dt), self.cells, self.tolerance, self.limit)
+        try:
+            with np.errstate(over="raise", invalid="raise"):
+                found = minimised(Movement(flow.energy, start, dt), self.cells, self.tolerance, self.limit)
+        except FloatingPointError as error:
+            raise NotConverged(
+                f"{self}: atoms went beyond all numbers ({error}) at t = {state.time:g}, dt = {dt:.3g}: psi grows too "
+                "fast for so long a step; shorten dt",
+                math.inf,
+            ) from error
         if not found.gap <= self.tolerance:
             raise NotConverged(
                 f"{self}: the step is certified to {found.gap:.3g} > {self.tolerance:g} of its gain (as the model of "

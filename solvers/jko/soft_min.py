@@ -6,11 +6,14 @@ from typing import ClassVar, Literal
 from solvers.cells import averages_of, refusal_of_cells
 from solvers.jko.risk_dual import refusal_of_risk
 from wflow.arrays import count, positive
+from wflow.domain import Box
 from wflow.errors import NotConverged
 from wflow.flow import Flow, Window
+from wflow.grid import Grid
 from wflow.measure import Density
 from wflow.risk_dual.softened import Softened
 from wflow.solver import Order, Solver, State, Step
+from wflow.transport import w2
 
 AXES = 2
 _SMALLEST = 1e-5
@@ -83,4 +86,31 @@ class SoftMin(Solver):
             )
         masses = found.masses.ravel()
         end = Density(start.grid, masses * (start.mass / (masses.sum() * start.grid.cell_volume)))
+        for axis in flow.domain.moving:
+            self._reached(start, end, axis, flow.energy.temperature * dt)
         return Step(state.after(dt, end), residual=share, dual=found.value)
+
+    def _reached(self, start: Density, end: Density, axis: int, heat: float) -> None:
+        """NotConverged where mass moves along an axis by more cells than two for each squared cell of heat tau T.
+
+        Heat of cells is a walk: at a distance of d cells it costs d^2/4t (1 - d^2/48 t^2 + ..) for a heat of t squared
+        cells, which is that of the plane for d below 2 t alone.
+        """
+        h = float(start.grid.widths[axis])
+        crossed, allowed = w2(_along(start, axis), _along(end, axis)) / h, max(1.0, 2.0 * heat / h**2)
+        if crossed > allowed:
+            raise NotConverged(
+                f"{self}: mass moves by {crossed:.3g} cells of axis {axis}, and the noise of this step, tau T = "
+                f"{heat / h**2:.3g} squared cells, is resolved up to {allowed:.3g}; use more cells, or jko.RiskDual "
+                "where noise is so small",
+                crossed,
+            )
+
+
+def _along(pi: Density, axis: int) -> Density:
+    """The marginal on an axis."""
+    box, n = pi.domain, pi.grid.shape[axis]
+    line = Grid(Box((box.lower[axis],), (box.upper[axis],), (box.periodic[axis],)), (n,))
+    others = tuple(k for k in range(box.dim) if k != axis)
+    masses = pi.weights.reshape(pi.grid.shape).sum(axis=others)
+    return Density(line, masses / (masses.sum() * line.cell_volume))

@@ -78,7 +78,7 @@ def verify(
         _writable(json_file, report)
         with progress() as told:
             found = verify_problems(
-                chosen, {key: parameters[key] for key in given}, quick=quick, workers=workers, progress=told
+                names or (), {key: parameters[key] for key in given}, quick=quick, workers=workers, progress=told
             )
         show_rows(found.rows, console())
         if json_file is not None:

@@ -30,7 +30,7 @@ def keller_segel(
     """
     strength = 4.0 * positive("temperature", temperature) * positive("share", share)
     start = Gaussian(0.0, positive("std", std))
-    grown = math.sqrt(std**2 + 2.0 * temperature * max(horizon, 0.0))
+    grown = math.sqrt(std**2 + 2.0 * temperature * positive("horizon", horizon))
     far = _REACH * grown
     energy = Energy(Interaction(LogKernel(2, -strength)), Entropy(temperature))
     flow = Flow(energy, plane(), Product(start, start), horizon, ((-far, far),) * 2)

@@ -17,7 +17,7 @@ from wflow.arrays import Array
 from wflow.energy import Constant, Energy, Risk
 from wflow.errors import NotConverged
 from wflow.measure import Density
-from wflow.risk_dual.heat import averaged, heat
+from wflow.risk_dual.heat import Heat, averaged, heat
 
 _HALVINGS, _RISE = 30, 1e-4
 
@@ -29,8 +29,8 @@ class Softened:
     features: Array
     potential: Array
     logs: Array
-    first: Array
-    second: Array
+    first: Heat
+    second: Heat
     targets: Array
     omega: Array
     sharp: float
@@ -45,15 +45,15 @@ class Softened:
             start=np.zeros(grid.size),
         )
         shape = (grid.shape[0], grid.size // grid.shape[0])
-        kernels: list[Array] = [
-            np.eye(n) if still else heat(n, turns, tau * temperature / h**2)
+        kernels = [
+            Heat.of(np.eye(n)) if still else heat(n, turns, tau * temperature / h**2)
             for n, still, turns, h in zip(
                 grid.shape, grid.domain.frozen, grid.domain.periodic, grid.widths.tolist(), strict=True
             )
         ]
-        second: Array = np.eye(1)
+        second = Heat.of(np.eye(1))
         for kernel in kernels[1:]:
-            second = np.asarray(np.kron(second, kernel))
+            second = second.beside(kernel)
         with np.errstate(divide="ignore"):
             logs = np.log(start.weights).reshape(shape)
         psi = risk.neuron.value(risk.data.inputs, grid.centres).reshape(-1, *shape)

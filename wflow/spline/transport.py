@@ -1,8 +1,9 @@
 """This file owns optimal transport between atoms of two measures in the plane: its dual, from coarse splines to fine.
 
 On a lattice, in units of its cells. Each spline has half the cells' width of the one before and starts from it exactly;
-while it is coarse, atoms are joined in quarters of its cells. D bounds W2^2 of the atoms from below: a spline has fewer
-degrees of freedom than a potential, and where the optimal map jumps the finest is what counts.
+while it is coarse, atoms are joined in quarters of its cells. D bounds W2^2 of the atoms from below as far as its
+minima are global: a spline has fewer degrees of freedom than a potential, and where the optimal map jumps the finest is
+what counts.
 """
 
 import math
@@ -24,6 +25,8 @@ _UNSEEN = 400.0
 _CLOSER = 1e-3
 """Of the tolerance: what is aimed at."""
 _WHILE_COARSE = 60
+_ROUNDING = 1e-10
+"""Of the lattice's length: residuals below it are not asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +66,11 @@ class Lattice:
         return math.sqrt((self.widths[0] ** 2 + self.widths[1] ** 2) / 12.0)
 
     @property
+    def extent(self) -> float:
+        """Of its longer side."""
+        return max(n * h for n, h in zip(self.shape, self.widths, strict=True))
+
+    @property
     def halvings(self) -> int:
         """How often cells can be joined in pairs along both axes while more than `COARSEST` are left."""
         count = 0
@@ -94,7 +102,8 @@ def transported(source: Cloud, target: Cloud, lattice: Lattice, tolerance: float
         cloud = source if level == 0 else source.joined(factor / 2.0)
         dual = _dual(cloud, target, lattice, c.shape, factor, parts)
         manner = Manner(_FLOOR, limit=limit if level == 0 else _WHILE_COARSE)
-        climbed = ascend(dual, dual.at(c), math.sqrt(_CLOSER * tolerance * squared / _UNSEEN), manner)
+        goal = max(math.sqrt(_CLOSER * tolerance * squared / _UNSEEN), _ROUNDING * lattice.extent)
+        climbed = ascend(dual, dual.at(c), goal, manner)
         squared = max(climbed.here.value, 0.0)
         c = refined(climbed.here.c, lattice.sides) if level else c
     return _checked(climbed, tolerance * math.sqrt(squared) + lattice.hidden, limit)
@@ -113,8 +122,10 @@ def _dual(
 
 
 def _checked(climbed: Climbed, allowed: float, limit: int) -> Transported:
-    squared = max(climbed.here.value, 0.0)
+    squared, cost = max(climbed.here.value, 0.0), climbed.here.distance
     short = math.sqrt(squared + _UNSEEN * climbed.residual**2) - math.sqrt(squared)
+    # where an empty gap parts the two the residual is blind; what the map costs is not
+    short = max(short, math.sqrt(cost) - math.sqrt(squared))
     if not short <= allowed:
         raise NotConverged(
             f"w2: the dual stopped at W2 = {math.sqrt(squared):.6g}, which may be short by {short:.3g} > {allowed:.3g} "
