@@ -335,7 +335,7 @@ class Energy:
 
     @property
     def singular(self) -> bool:
-        """Points repel each other without bound as they meet."""
+        """Points repel or attract each other without bound as they meet."""
         return any(term.singular for term in self.terms if isinstance(term, Interaction))
 
     @property

@@ -190,6 +190,7 @@ class LogKernel(PairKernel):
 
     dim: int = 1
     strength: float = 1.0
+    singular = True
 
     def __post_init__(self) -> None:
         if count("LogKernel dim", self.dim) > 2:
@@ -200,11 +201,6 @@ class LogKernel(PairKernel):
     @property
     def convex(self) -> bool:
         """Where it repels."""
-        return self.strength > 0.0
-
-    @property
-    def singular(self) -> bool:
-        """Where it repels: no two points come near."""
         return self.strength > 0.0
 
     def against(self, pi: Measure | Law, w: Array, derivative: int) -> Array:
