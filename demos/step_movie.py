@@ -17,7 +17,7 @@ import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 
 from solvers.jko import Spline
-from wflow import Density, Geodesic, geodesic, picture, problems, solve
+from wflow import Density, Geodesic, Trajectory, geodesic, picture, problems, solve
 
 # Problem
 TAU, MEAN = 0.5, (3.0, -2.0)
@@ -26,9 +26,9 @@ FLOW = problems.ornstein_uhlenbeck(mean=MEAN, std=(0.3, 1.0), horizon=TAU).flow
 
 # Solve
 @lru_cache
-def step() -> tuple[Density, Density, Geodesic]:
-    start, end = solve(FLOW, Spline(cells=128), steps=1).measures
-    return start, end, geodesic(start, end)  # type: ignore[return-value]
+def step() -> tuple[Trajectory, Geodesic]:
+    run = solve(FLOW, Spline(cells=128), steps=1)
+    return run, geodesic(*run.measures)
 
 
 def velocity(pi: Density, w: np.ndarray) -> np.ndarray:
@@ -42,14 +42,14 @@ def velocity(pi: Density, w: np.ndarray) -> np.ndarray:
 # Check
 def mismatch(late: bool = True) -> float:
     """Root mean square of y - x - tau velocity, as a share of that of y - x; atoms of a thousandth are left out."""
-    start, end, path = step()
+    (start, end), path = step()[0].measures, step()[1]
     moved = TAU * (velocity(end, path.end) if late else velocity(start, path.start))
     dense = path.weights >= 1e-3 * path.weights.max()
     squares = [path.weights[dense] @ np.sum(v[dense] ** 2, axis=1) for v in (path.shift - moved, path.shift)]
     return math.sqrt(squares[0] / squares[1])
 
 
-# Picture: the animation of the step, half a second
+# Picture: the two densities, and an animation of the way between them
 
 
 # What would refute this
@@ -62,13 +62,14 @@ def refutation(late: bool = True) -> tuple[bool, float, float]:
 
 # Exercise: where is the mean after the step? (The flow's would be at MEAN e^(-tau).)
 def exercise() -> tuple[float, float]:
-    end = step()[1]
+    end = step()[0].final
     return MEAN[0] / (1.0 + TAU), float(end.weights @ end.points[:, 0])
 
 
 if __name__ == "__main__":
     print(f"off by {mismatch():.1%} with the end's velocity, by {mismatch(False):.0%} with the start's")
-    print(picture.journey(step()[2], step()[0].grid, "results/demos/step_movie.gif"))
+    print(picture.save(picture.maps(step()[0]), "results/demos/step_movie.png"))
+    print(picture.journey(step()[1], step()[0].final.grid, "results/demos/step_movie.gif"))
     refutation()
     print("exercise: predicted {:.5f}, measured {:.5f}".format(*exercise()))
 
