@@ -121,7 +121,7 @@ def _by_splines(a: AtomsOf, b: AtomsOf, frame: "_Frame", tolerance: float) -> Mo
     first, second = frame.cloud(a), frame.cloud(b, frame.apart)
     turned = first.crowding > second.crowding
     source, target = (second, first) if turned else (first, second)
-    found = transported(source, target, frame.lattice, tolerance, _LIMIT)
+    found = transported(source, target, frame.lattice, tolerance, _LIMIT, frame.saved)
     widths = np.asarray(frame.widths)
     here, there = (frame.lower + places * widths for places in (source.places, found.ends))
     start, end = (there, here) if turned else (here, there)

@@ -88,10 +88,13 @@ class Transported:
     short: float
 
 
-def transported(source: Cloud, target: Cloud, lattice: Lattice, tolerance: float, limit: int) -> Transported:
+def transported(
+    source: Cloud, target: Cloud, lattice: Lattice, tolerance: float, limit: int, known: float = 0.0
+) -> Transported:
     """The source's atoms moved to the target.
 
-    Aims at W2 to a share `tolerance`; NotConverged where it may be short by that and what a cell hides besides, the
+    Aims at W2 to a share `tolerance`, `known` being a part of W2^2 that is known besides (no more than a squared cell
+    of it counts); NotConverged where it may be short by that and what a cell hides besides, the
     distance at which mass in cells stands from their middles. Better from the measure that is spread out to the one
     that is not: atoms that move apart leave gaps.
     """
@@ -102,7 +105,8 @@ def transported(source: Cloud, target: Cloud, lattice: Lattice, tolerance: float
         cloud = source if level == 0 else source.joined(factor / 2.0)
         dual = _dual(cloud, target, lattice, c.shape, factor, parts)
         manner = Manner(_FLOOR, limit=limit if level == 0 else _WHILE_COARSE)
-        goal = max(math.sqrt(_CLOSER * tolerance * squared / _UNSEEN), _ROUNDING * lattice.extent)
+        scale = squared + min(known, min(lattice.widths) ** 2)
+        goal = max(math.sqrt(_CLOSER * tolerance * scale / _UNSEEN), _ROUNDING * lattice.extent)
         climbed = ascend(dual, dual.at(c), goal, manner)
         squared = max(climbed.here.value, 0.0)
         c = refined(climbed.here.c, lattice.sides) if level else c
