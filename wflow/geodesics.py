@@ -93,9 +93,9 @@ class Geodesic:
             )
         if not 0.0 <= s <= 1.0:
             raise ValueError(f"Geodesic.density s: {s!r} is not between 0 and 1")
-        shape = grid.shape if len(grid.shape) > 1 else (*grid.shape, 1)
-        if len(shape) > AXES:
-            raise Refused(f"Geodesic.density: the grid has {len(shape)} axes; at most {AXES}")
+        if grid.domain.dim > AXES:
+            raise Refused(f"Geodesic.density: the grid has {grid.domain.dim} axes; at most {AXES}")
+        shape = grid.plane
         places = np.full((len(self.weights), AXES), 0.5)
         places[:, : grid.domain.dim] = (self.at(s).points - np.asarray(grid.domain.lower)) / grid.widths
         sides = Sides(grid.domain.periodic[0], len(grid.shape) > 1 and grid.domain.periodic[1])

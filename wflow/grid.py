@@ -36,6 +36,14 @@ class Grid:
             count("Grid: cells an axis", n, least=2)
 
     @cached_property
+    def plane(self) -> tuple[int, int]:
+        """The shape of one or two axes as that of two: one axis is (n, 1)."""
+        n, *others = self.shape
+        if len(others) > 1:
+            raise ValueError(f"Grid plane: the grid has {len(self.shape)} axes; at most two make a plane")
+        return (n, *others) if others else (n, 1)  # type: ignore[return-value]
+
+    @cached_property
     def size(self) -> int:
         """Number of cells m."""
         return math.prod(self.shape)

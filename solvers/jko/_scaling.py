@@ -38,11 +38,6 @@ def narrow(epsilon: float, least: float) -> str:
     )
 
 
-def _shape(grid: Grid) -> tuple[int, int]:
-    """One axis as (n, 1)."""
-    return (grid.shape[0], grid.shape[1] if len(grid.shape) > 1 else 1)
-
-
 def _per_axis(grid: Grid) -> list[tuple[int, float, bool]]:
     """Cells, width and whether it is periodic, an axis."""
     return list(zip(grid.shape, grid.widths.tolist(), grid.domain.periodic, strict=True))
@@ -59,7 +54,7 @@ def coupled(start: Density, end: Density) -> float:
     """A bound of W2^2 from above, by Knothe's coupling; exact on one axis."""
     from wflow.knothe import squared_bound
 
-    shape, axes = _shape(start.grid), [*_per_axis(start.grid), (1, 1.0, False)]
+    shape, axes = start.grid.plane, [*_per_axis(start.grid), (1, 1.0, False)]
     (_, h0, first), (_, h1, second) = axes[:2]
     return squared_bound(start.values.reshape(shape), end.values.reshape(shape), (h0, h1), (first, second))
 
@@ -79,7 +74,7 @@ class Scaling(ABC):
 
     def __init__(self, flow: Flow, start: Density, gibbs: Gibbs, epsilon: float, dt: float) -> None:
         self.flow, self.start, self.gibbs, self.pull = flow, start, gibbs, epsilon / dt
-        self.shape, self.volume = _shape(start.grid), start.grid.cell_volume
+        self.shape, self.volume = start.grid.plane, start.grid.cell_volume
         self.power = flow.energy.power
         self.entropy = Entropy(self.temperature(flow.energy.temperature))
         with np.errstate(divide="ignore"):

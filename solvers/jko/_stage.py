@@ -65,7 +65,7 @@ class Atoms:
         masses = np.maximum(pi.values, least) if lifted else np.where(pi.values > least, pi.values, 0.0)
         masses = masses * (pi.mass / masses.sum())
         kept = masses > 0.0
-        shape = shape_of(pi.grid)
+        shape = pi.grid.plane
         parts = tuple(split if n > 1 else 1 for n in shape)
         shifts = middles(parts) / parts - 0.5
         places = (middles(shape)[kept][:, None, :] + shifts).reshape(-1, 2)
@@ -85,11 +85,6 @@ class Minimum:
     dual: float
     moved: float
     off: float
-
-
-def shape_of(grid: Grid) -> tuple[int, int]:
-    """One axis as (n, 1)."""
-    return (grid.shape[0], grid.shape[1] if len(grid.shape) > 1 else 1)
 
 
 def middles(shape: tuple[int, ...]) -> Array:
@@ -114,7 +109,7 @@ class Stage:
     @property
     def shape(self) -> tuple[int, int]:
         """(n0, n1), or (n, 1)."""
-        return shape_of(self.grid)
+        return self.grid.plane
 
     @cached_property
     def parts(self) -> tuple[int, int]:
@@ -196,13 +191,13 @@ class Stage:
             yield start, end, self._square(start, end)
 
     def _square(self, start: Density, end: Density) -> float:
-        shape = shape_of(start.grid)
+        shape = start.grid.plane
         widths = start.grid.widths.tolist()
         h = (widths[0], widths[1] if len(widths) > 1 else 1.0)
         return squared_bound(start.values.reshape(shape), end.values.reshape(shape), h, self.sides)
 
     def _smoother(self, pi: Density) -> Density:
-        values = refined(pi.values.reshape(shape_of(pi.grid)), self.sides)
+        values = refined(pi.values.reshape(pi.grid.plane), self.sides)
         return Density(Grid(pi.grid.domain, tuple(2 * n for n in pi.grid.shape)), values.ravel())
 
     def carried(self, found: Minimum, time: float) -> tuple[Atoms, float]:

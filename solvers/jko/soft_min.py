@@ -31,7 +31,8 @@ class SoftMin(Solver):
     a frozen axis besides.
     step.dual: max D.   residual: what gamma costs less D, as a share of D less D at the start's residual, and at least
     of 1e-5 max(1, F); minima are sums over all cells, so it is a gap of the problem on cells itself.
-    Raises NotConverged where it is above `tolerance`.
+    Raises NotConverged where it is above `tolerance`, and where mass moves by more cells than one and two for each
+    squared cell of dt T: heat of cells is a walk, and that of the plane for shorter distances alone.
     Source: derived for this project; the entropic problem is that of Peyre 2015, SIAM J. Imaging Sci. 8(4), 2323-2351,
     with heat as its reference and without its bias.
     """
