@@ -71,4 +71,4 @@ if __name__ == "__main__":
     print("exercise: predicted {}, measured {:.6f}".format(*exercise()))
 
 # References: [1] Jordan, Kinderlehrer & Otto 1998, SIAM J. Math. Anal. 29(1). [2] Chizat & Bach 2018, arXiv:1805.09545.
-# [3] Ambrosio, Gigli & Savare 2008, Gradient Flows, Birkhauser.    Next lesson: finite_width_is_exact.py
+# [3] Ambrosio, Gigli & Savare 2008, Gradient Flows, Birkhauser.    Next lesson: crowd_motion.py

@@ -52,7 +52,7 @@ class _ParticleFlow(Solver):
         """Mass and positivity exactly; energy below the stability bound, checked by the loop."""
         return EVERY_PROMISE
 
-    def refusal(self, flow: Flow) -> str | None:
+    def _refusal(self, flow: Flow) -> str | None:
         """Entropy (atoms have none); quantile starts without quantiles."""
         if flow.energy.internal:
             return "particles move by grad V alone and atoms have no entropy; use a method with a density"

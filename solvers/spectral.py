@@ -38,7 +38,7 @@ class Fourier(Solver):
         """Mass and energy; positivity only down to -1e-9, so it is not promised."""
         return EVERY_PROMISE - {"positivity"}
 
-    def refusal(self, flow: Flow) -> str | None:
+    def _refusal(self, flow: Flow) -> str | None:
         """Other domains than the circle; laws without a density."""
         if not flow.domain.is_circle:
             return "Fourier modes live on the circle"

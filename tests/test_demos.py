@@ -138,11 +138,12 @@ BROKEN = {
     "porous_steps": {"predicted": lambda tau: (4 * 0.8 / math.pi * (0.01 + tau)) ** 0.25},
     "step_movie": {"late": False},
     "giant_steps": {"solver": GradientFlow(particles=40), "steps": 500},
+    "crowd_motion": {"met": False},
 }
 """What each refutation must find: relu for a good activation, one that sees the mode, the flow's contraction for that
 of a step, gradient descent on R without m/2, R in place of F, another network for the particles, the slides' expansion
 of R, a start whose order is 3/4, directions in a clump, particles whose time runs twenty times too fast, the flow's
-radius for that of a step, the velocity of the start, the flow in place of a step."""
+radius for that of a step, the velocity of the start, the flow in place of a step, a front that only waits."""
 
 
 def test_every_demo_has_a_broken_case() -> None:
@@ -177,6 +178,7 @@ def test_the_claim_is_not_refuted_but_could_be(
         ("porous_steps", 1e-3),  # the edge on 96 cells
         ("step_movie", 1e-4),  # what the ascent leaves of the mean
         ("giant_steps", 1e-6),  # by symmetry
+        ("crowd_motion", 5e-3),  # four steps on 48 cells an axis
     ],
 )
 def test_the_exercise_has_its_answer(name: str, tolerance: float, demo: dict[str, ModuleType]) -> None:

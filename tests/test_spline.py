@@ -256,10 +256,10 @@ def test_bounds_fall_to_the_square_of_a_translation(dim):
 
     Each halving takes three quarters of it away, as the means of spline and cells are the same.
     """
-    from solvers.jko._stage import Stage
+    from solvers.jko._couplings import couplings
 
-    flow, start, end = translated(dim, 0.3)
-    squares = [square for _, _, square in Stage(flow, start.grid, False).couplings(start, end)]
+    _, start, end = translated(dim, 0.3)
+    squares = [square for _, _, square in couplings(start, end)]
     excess = np.array(squares) / (0.3 / 24.0) ** 2 - 1.0
     assert len(excess) == 4
     assert np.all(excess >= -1e-9)
@@ -272,15 +272,16 @@ def test_an_end_that_a_finer_bound_allows_is_taken():
 
     The dual allows a gain of delta/200; the third bound leaves half of it.
     """
+    from solvers.jko._price import Price
     from solvers.jko._stage import Minimum, Stage
 
     flow, start, end = translated(1, 0.3)
     delta = 0.3 / 24.0
     dt = 0.5 * delta / 0.99
     stage = Stage(flow, start.grid, False)
-    field = stage.potential(start)
-    dual = stage.priced(start, field) - delta / 200.0
-    found = Minimum(end, np.zeros((24, 1)), field, dual, delta, 0.0)
+    price = Price(flow.energy.internal, stage.potential(start))
+    dual = stage.priced(start, price) - delta / 200.0
+    found = Minimum(end, np.zeros((24, 1)), price, dual, delta, 0.0)
     taken, spent = Spline(24).certified(stage, start, found, dt, 0.0)
     assert taken is end
     assert 0.99 * delta * (1.0 - 1e-9) <= spent <= delta
@@ -388,11 +389,11 @@ def test_a_step_that_fails_says_so_or_halves():
 
 def test_an_end_that_costs_too_much_is_not_taken(monkeypatch):
     """With the bound of W2^2 five times too large the inequality fails, and the step is refused in words."""
-    from solvers.jko import _stage
+    from solvers.jko import _couplings
 
     flow, solver = gaussian_flow((0.1, 0.0), (0.05, 0.05)), Spline(32)
-    true = _stage.squared_bound
-    monkeypatch.setattr(_stage, "squared_bound", lambda *a: 5.0 * true(*a))
+    true = _couplings.squared_bound
+    monkeypatch.setattr(_couplings, "squared_bound", lambda *a: 5.0 * true(*a))
     with pytest.raises(NotConverged, match="a coupling costs"):
         solver.step(flow, solver.init(flow), 0.1)
 

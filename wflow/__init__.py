@@ -36,6 +36,7 @@ from wflow.internal import Entropy, Power
 from wflow.joint import Product, Radial
 from wflow.kernel import FourierKernel, PiecewiseKernel, circle_kernel
 from wflow.law import Atoms, ClosedForm, Gaussian, Law, Transported, Uniform
+from wflow.limits import Congestion, Obstacle
 from wflow.loop import solve
 from wflow.loss import HalfSquare, Huber, Logistic
 from wflow.measure import Density, Measure, Particles, Quantiles, SignedParticles
@@ -48,13 +49,13 @@ from wflow.transport import w2
 
 __version__ = "0.1.0"
 __all__ = [
-    "Atoms", "Barenblatt", "Box", "CircleNeuron", "ClosedForm", "Concentrated", "Constant", "Data", "Density",
-    "Energy", "EnergyRose", "Entropy", "Flow", "FourierDensity", "FourierKernel", "Gaussian", "Geodesic", "Grid",
-    "HalfSquare", "Huber", "Interaction", "Law", "LogKernel", "Logistic", "LostDensity", "Measure",
-    "NewtonianKernel", "NotConverged", "Order", "Particles", "PiecewiseKernel", "Potential", "Power", "Product",
-    "QuadraticKernel", "Quantiles", "Radial", "Refused", "RidgeNeuron", "Risk", "SignedParticles", "Solver",
-    "State", "Step", "StepTooLarge", "Steps", "TotalVariation", "Trajectory", "TranslationNeuron", "Transported",
-    "Truncated", "Uniform", "WflowError", "activation", "barenblatt_law", "box", "circle", "circle_kernel",
-    "cylinder", "geodesic", "interval", "line", "plane", "population_risk", "problems", "read_csv", "solve",
-    "space", "torus", "w2",
+    "Atoms", "Barenblatt", "Box", "CircleNeuron", "ClosedForm", "Concentrated", "Congestion", "Constant", "Data",
+    "Density", "Energy", "EnergyRose", "Entropy", "Flow", "FourierDensity", "FourierKernel", "Gaussian",
+    "Geodesic", "Grid", "HalfSquare", "Huber", "Interaction", "Law", "LogKernel", "Logistic", "LostDensity",
+    "Measure", "NewtonianKernel", "NotConverged", "Obstacle", "Order", "Particles", "PiecewiseKernel", "Potential",
+    "Power", "Product", "QuadraticKernel", "Quantiles", "Radial", "Refused", "RidgeNeuron", "Risk",
+    "SignedParticles", "Solver", "State", "Step", "StepTooLarge", "Steps", "TotalVariation", "Trajectory",
+    "TranslationNeuron", "Transported", "Truncated", "Uniform", "WflowError", "activation", "barenblatt_law",
+    "box", "circle", "circle_kernel", "cylinder", "geodesic", "interval", "line", "plane", "population_risk",
+    "problems", "read_csv", "solve", "space", "torus", "w2",
 ]  # fmt: skip

@@ -1,7 +1,8 @@
 """This file owns energies F and their first variations V[pi]: sums of terms.
 
 F(pi) = sum of terms;   V[pi] = dF/dpi (a function of w);   velocity = -grad V. Internal terms (at most one Entropy and
-one Power) are what atoms cannot have; `potential`, `velocity` and `curvature` speak of the explicit part alone.
+one Power) are what atoms cannot have; `potential`, `velocity` and `curvature` speak of the explicit part alone. Limits
+(at most one Congestion, any Obstacles) make F infinite where the density is above them.
 """
 
 import math
@@ -23,13 +24,14 @@ from wflow.grid import Grid
 from wflow.internal import Entropy, Internal, Power
 from wflow.kernel import COUPLED_MODES, Kernel
 from wflow.law import Law
+from wflow.limits import WITHIN, Congestion, Limit, joint_bound
 from wflow.loss import HalfSquare, Loss
 from wflow.measure import Density, Measure, Quantiles
 from wflow.neuron import Neuron
 from wflow.pair_kernel import PairKernel
 from wflow.sums import PointSums, Sums
 
-_TERMS = "Risk, Potential, Interaction, Constant, Entropy, Power"
+_TERMS = "Risk, Potential, Interaction, Constant, Entropy, Power, Congestion, Obstacle"
 
 
 @runtime_checkable
@@ -290,16 +292,26 @@ class TotalVariation:
         return None
 
 
+@lru_cache(maxsize=8)
+def _bound(limits: tuple[Limit, ...], grid: Grid) -> Array:
+    """The joint bound of limits on a grid; shared, hence read-only."""
+    bound = joint_bound(limits, grid)
+    bound.flags.writeable = False
+    return bound
+
+
 @dataclass(frozen=True, init=False)
 class Energy:
     """A sum of terms. Raises ValueError for two internal terms of one kind or for things that are not terms."""
 
     terms: tuple[Term, ...]
     internal: tuple[Internal, ...]
+    limits: tuple[Limit, ...]
 
-    def __init__(self, *terms: Term | Internal) -> None:
+    def __init__(self, *terms: Term | Internal | Limit) -> None:
         internal = tuple(t for t in terms if isinstance(t, Internal))
-        explicit = tuple(t for t in terms if not isinstance(t, Internal))
+        limits = tuple(t for t in terms if isinstance(t, Limit))
+        explicit = tuple(t for t in terms if not isinstance(t, Internal | Limit))
         if not terms:
             raise ValueError(f"Energy: no terms; pass at least one of {_TERMS}")
         for kind in (Entropy, Power):
@@ -307,11 +319,14 @@ class Energy:
                 raise ValueError(
                     f"Energy: {many} internal terms of the kind {kind.__name__}; at most one, add their strengths"
                 )
+        if (many := sum(isinstance(t, Congestion) for t in limits)) > 1:
+            raise ValueError(f"Energy: {many} terms Congestion; at most one, the smallest `most` says it all")
         for term in explicit:
             if not isinstance(term, Term):
                 raise TypeError(f"Energy: {term!r} is not a term; pass {_TERMS}")
         object.__setattr__(self, "terms", explicit)
         object.__setattr__(self, "internal", internal)
+        object.__setattr__(self, "limits", limits)
 
     @property
     def temperature(self) -> float:
@@ -391,8 +406,24 @@ class Energy:
         return sum(term.value(pi) for term in self.terms)
 
     def value(self, pi: Measure) -> float:
-        """F(pi). Raises Refused for atoms with an internal term."""
+        """F(pi), infinite above a limit. Raises Refused for atoms with an internal term, and for limits off cells."""
+        if self.limits and not self.within(pi):
+            return math.inf
+        return self.smooth(pi)
+
+    def smooth(self, pi: Measure) -> float:
+        """F(pi) without its limits."""
         return self.explicit(pi) + sum(term.value(pi) for term in self.internal)
+
+    def bound(self, grid: Grid) -> Array:
+        """(m,) the largest density that the limits allow each cell, infinity without any; read-only."""
+        return _bound(self.limits, grid)
+
+    def within(self, pi: Measure) -> bool:
+        """Whether the cells of a density keep the limits, to a share of 1e-8. Refused for other measures."""
+        if not isinstance(pi, Density):
+            raise Refused(f"limits of a density: {type(pi).__name__} has no cells to compare with; take a Density")
+        return bool(np.all(pi.values <= (1.0 + WITHIN) * self.bound(pi.grid)))
 
     def predict(self, pi: Measure) -> Array:
         """f_pi (n,) at the data of the Risk term; raises Refused without one."""

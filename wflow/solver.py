@@ -125,6 +125,8 @@ class Solver(ABC):
     """A step factors several sparse matrices: quick studies leave it out."""
     optimality: ClassVar[bool] = False
     """Step.residual is a KKT residual, a share of what is gained: at most the method's `tolerance`."""
+    limited: ClassVar[bool] = False
+    """The method sees limits of the density: Congestion and Obstacle."""
     multistep: ClassVar[bool] = False
     """A step needs the measures before the last: they are in State.memory, which then does more than save work."""
 
@@ -143,9 +145,17 @@ class Solver(ABC):
         """What every step keeps."""
         return frozenset({"mass", "positivity"})
 
-    @abstractmethod
     def refusal(self, flow: Flow) -> str | None:
         """One sentence why this flow cannot be taken, or None."""
+        if flow.energy.limits and not self.limited:
+            return (
+                "the energy limits the density (Congestion, Obstacle), which this method does not see; use jko.Spline"
+            )
+        return self._refusal(flow)
+
+    @abstractmethod
+    def _refusal(self, flow: Flow) -> str | None:
+        """The same for a flow whose limits, if any, the method sees."""
 
     @abstractmethod
     def init(self, flow: Flow) -> State:

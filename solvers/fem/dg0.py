@@ -59,7 +59,7 @@ class DG0(Solver):
         """Mass and positivity under the CFL bound."""
         return frozenset({"mass", "positivity"})
 
-    def refusal(self, flow: Flow) -> str | None:
+    def _refusal(self, flow: Flow) -> str | None:
         """A machine without DOLFINx or a C compiler; Power terms; singular interactions; what no cells can take."""
         if (lacking := toolchain.missing()) is not None:
             return lacking

@@ -46,7 +46,7 @@ class _Explicit(Solver):
         """Mass and positivity under the CFL bound; without an internal term energy too (V is F's discrete gradient)."""
         return EVERY_PROMISE if not flow.energy.internal else frozenset({"mass", "positivity"})
 
-    def refusal(self, flow: Flow) -> str | None:
+    def _refusal(self, flow: Flow) -> str | None:
         """More than three axes; an infinite axis without a window; laws without cell masses."""
         return refusal_of_cells(flow, self.window)
 

@@ -60,7 +60,7 @@ class ScharfetterGummel(Solver):
         """Mass, positivity and, for quadratic F, energy for every dt at which the fixed points converge."""
         return EVERY_PROMISE if flow.energy.quadratic else frozenset({"mass", "positivity"})
 
-    def refusal(self, flow: Flow) -> str | None:
+    def _refusal(self, flow: Flow) -> str | None:
         """No internal energy (the fluxes fall back to first-order upwind), more than three axes, no window."""
         if not flow.energy.internal:
             return "the temperature is 0, where exponential fitting is plain upwind; use Upwind or Muscl"

@@ -60,7 +60,7 @@ class QuantileSolver(Solver):
         """The tolerance of a stage."""
         return self.tolerance
 
-    def refusal(self, flow: Flow) -> str | None:
+    def _refusal(self, flow: Flow) -> str | None:
         """More than one axis; laws without quantiles or with atoms."""
         if flow.domain.dim != 1:
             return f"the domain has {flow.domain.dim} axes; quantiles need one"

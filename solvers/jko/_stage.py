@@ -2,20 +2,22 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 
+from solvers.jko._atoms import FAINT, Atoms
+from solvers.jko._couplings import MOST, Coupled, couplings, repaired
+from solvers.jko._price import Price
 from wflow.arrays import Array
 from wflow.errors import NotConverged
 from wflow.flow import Flow
 from wflow.grid import Grid
-from wflow.internal import conjugate_slope
-from wflow.knothe import squared_bound
 from wflow.measure import Density
 from wflow.spline.ascent import Climbed, Manner, ascend
-from wflow.spline.dual import Conjugate, Reached, StepDual
+from wflow.spline.dual import Reached, StepDual
 from wflow.spline.lattice import (
     Sides,
     angles,
@@ -26,16 +28,19 @@ from wflow.spline.lattice import (
     moved,
     padded,
     read,
-    refined,
     scaled,
 )
 
-FAINT = 1e-14
-"""Of the largest density: below it a cell is empty, or with entropy counts as that."""
 _RISE = 3.0
 """How much p may rise in a step of the ascent, in temperatures: rho = exp((p - V)/T - 1) overflows soon."""
-_WARM, _COLD = 1e-6, 0.05
-"""Floors of the metric (wflow.spline.ascent.Manner) with entropy and without."""
+_WARM, _COLD, _CENTRED = 1e-6, 0.05, 1e-3
+"""Floors of the metric (wflow.spline.ascent.Manner) with entropy, with a power alone, and with neither."""
+_PULLED, _FENCED = 0.5, 1.5
+"""Of the slope of V: the weight of a centre, over a cell and in the densest that mass can be; p's rise in obstacles."""
+_SEEN = 1e-3
+"""Of the heaviest atom: lighter ones may go as far as they like."""
+_REPAIRS = 4, 8
+"""Parts of a cell on each axis whose map gives a coupling where that of Knothe is too dear."""
 _CLOSER = 0.2
 """Of the tolerance: how far the ascent is asked to go."""
 _ROUNDING = 1e-9
@@ -44,52 +49,23 @@ _SETTLED = 1e-10
 """Mass that may still change from one V to the next."""
 _BALANCED, _CORRECTIONS = 1e-14, 50
 _FELT = 1e-13
-_FINER, _MOST = 4, 1 << 23
-"""How often cells are halved for a coupling's bound, and up to how many."""
-
-
-@dataclass(frozen=True, eq=False)
-class Atoms:
-    """Atoms (m, 2), in cells of a density's grid, of masses (m,)."""
-
-    places: Array
-    masses: Array
-
-    @classmethod
-    def of(cls, pi: Density, lifted: bool, split: int) -> "Atoms":
-        """The middles of the cells of a density; faint cells are left out, or lifted to be faint, and the mass kept.
-
-        split: each cell's mass is shared by the middles of as many parts of it along each axis.
-        """
-        least = FAINT * float(pi.values.max())
-        masses = np.maximum(pi.values, least) if lifted else np.where(pi.values > least, pi.values, 0.0)
-        masses = masses * (pi.mass / masses.sum())
-        kept = masses > 0.0
-        shape = pi.grid.plane
-        parts = tuple(split if n > 1 else 1 for n in shape)
-        shifts = middles(parts) / parts - 0.5
-        places = (middles(shape)[kept][:, None, :] + shifts).reshape(-1, 2)
-        return cls(places, np.repeat(masses[kept] / len(shifts), len(shifts)))
 
 
 @dataclass(frozen=True, eq=False)
 class Minimum:
     """The minimiser, its potential's coefficients (n0, n1), the maximum of D, how far mass moved and how far it is off.
 
-    field (n0, n1): the V of D.   moved, off: lengths, roots of mean squares.
+    price: U* and V of D.   moved, off: lengths, roots of mean squares.   farthest: the length of the longest way,
+    where it is asked for.
     """
 
     end: Density
     potential: Array
-    field: Array
+    price: Price
     dual: float
     moved: float
     off: float
-
-
-def middles(shape: tuple[int, ...]) -> Array:
-    """(m, 2) middles of cells, in cells."""
-    return np.stack(np.meshgrid(*(np.arange(n) + 0.5 for n in shape), indexing="ij"), axis=-1).reshape(-1, 2)
+    farthest: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,9 +113,15 @@ class Stage:
         """V (n0, n1)."""
         return self.flow.energy.potential(pi, pi.points).reshape(self.shape)
 
+    @cached_property
+    def bound(self) -> Array | None:
+        """(n0, n1) the largest density of each node; None without limits."""
+        return self.flow.energy.bound(self.grid).reshape(self.shape) if self.flow.energy.limits else None
+
     def atoms(self, pi: Density) -> Atoms:
         """Of a density; with entropy its faint cells are lifted."""
-        return Atoms.of(pi, self.temperature > 0.0, self.split)
+        closed = None if self.bound is None else self.bound.ravel() <= 0.0
+        return Atoms.of(pi, self.temperature > 0.0, self.split, closed)
 
     def first_guess(self, start: Density) -> Array:
         """p = U'(rho) + V of a density at the nodes, its faint cells lifted."""
@@ -152,17 +134,16 @@ class Stage:
         Climbs until mass is off by a fifth of `tolerance` times the distance moved, or as far as it goes.
         """
         field, before = self.potential(start), start
-        guesses = [fitted(guess, self.parts, self.sides), averaged(guess, self.parts)]
-        if self.temperature:
-            guesses.append(averaged(self._split_guess(mu, tau, field), self.parts))
+        price, guesses = self._begun(mu, tau, field, guess)
         for _ in range(limit):
-            dual = self._dual(mu, tau, field)
-            climbed = self._climbed(dual, field, guesses, tolerance, limit)
+            dual = self._dual(mu, tau, price)
+            climbed = self._climbed(dual, price, guesses, tolerance, limit)
             end, c = self._balanced(dual, climbed.here, start.mass)
             change = float(np.abs(end.values - before.values).sum()) * self.grid.cell_volume
             if not self.flow.energy.interacting or change <= _SETTLED:
                 break
             before, last, field = end, field, self.potential(end)
+            price = replace(price, field=field)
             guesses = [c + fitted(field - last, self.parts, self.sides)]
         else:
             raise NotConverged(
@@ -171,34 +152,62 @@ class Stage:
                 change,
             )
         here, length = climbed.here, math.sqrt(2.0 * tau)
-        return Minimum(end, c, field, here.value, length * math.sqrt(here.distance), length * climbed.residual)
+        far = self._farthest(mu, here)
+        return Minimum(end, c, price, here.value, length * math.sqrt(here.distance), length * climbed.residual, far)
 
-    def priced(self, pi: Density, field: Array) -> float:
-        """int U(rho) + int V dpi for a fixed V (n0, n1): what D speaks of, F but for constants where V is fixed."""
-        return sum(term.value(pi) for term in self.flow.energy.internal) + float(pi.weights.dot(field.ravel()))
+    def _begun(self, mu: Atoms, tau: float, field: Array, guess: Array) -> tuple[Price, list[Array]]:
+        """U* and first guesses of p. Without entropy and power U has the centre mu drifted by V, cut at the bound."""
+        terms, bound = self.flow.energy.internal, self.bound
+        if bound is None:
+            price, slope = Price(terms, field), 0.0
+        else:
+            rho, spent = self._drifted(mu, tau, field)
+            slope = math.sqrt(2.0 * spent / (float(mu.masses.sum()) * tau))
+            price = Price(terms, field, bound)
+        if not terms:
+            assert bound is not None
+            weight = _PULLED * slope * float(self.grid.widths.max()) / float(bound[np.isfinite(bound)].max())
+            price = replace(price, centre=np.minimum(np.maximum(rho, 0.0), bound), weight=weight or 1.0)
+            guess = field
+        guess = self._fenced(guess, _FENCED * slope)
+        guesses = [fitted(guess, self.parts, self.sides), averaged(guess, self.parts)]
+        if self.temperature:
+            guesses.append(averaged(self._fenced(self._split_guess(mu, tau, field), _FENCED * slope), self.parts))
+        return price, guesses
 
-    def couplings(self, start: Density, end: Density) -> Iterator[tuple[Density, Density, float]]:
-        """Two densities and a bound of their W2^2 from above, exact on a line: those given, then smoother readings.
+    def _fenced(self, p: Array, slope: float) -> Array:
+        """p, where nothing may be as at the nearest node outside, and rising inwards: rho says nothing of it there."""
+        if self.bound is None or np.all(self.bound > 0.0):
+            return p
+        depth, nearest = distance_transform_edt(self.bound <= 0.0, sampling=self.widths, return_indices=True)
+        return np.asarray(p[tuple(nearest)] + slope * depth)
 
-        A reading is sum rho_j B_j, B_j the spline, on cells half as wide each time (which is how to cut corners). It
-        has the same mass, and away from walls the same mean.
-        """
-        yield start, end, self._square(start, end)
-        for k in range(1, _FINER):
-            if self.grid.size << (k * self.flow.domain.dim) > _MOST:
-                return
-            start, end = self._smoother(start), self._smoother(end)
-            yield start, end, self._square(start, end)
+    def _farthest(self, mu: Atoms, here: Reached) -> float:
+        """The longest way of an atom that is seen; 0 without limits."""
+        if self.bound is None:
+            return 0.0
+        seen = mu.masses >= _SEEN * mu.masses.max()
+        way = (here.places[seen] * np.asarray(self.parts) - mu.places[seen]) * np.asarray(self.widths)
+        return float(np.sqrt(np.max(np.sum(way * way, axis=1))))
 
-    def _square(self, start: Density, end: Density) -> float:
-        shape = start.grid.plane
-        widths = start.grid.widths.tolist()
-        h = (widths[0], widths[1] if len(widths) > 1 else 1.0)
-        return squared_bound(start.values.reshape(shape), end.values.reshape(shape), h, self.sides)
+    def priced(self, pi: Density, price: Price) -> float:
+        """int U(rho) + int V dpi for a fixed V: what D speaks of, F but for constants where V is fixed."""
+        own = sum(term.value(pi) for term in price.terms) + float(pi.weights.dot(price.field.ravel()))
+        return own + price.pulled(pi.values.reshape(self.shape)) * self.grid.cell_volume
 
-    def _smoother(self, pi: Density) -> Density:
-        values = refined(pi.values.reshape(pi.grid.plane), self.sides)
-        return Density(Grid(pi.grid.domain, tuple(2 * n for n in pi.grid.shape)), values.ravel())
+    def couplings(self, start: Density, end: Density, found: Minimum, tau: float) -> Iterator[Coupled]:
+        """As wflow knows them, the dearest to compute last."""
+        if not self.flow.energy.limits:
+            yield from couplings(start, end)
+            return
+        yield next(couplings(start, end))
+        if 1 in self.shape:
+            return  # it is exact
+        for split in _REPAIRS:
+            if self.grid.size * split**2 <= MOST:
+                atoms = Atoms.exactly(start, split)
+                ends = self._dual(atoms, tau, found.price).places(found.potential) * np.asarray(self.parts)
+                yield Coupled(start, end, repaired(atoms, ends, end, split))
 
     def carried(self, found: Minimum, time: float) -> tuple[Atoms, float]:
         """Atoms of the end of a minimisation, moved on by time grad p, and the share of mass where that map folds."""
@@ -220,31 +229,20 @@ class Stage:
         """U'(rho)."""
         return np.asarray(sum(term.slope(rho) for term in self.flow.energy.internal))
 
-    def _dual(self, mu: Atoms, tau: float, field: Array) -> StepDual:
+    def _dual(self, mu: Atoms, tau: float, price: Price) -> StepDual:
         n, r, h = self.shape, self.parts, self.widths
         places = mu.places / np.asarray(r, dtype=np.float64)
         cells, widths = (n[0] // r[0], n[1] // r[1]), (h[0] * r[0], h[1] * r[1])
-        return StepDual(cells, r, self.sides, widths, places, mu.masses, tau, self._conjugate(field))
+        return StepDual(cells, r, self.sides, widths, places, mu.masses, tau, price)
 
-    def _conjugate(self, field: Array) -> Conjugate:
-        """U* of p - V: at rho = (U*)' it is the pressure, and (U*)'' = rho/p'(rho)."""
-        terms = self.flow.energy.internal
-
-        def conjugate(p: Array) -> tuple[float, Array, Array]:
-            rho = conjugate_slope(terms, p - field)
-            filled = rho > 0.0
-            stiff = np.where(filled, sum(term.stiffness(np.where(filled, rho, 1.0)) for term in terms), 1.0)
-            bend = rho / stiff
-            return float(sum(term.pressure(rho).sum() for term in terms)), rho, bend
-
-        return conjugate
-
-    def _climbed(self, dual: StepDual, field: Array, guesses: list[Array], tolerance: float, limit: int) -> Climbed:
+    def _climbed(self, dual: StepDual, price: Price, guesses: list[Array], tolerance: float, limit: int) -> Climbed:
         """From the guess with the largest D."""
         if self.temperature:
             manner = Manner(_WARM, rise=_RISE * self.temperature, limit=limit)
+        elif price.centre is not None:
+            manner = Manner(_CENTRED, limit=limit)
         else:
-            manner = Manner(_COLD, base=fitted(field, self.parts, self.sides), limit=limit)
+            manner = Manner(_COLD, base=fitted(price.field, self.parts, self.sides), limit=limit)
         best = max((dual.at(c) for c in guesses), key=lambda one: one.value)
         if not math.isfinite(best.value):
             raise NotConverged(f"JKO step: D overflows at every guess, tau = {dual.tau:.3g}; shorten dt", math.inf)
@@ -282,11 +280,7 @@ class Stage:
 
         Unlike p of the start it has the tails of the end, without which the ascent begins with density that overflows.
         """
-        pull = self.widths[0] ** 2 / tau, self.widths[1] ** 2 / tau
-        ghosts, places = padded(field, self.sides), mu.places.copy()
-        deposit = np.zeros_like(ghosts)
-        moved(ghosts, mu.masses, mu.places, places, pull, self.sides, deposit, np.empty((len(places), 3)))
-        rho = folded(deposit, self.sides) / (self.widths[0] * self.widths[1])
+        rho, _ = self._drifted(mu, tau, field)
         for axis, turns in enumerate(self.sides):
             if self.shape[axis] > 1:
                 variance = 2.0 * self.temperature * tau / self.widths[axis] ** 2
@@ -294,3 +288,11 @@ class Stage:
                 rho = scaled(rho, axis, turns, fade)
         rho = np.maximum(rho, 0.0)
         return self._slope(rho + FAINT * rho.max()) + field
+
+    def _drifted(self, mu: Atoms, tau: float, field: Array) -> tuple[Array, float]:
+        """The density (n0, n1) of mu moved by a step under V alone, spread by splines, and what that costs."""
+        pull = self.widths[0] ** 2 / tau, self.widths[1] ** 2 / tau
+        ghosts, places = padded(field, self.sides), mu.places.copy()
+        deposit = np.zeros_like(ghosts)
+        move = moved(ghosts, mu.masses, mu.places, places, pull, self.sides, deposit, np.empty((len(places), 3)))
+        return folded(deposit, self.sides) / (self.widths[0] * self.widths[1]), move.distance

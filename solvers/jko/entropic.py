@@ -79,7 +79,7 @@ class Entropic(Solver):
         """As if the mass in wrong cells, at most the tolerance, were a length of one away from its own."""
         return self.tolerance
 
-    def refusal(self, flow: Flow) -> str | None:
+    def _refusal(self, flow: Flow) -> str | None:
         """No entropy; a frozen axis; more than two axes; no window; a kernel too narrow or too wide; no numba."""
         if not flow.energy.temperature:
             return (

@@ -70,7 +70,7 @@ class Exact(Solver):
         """Mass, positivity and energy for every dt."""
         return EVERY_PROMISE
 
-    def refusal(self, flow: Flow) -> str | None:
+    def _refusal(self, flow: Flow) -> str | None:
         """Energies not convex along mixtures; more than two moving axes; too many cells, or too few for the window."""
         if not flow.energy.convex:
             return "the energy is not convex along mixtures, so that no minimum of a step can be certified"

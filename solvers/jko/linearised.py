@@ -72,7 +72,7 @@ class Linearised(Solver):
         """Mass, positivity and, where V does not depend on pi, energy for every dt."""
         return frozenset({"mass", "positivity"}) if flow.energy.interacting else EVERY_PROMISE
 
-    def refusal(self, flow: Flow) -> str | None:
+    def _refusal(self, flow: Flow) -> str | None:
         """No entropy (a power alone has fronts, where Newton in phi stalls); more than three axes; no window."""
         if not flow.energy.temperature:
             return "the temperature is 0: without entropy rho is no smooth function of its potential, and Newton stalls"

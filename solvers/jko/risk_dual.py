@@ -78,7 +78,7 @@ class RiskDual(Solver):
         """Mass, positivity and energy for every dt."""
         return EVERY_PROMISE
 
-    def refusal(self, flow: Flow) -> str | None:
+    def _refusal(self, flow: Flow) -> str | None:
         """No data or another loss; closed kernels; entropy; more than two moving axes; no numba."""
         return refusal_of_energy(flow.energy) or self._refusal_of_size(flow) or refusal_of_start(flow, self.start)
 

@@ -56,7 +56,7 @@ class SoftMin(Solver):
         """(1, 2)."""
         return Order(1.0, 2.0)
 
-    def refusal(self, flow: Flow) -> str | None:
+    def _refusal(self, flow: Flow) -> str | None:
         """No temperature, or a power; no half-square risk on data; more than two moving axes; no window."""
         if not flow.energy.temperature or flow.energy.power is not None:
             return "minima are softened by a temperature, and by that alone; without one take jko.RiskDual"

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -10,8 +11,9 @@ from solvers.cells import averages_of, refusal_of_cells
 from solvers.jko._speed import cells_a_time
 from wflow.arrays import count, positive
 from wflow.compiled import available
-from wflow.errors import NotConverged
+from wflow.errors import NotConverged, Refused
 from wflow.flow import Flow, Window
+from wflow.limits import Congestion, thinnest
 from wflow.measure import Density
 from wflow.solver import EVERY_PROMISE, Order, Promise, Solver, State, Step
 
@@ -26,8 +28,12 @@ _SPLIT = {1: 4, 2: 2}
 _RESOLVED = 0.25
 _EDGE = 1e-2
 _EMPTY = 1e-12
+_IDLY = 2
+"""Couplings that are tried for a step that gains next to nothing."""
 SLACK, _STILL = 1e-13, 1e-9
 """Of max(1, |F|): rounding of F, and what an end may lie above the start for the start to be taken in its place."""
+_STRAIGHT = 0.25
+"""Of an obstacle's thickness: how far mass may go in a step, for straight ways to count as ways around it."""
 _GAINED = 0.5
 """Of what the dual allows, the least that a step gains."""
 
@@ -43,6 +49,10 @@ class Taken:
     fallback: bool = False
 
 
+class AtRest(NotConverged):
+    """No step that can be certified, nor one that gains what a quarter of a cell's way costs: as good as rest."""
+
+
 @dataclass(frozen=True)
 class Spline(Solver):
     """The JKO step itself on cells: W2 by its dual, whose potential is a tensor quadratic spline.
@@ -51,16 +61,21 @@ class Spline(Solver):
     p = U'(rho) + V, a spline on the cells or, where mass moves further than two of them, on cells twice as wide: the
     mass that moved, y = x - dt grad p(y), and rho agree against every spline. Atoms of rho_0 stay where they land, off
     the grid, until rho is read off p: of what cells resolve nothing is lost below them, nothing diffuses by the grid.
-    One or two axes, walls or periodic; entropy, a power, or both.
+    One or two axes, walls or periodic; entropy, a power, or both; under limits (Congestion, Obstacle) also neither.
 
     Mass to rounding, density >= 0, and F(rho) + dissipated <= F(rho_0), checked at each step with `dissipated` the cost
-    of a coupling of the two densities (wflow.knothe), hence above W2^2/(2 dt) of the cells or of smoother readings
-    (Stage.couplings). V[pi] of an interacting energy is that
-    of the end of the step, by fixed point. Order 1 in dt, 2 in h where rho is smooth.
+    of a coupling of the two densities, hence above W2^2/(2 dt): Knothe's of the cells or of smoother readings, with
+    limits that of the step's own map, repaired (Stage.couplings). V[pi] of an interacting energy is that of the end of
+    the step, by fixed point. Order 1 in dt, 2 in h where rho is smooth.
     residual: the distance by which mass is off at the end, in the metric of the ascent; NotConverged where it is above
     `tolerance` times the distance that mass moved in the step and the width of a cell of the spline (two of the
     density's), or where the energy inequality is not met. With halvings > 0 such a step is taken as two halves
     instead, up to so many times.
+    Limits: rho <= most and rho = 0 in obstacles to rounding, order 1 in h. Without entropy and power the step of
+    F(rho) + int weight (rho - centre)^2/2 dw, centre rho_0 drifted by V and cut at `most`, weight = h |grad V|/(2 most)
+    (solvers.jko._price). Distances are straight: beside an obstacle no mass may go further in a step than a quarter of
+    its thickness, else NotConverged. A step that gains less than a quarter of a cell's way costs, and cannot be
+    certified, stays where it is and counts as a fallback.
     Source: Jacobs, Lee & Leger 2021, ESAIM Control Optim. Calc. Var. 27, 28 (the dual); here with splines.
     """
 
@@ -73,6 +88,7 @@ class Spline(Solver):
     needs: ClassVar[Literal["density", "quantile", "sample"]] = "density"
     variational: ClassVar[bool] = True
     most: ClassVar[float] = 4096.0
+    limited: ClassVar[bool] = True
     costly: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -90,10 +106,11 @@ class Spline(Solver):
         """Mass, positivity and energy: a step that does not have them raises."""
         return EVERY_PROMISE
 
-    def refusal(self, flow: Flow) -> str | None:
-        """No entropy and no power; a frozen axis; more than two axes; no numba; no window."""
-        if not flow.energy.internal:
-            return "no entropy and no power: the density has no bound, and rho is no function of its potential"
+    def _refusal(self, flow: Flow) -> str | None:
+        """No entropy, power or congestion; a frozen axis; more than two axes; no numba; no window."""
+        bounded = any(isinstance(limit, Congestion) for limit in flow.energy.limits)
+        if not flow.energy.internal and not bounded:
+            return "no entropy, power or Congestion: the density has no bound, and rho is no function of its potential"
         if any(flow.domain.frozen):
             return "an axis is frozen: the spline would join its sheets"
         if not available():
@@ -110,14 +127,22 @@ class Spline(Solver):
         return 1e-2 * self.tolerance + edge
 
     def init(self, flow: Flow) -> State:
-        return State(0.0, averages_of(flow, self.cells, self.window))
+        """Refused where the law's averages are above a limit."""
+        start = averages_of(flow, self.cells, self.window)
+        if flow.energy.limits and not flow.energy.within(start):
+            over = int(np.argmax(start.values - flow.energy.bound(start.grid)))
+            raise Refused(
+                f"initial: its average is {start.values[over]:.4g} > {flow.energy.bound(start.grid)[over]:.4g} in the "
+                f"cell at {start.grid.centres[over].tolist()}; start where the limits hold, or use more cells"
+            )
+        return State(0.0, start)
 
     def smallest_step(self, flow: Flow) -> float:
-        """0; on two axes without entropy the dt in which the fastest visible mass crosses a quarter of a cell.
+        """0; without entropy on two axes or under limits that in which the fastest mass crosses a quarter of a cell.
 
         In less the edge stands between two rows of nodes, and what D leaves open there is as much as what moves.
         """
-        if flow.energy.temperature or flow.domain.dim == 1:
+        if flow.energy.temperature or (flow.domain.dim == 1 and not flow.energy.limits):
             return 0.0
         fastest = cells_a_time(flow, averages_of(flow, self.cells, self.window))
         return _RESOLVED / fastest if fastest > 0.0 else math.inf
@@ -151,37 +176,53 @@ class Spline(Solver):
         """One step, on a fine spline or a coarse one: first on that which is right for how far mass moves.
 
         Never on a fine one where there is an edge. Where these miss, on the coarse one with four atoms a cell: those of
-        a step that stretches mass land far apart.
+        a step that stretches mass land far apart. With limits then with sixteen (on one axis eight): where a crowd
+        parts before an obstacle, an atom that might go either way goes as a whole.
         """
         from solvers.jko._stage import Stage
 
         edged = self._edged(flow, start)
         far = edged or cells_a_time(flow, start) * dt > _FAR
-        ways = [(far, 1), (not far, 1), (True, _SPLIT[flow.domain.dim])]
+        split = _SPLIT[flow.domain.dim]
+        ways = [(far, 1), (True, split)] if edged else [(far, 1), (not far, 1), (True, split)]
+        if flow.energy.limits:
+            ways.append((True, 2 * split))
         missed: NotConverged | None = None
-        for coarse, split in ways[::2] if edged else ways:
+        for coarse, split in ways:
             try:
                 return self.attempt(Stage(flow, start.grid, coarse, split), start, dt, time)
+            except AtRest:
+                return Taken(start, 0.0, 0.0, math.nan, fallback=True)
             except NotConverged as error:
                 missed = missed or error
         assert missed is not None
         raise missed
 
     def _edged(self, flow: Flow, start: Density) -> bool:
-        """Whether the density ends at an edge: there a fine spline's D has kinks."""
-        return not flow.energy.temperature and bool(np.any(start.values <= _EMPTY * start.values.max()))
+        """Whether the density ends at an edge, outwards or of what is full: there a fine spline's D has kinks."""
+        if flow.energy.temperature:
+            return False
+        return bool(flow.energy.limits) or bool(np.any(start.values <= _EMPTY * start.values.max()))
 
     def attempt(self, stage: "Stage", start: Density, dt: float, time: float) -> Taken:
         """One JKO step."""
         mu, guess = stage.atoms(start), stage.first_guess(start)
         found = stage.minimised(mu, dt, start, guess, self.tolerance, self.limit)
-        self.check(found, time, dt)
+        self.check(stage.flow, found, time, dt)
         end, spent = self.certified(stage, start, found, dt, time)
         return Taken(end, spent, found.off, found.dual)
 
-    def check(self, found: "Minimum", time: float, dt: float) -> None:
-        """NotConverged where mass is off by more than the tolerance."""
-        allowed = self.tolerance * (found.moved + 2.0 * float(found.end.grid.widths.max()))
+    def check(self, flow: Flow, found: "Minimum", time: float, dt: float) -> None:
+        """NotConverged where mass is off by more than the tolerance, or goes too far beside an obstacle."""
+        grid = found.end.grid
+        if not found.farthest <= (most := _STRAIGHT * thinnest(flow.energy.limits, grid)):
+            raise NotConverged(
+                f"{self}: mass moves {found.farthest:.3g} in one step, more than a quarter of the thinnest obstacle "
+                f"({most:.3g}), at t = {time:g}, dt = {dt:.3g}: straight ways would lead through it; shorten dt or let "
+                "it halve (halvings)",
+                found.farthest,
+            )
+        allowed = self.tolerance * (found.moved + 2.0 * float(grid.widths.max()))
         if not found.off <= allowed:
             raise NotConverged(
                 f"{self}: mass is off by {found.off:.3g} > {allowed:.3g} ({found.moved:.3g} moved) at t = {time:g}, "
@@ -202,18 +243,20 @@ class Spline(Solver):
         energy, end = stage.flow.energy, found.end
         before, after = energy.value(start), energy.value(end)
         slack, still = SLACK * max(1.0, abs(before)), _STILL * max(1.0, abs(before))
-        linear = stage.priced(start, found.field)
-        promised, gained = linear - found.dual, linear - stage.priced(end, found.field)
+        linear = stage.priced(start, found.price)
+        promised, gained = linear - found.dual, linear - stage.priced(end, found.price)
         if before <= after <= before + still and promised <= still:
             return start, 0.0
+        idle = energy.limits and promised <= (_RESOLVED * float(end.grid.widths.max())) ** 2 / (2.0 * dt)
         fallen, spent = before - after, math.inf
-        for first, last, square in stage.couplings(start, end):
+        for first, last, square in islice(stage.couplings(start, end, found, dt), _IDLY if idle else None):
             spent = square / (2.0 * dt)
             if first is not start:
                 fallen = min(fallen, energy.value(first) - energy.value(last))
-            if spent <= fallen + slack and gained - spent >= _GAINED * promised - still:
+            ways = spent if not energy.limits else min(spent, found.moved**2 / (2.0 * dt))
+            if spent <= fallen + slack and gained - ways >= _GAINED * promised - still:
                 return end, spent
-        raise NotConverged(
+        raise (AtRest if idle else NotConverged)(
             f"{self}: F fell from {before:.12g} to {after:.12g}, a coupling costs {spent:.3g}, and the dual allows "
             f"a gain of {promised:.3g}, at t = {time:g}, dt = {dt:.3g}; use more cells or another dt",
             promised,

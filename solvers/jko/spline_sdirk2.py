@@ -37,6 +37,7 @@ class SplineSdirk2(Spline):
 
     tolerance: float = 1e-4
     variational: ClassVar[bool] = False
+    limited: ClassVar[bool] = False
 
     def order(self, flow: Flow) -> Order:
         """(2, 2); in space 1, and in time 3/2 with an energy identity of 1/2, where the density has an edge."""
@@ -61,13 +62,13 @@ class SplineSdirk2(Spline):
         tau, energy = GAMMA * dt, stage.flow.energy
         mu, guess = stage.atoms(start), stage.first_guess(start)
         first = stage.minimised(mu, tau, start, guess, self.tolerance, self.limit)
-        self.check(first, time, dt)
+        self.check(stage.flow, first, time, dt)
         self.certified(stage, start, first, tau, time)
         anchor, lost = stage.carried(first, (2.0 * GAMMA - 1.0) * dt)
         if lost > _FOLDED:
             return None
         last = stage.minimised(anchor, tau, first.end, stage.nodal(first), self.tolerance, self.limit)
-        self.check(last, time, dt)
+        self.check(stage.flow, last, time, dt)
         before = energy.value(start)
         if not energy.value(last.end) <= before + SLACK * max(1.0, abs(before)):
             return None

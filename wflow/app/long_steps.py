@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from wflow.certificates import Certificate, of_run
+from wflow.certificates import Certificate, distance_to_exact, of_run
 from wflow.convergence import MARGIN, Laboratory, distance, estimated_error, norm_of
 from wflow.errors import Truncated
 from wflow.flow import Flow
@@ -43,7 +43,7 @@ def of_long_steps(problem: Problem, solver: Solver, others: Sequence[Solver], qu
             if other.variational and other.needs == "quantile":  # whose W2 is W2 itself
                 yield _compared(run, other, dt)
     if over >= REFINED and not quick:
-        yield from _beside_the_flow(run, [other for other in able if other.needs == "density"], dt)
+        yield from _beside_the_flow(problem, solver, [other for other in able if other.needs == "density"], dt)
 
 
 def not_compared(flow: Flow, solver: Solver) -> str | None:
@@ -76,20 +76,23 @@ def _one_step(flow: Flow, solver: Solver, dt: float) -> Measure:
     return solver.step(flow, solver.init(flow), dt).state.measure
 
 
-def _beside_the_flow(run: Trajectory, others: Sequence[Solver], dt: float) -> Iterator[Certificate]:
-    """Two steps against the density of other methods at the same time: at most the sum of the measured errors.
+def _beside_the_flow(problem: Problem, solver: Solver, others: Sequence[Solver], dt: float) -> Iterator[Certificate]:
+    """Two steps against the exact answer and the density of other methods then: at most the sum of measured errors.
 
     The method's own is that in dt and that in h. Both of order 1, one step of twice the length, and two on half the
     cells, are as far from the end as it is from the flow; the two errors have opposite signs (friction holds back, a
     long step of a convex energy goes too far or not), so they are not measured together. Floor: the starts' distance.
+    Steps are no shorter than half the cells can tell from rest.
     """
-    solver, span = run.solver, replace(run.flow, horizon=REFINED * dt)
     coarse = solver.refined(1.0 / REFINED)
-    if coarse.refusal(span) is not None:
+    dt = max(dt, coarse.smallest_step(problem.flow))
+    if REFINED * dt > problem.flow.horizon or coarse.refusal(problem.flow) is not None:
         return
-    end, lab = run.at(span.horizon), Laboratory(span)
-    long, wide = lab.run(solver, 1).final, lab.run(coarse, REFINED).final
-    mine = MARGIN * (distance(long, end) + distance(wide, end))
+    span = replace(problem.flow, horizon=REFINED * dt)
+    lab = Laboratory(span)
+    run, long, wide = lab.run(solver, REFINED), lab.run(solver, 1).final, lab.run(coarse, REFINED).final
+    mine = MARGIN * (distance(long, run.final) + distance(wide, run.final))
+    yield from distance_to_exact(problem, run, mine)
     for other in others:
         # on several axes distances are measured between grids of which one divides the other
         times = max(1, round(getattr(other, other.resolution) / getattr(solver, solver.resolution)))
@@ -101,12 +104,6 @@ def _beside_the_flow(run: Trajectory, others: Sequence[Solver], dt: float) -> It
             continue
         if not isinstance(theirs.final, Density):
             continue
-        claim = f"{REFINED} steps of {dt:.3g} end where {fine} ends ({norm_of(end, theirs.final)})"
-        yield Certificate(
-            claim,
-            "at most",
-            distance(end, theirs.final),
-            0.0,
-            mine + error,
-            distance(run.measures[0], theirs.measures[0]),
-        )
+        claim = f"{REFINED} steps of {dt:.3g} end where {fine} ends ({norm_of(run.final, theirs.final)})"
+        apart, starts = distance(run.final, theirs.final), distance(run.measures[0], theirs.measures[0])
+        yield Certificate(claim, "at most", apart, 0.0, mine + error, starts)

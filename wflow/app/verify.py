@@ -17,7 +17,7 @@ from wflow.solver import Solver
 
 VERIFIED = tuple(name for name in NAMES if inspect.Parameter.empty not in parameters_of(name).values())
 """What `wflow verify` takes without names: the catalogue and its variants, less the problems that need a file."""
-LONG = ("two_layer_1d_square", "two_layer_1d_waves", "keller_segel")
+LONG = ("two_layer_1d_square", "two_layer_1d_waves", "keller_segel", "congestion_2d", "crowd")
 """Left out of a quick run of everything: there for the draws on two axes, which a quick run leaves out anyway."""
 __all__ = ["LONG", "SEED", "VERIFIED", "Outcome", "Report", "Row", "verify"]
 

@@ -8,6 +8,7 @@ from typing import Any
 from wflow.arrays import nearest
 from wflow.problems.chemotaxis import keller_segel
 from wflow.problems.circle import circle_teacher, linear_neuron, quadratic_neuron, sawtooth
+from wflow.problems.crowd import congestion, crowd
 from wflow.problems.diffusion import drift_diffusion, heat_mode, ornstein_uhlenbeck
 from wflow.problems.network import two_layer_1d
 from wflow.problems.pairs import aggregation
@@ -31,6 +32,8 @@ CATALOGUE: dict[str, Callable[..., Problem]] = {
         porous_well,
         aggregation,
         keller_segel,
+        congestion,
+        crowd,
         atom_start,
         jump_start,
         two_layer_1d,
@@ -46,6 +49,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "aggregation_quadratic": ("aggregation", {"kind": "quadratic"}),
     "aggregation_log_line": ("aggregation", {"kind": "log_line"}),
     "aggregation_log_plane": ("aggregation", {"kind": "log_plane", "reach": 2.0, "horizon": 0.1}),
+    "congestion_2d": ("congestion", {"dim": 2, "horizon": 0.3}),
     "barenblatt_2d": ("barenblatt", {"dim": 2, "horizon": 0.003}),
     "two_layer_1d_square": (
         "two_layer_1d",
@@ -99,6 +103,8 @@ __all__ = [
     "barenblatt",
     "build",
     "circle_teacher",
+    "congestion",
+    "crowd",
     "drift_diffusion",
     "function_of",
     "heat_mode",

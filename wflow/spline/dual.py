@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from wflow.arrays import Array
 from wflow.spline.envelope import started, transformed
-from wflow.spline.lattice import Sides, deposited, folded, given, moved, padded, product, read
+from wflow.spline.lattice import Moved, Sides, deposited, folded, given, moved, padded, product, read
 from wflow.spline.multigrid import Multigrid
 
 Conjugate = Callable[[Array], tuple[float, Array, Array]]
@@ -114,15 +114,25 @@ class Dual(ABC):
         places, give = np.empty_like(self.atoms), np.empty((len(self.atoms), 3))
         if not np.isfinite(end.total):
             return Reached(c, -np.inf, np.zeros_like(c), end, places, give, 0.0, np.zeros(c.shape, dtype=bool))
+        came, move = self._moves(c, p, places, give)
+        idle = (came == 0.0) & (end.moments == 0.0)
+        return Reached(c, move.total - end.total, came - end.moments, end, places, give, move.distance, idle)
+
+    def places(self, c: Array) -> Array:
+        """Where atoms go (m, 2), in cells."""
+        places = np.empty_like(self.atoms)
+        self._moves(c, self.nodal(c), places, np.empty((len(self.atoms), 3)))
+        return places
+
+    def _moves(self, c: Array, p: Array, places: Array, give: Array) -> tuple[Array, Moved]:
+        """The minima over y into `places`, the inverse Hessians into `give`; what came to each spline; the sums."""
         pull, fine = self._node_pull(), np.asarray(self.parts, dtype=np.float64)
         started(p, pull, self.sides, transformed(p, pull, self.sides)[1], self.atoms * fine, places)
         places /= fine
         ghosts = padded(c, self.sides)
         deposit = np.zeros_like(ghosts)
         move = moved(ghosts, self.masses, self.atoms, places, self.pull, self.sides, deposit, give)
-        came = folded(deposit, self.sides)
-        idle = (came == 0.0) & (end.moments == 0.0)
-        return Reached(c, move.total - end.total, came - end.moments, end, places, give, move.distance, idle)
+        return folded(deposit, self.sides), move
 
     def metric(self, here: Reached, floor: float) -> Multigrid:
         """A cycle for a five-point stand-in of -D'' at a point: -div(w grad) + (U*)''.
