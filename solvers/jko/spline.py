@@ -28,8 +28,8 @@ _SPLIT = {1: 4, 2: 2}
 _RESOLVED = 0.25
 _EDGE = 1e-2
 _EMPTY = 1e-12
-_IDLY = 2
-"""Couplings that are tried for a step that gains next to nothing."""
+_IDLE, _IDLY = 0.15, 2
+"""Cells: a step that gains less than this way costs gains next to nothing; couplings that are tried for it."""
 SLACK, _STILL = 1e-13, 1e-9
 """Of max(1, |F|): rounding of F, and what an end may lie above the start for the start to be taken in its place."""
 _STRAIGHT = 0.25
@@ -50,7 +50,7 @@ class Taken:
 
 
 class AtRest(NotConverged):
-    """No step that can be certified, nor one that gains what a quarter of a cell's way costs: as good as rest."""
+    """No step that can be certified, nor one that gains what a seventh of a cell's way costs: as good as rest."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Spline(Solver):
     Limits: rho <= most and rho = 0 in obstacles to rounding, order 1 in h. Without entropy and power the step of
     F(rho) + int weight (rho - centre)^2/2 dw, centre rho_0 drifted by V and cut at `most`, weight = h |grad V|/(2 most)
     (solvers.jko._price). Distances are straight: beside an obstacle no mass may go further in a step than a quarter of
-    its thickness, else NotConverged. A step that gains less than a quarter of a cell's way costs, and cannot be
+    its thickness, else NotConverged. A step that gains less than a seventh of a cell's way costs, and cannot be
     certified, stays where it is and counts as a fallback.
     Source: Jacobs, Lee & Leger 2021, ESAIM Control Optim. Calc. Var. 27, 28 (the dual); here with splines.
     """
@@ -247,7 +247,7 @@ class Spline(Solver):
         promised, gained = linear - found.dual, linear - stage.priced(end, found.price)
         if before <= after <= before + still and promised <= still:
             return start, 0.0
-        idle = energy.limits and promised <= (_RESOLVED * float(end.grid.widths.max())) ** 2 / (2.0 * dt)
+        idle = energy.limits and promised <= (_IDLE * float(end.grid.widths.max())) ** 2 / (2.0 * dt)
         fallen, spent = before - after, math.inf
         for first, last, square in islice(stage.couplings(start, end, found, dt), _IDLY if idle else None):
             spent = square / (2.0 * dt)
