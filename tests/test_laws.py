@@ -9,6 +9,7 @@ from scipy.stats import norm
 
 from wflow import (
     Atoms,
+    Box,
     ClosedForm,
     Data,
     Density,
@@ -160,9 +161,11 @@ def test_the_poisson_kernel(r, fold):
 
 # Modes of what solvers hold
 
+HALVES = Box((-math.pi,), (math.pi,), (True,))
 MEASURES = {
     "particles": Particles(circle(), np.array([[0.1], [7.0], [-3.0]]), [0.2, 0.5, 0.3]),
     "cells": Density(Grid(circle(), (32,)), LAWS["cosines"].averages(Grid(circle(), (32,)))),
+    "cells of [-pi, pi]": Density(Grid(HALVES, (32,)), LAWS["phases"].averages(Grid(circle(), (32,)))),
     "quantiles": Quantiles(circle(), LAWS["cosines"].quantile(np.arange(16) / 16)),
     "fourier": LAWS["cosines"],
 }

@@ -197,7 +197,9 @@ class Density(Measure):
         m = self.grid.size
         out = np.zeros(count + 1, dtype=np.complex128)
         kept = min(count, (m - 1) // 2)
-        shift = np.exp(-0.5j * np.arange(kept + 1) * self.grid.widths[0])
+        # the first centre is where the turn begins, at 0 or elsewhere, and half a cell
+        first = self.domain.lower[0] + 0.5 * self.grid.widths[0]
+        shift = np.exp(-1j * np.arange(kept + 1) * first)
         out[: kept + 1] = self._spectrum[: kept + 1] * shift
         return out
 
