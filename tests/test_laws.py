@@ -136,6 +136,16 @@ def test_draws_on_the_circle_lie_in_one_turn(law):
     assert np.all((theta >= 0) & (theta < TURN))
 
 
+@pytest.mark.parametrize("g", [1e-6, 1.0, 30.0, 1e3, 1e6])
+def test_drift_of_any_strength_ends_at_gibbs(g):
+    """e^{g x} on [0, 1]: the quantile is log(1 + s (e^g - 1))/g = 1 + log(s + (1 - s) e^{-g})/g, no number overflows."""
+    law = problems.drift_diffusion(g=g).minimiser
+    where = 1.0 + np.log(LEVELS + (1.0 - LEVELS) * math.exp(-g)) / g
+    np.testing.assert_allclose(law.cdf(where), LEVELS, rtol=0.0, atol=1e-9)
+    masses = problems.drift_diffusion(g=g, start=0.0).flow.initial.averages(Grid(interval(0.0, 1.0), (8,))) / 8
+    assert masses.min() >= 0.0 and masses.sum() == pytest.approx(1.0, abs=1e-14)
+
+
 @pytest.mark.parametrize("name", ["cosines", "phases", "poisson", "half turn", "sawtooth", "uniform circle"])
 def test_modes_of_a_law(name):
     """c_n = int e^{-i n theta} rho dtheta by the trapezoid rule on 4096 nodes, spectrally accurate."""

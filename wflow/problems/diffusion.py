@@ -123,17 +123,19 @@ def _drifted(g: float, t: float) -> Law:
     domain = interval(0.0, 1.0)
     if g == 0.0:
         return Uniform(domain)
-    fade, mass = math.exp(-(math.pi**2 + g * g / 4.0) * t), 2.0 * math.pi / g * math.sinh(g / 2.0)
+    # all over e^{g/2}, so that no exponent is above 0
+    fade, mass = math.exp(-(math.pi**2 + g * g / 4.0) * t), math.pi / g * -math.expm1(-g)
 
     def density(x: Array) -> Array:
         wave = math.pi * np.cos(math.pi * x) + g / 2.0 * np.sin(math.pi * x)
-        total = fade * np.exp(g * x / 2.0) * wave + math.pi * np.exp(g * (x - 0.5))
+        total = fade * np.exp(g * (x - 1.0) / 2.0) * wave + math.pi * np.exp(g * (x - 1.0))
         return np.asarray(total / mass)
 
     def cdf(x: Array) -> Array:
         inside = np.clip(x, 0.0, 1.0)
-        wave = fade * np.exp(g * inside / 2.0) * np.sin(math.pi * inside)
-        rest = math.pi / g * math.exp(-g / 2.0) * np.expm1(g * inside)
+        # sin pi x from the nearer end: 0 at both
+        wave = fade * np.exp(g * (inside - 1.0) / 2.0) * np.sin(math.pi * np.minimum(inside, 1.0 - inside))
+        rest = math.pi / g * np.exp(g * (inside - 1.0)) * -np.expm1(-g * inside)
         return np.asarray((wave + rest) / mass)
 
     return ClosedForm(domain, density, cdf)
