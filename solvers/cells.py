@@ -6,10 +6,13 @@ from wflow.arrays import Array
 from wflow.compiled import available
 from wflow.errors import Refused
 from wflow.flow import Flow, Window
+from wflow.law import Atoms
 from wflow.measure import Density
 
 OUTSIDE = 1e-6
 """Most mass that may lie outside a window at the start; it is scaled away."""
+SHEETS_APART = 1e-9
+"""Share of a frozen axis by which its atoms may miss the middles of its two cells."""
 AXES = 3
 COMPILED = 1 << 14
 """Cells from which kernels are taken where numba is installed: its import then pays within some hundred steps."""
@@ -67,6 +70,24 @@ def refusal_of_cells(flow: Flow, window: Window | None, axes: int = AXES) -> str
         return f"window {window} belongs to an infinite axis and this domain is bounded; leave the window out"
     if window is None and not _windowed(flow):
         return "an infinite axis needs a window; set Flow(window=(lower, upper)) or the solver's own"
+    return _refusal_of_sheets(flow)
+
+
+def _refusal_of_sheets(flow: Flow) -> str | None:
+    """Atoms of a frozen axis that are not where its two cells stand for them, which no refinement would mend."""
+    domain = flow.domain
+    for axis in set(range(domain.dim)) - set(domain.moving):
+        law = flow.initial.marginals[axis] if flow.initial.marginals else None
+        ends = np.array([domain.lower[axis], domain.upper[axis]])
+        if not isinstance(law, Atoms) or not np.all(np.isfinite(ends)):
+            continue
+        places, sheets = law.points[law.weights > 0.0, 0], ends @ [[0.75, 0.25], [0.25, 0.75]]
+        off = np.abs(places[:, None] - sheets).min(axis=1)
+        if off.max() > SHEETS_APART * (ends[1] - ends[0]):
+            return (
+                f"axis {axis} is frozen with mass at {places[off.argmax()]:g}, and cells put it on sheets at "
+                f"{sheets[0]:g} and {sheets[1]:g}; for sheets a = +-A let the axis reach from -2 A to 2 A"
+            )
     return None
 
 

@@ -141,6 +141,15 @@ def test_nothing_moves_along_a_frozen_axis():
     assert sheets.averages(grid).reshape(2, 10).sum(axis=1) * grid.cell_volume == pytest.approx([0.5, 0.5], abs=1e-14)
 
 
+@pytest.mark.parametrize(("place", "reach"), [(0.9, 1.0), (1.0, 1.0), (0.0, 2.0)])
+def test_sheets_that_cells_would_move_are_refused(place, reach):
+    """Two cells across [-R, R] stand at +-R/2. On other sheets a network is another one, however fine the grid."""
+    across = Atoms(interval(-reach, reach), np.array([[-place], [place]]))
+    sheets = Product(across, Uniform(interval(0, 1)), frozen=(True, False))
+    flow = Flow(Energy(Potential.quadratic(1.0)), sheets.domain, sheets, 1.0)
+    assert f"sheets at {-reach / 2:g} and {reach / 2:g}" in Upwind(8).refusal(flow)
+
+
 def test_the_plane_has_no_walls_and_a_cylinder_may():
     """Shapes of the helpers."""
     assert not plane().walled and not cylinder().walled and cylinder(-1, 1).walled
