@@ -238,6 +238,15 @@ def test_logistic_regression_beats_its_best_constant(tmp_path):
     assert row.holds and run.energies[-1] < 0.5 * math.log(2.0)
 
 
+def test_labels_of_one_class_have_no_best_constant(tmp_path):
+    """All rows to learn of one class: the infimum of their mean loss is 0, at no number, and there is no such row."""
+    file = tmp_path / "one.csv"
+    file.write_text("x,class\n" + "".join(f"{k},1\n" for k in range(8)))
+    p = problems.regression(str(file), ["x"], "class", loss="logistic", horizon=1.0)
+    run = solve(p.flow, GradientFlow(5, Sampled(3)), times=[1.0])
+    assert list(generalises(p, run)) == []
+
+
 def test_regression_refuses_numbers_as_classes(tmp_path):
     """Classes 0 and 1 are named as what they are not."""
     with pytest.raises(ValueError, match=r"Logistic targets.*-1 and"):

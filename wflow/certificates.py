@@ -91,7 +91,10 @@ def generalises(problem: Problem, run: Trajectory) -> Iterator[Certificate]:
     if risk is None or test is None:
         return
     measured = float(test.weights @ risk.loss.value(risk.predict_at(test.inputs, run.final), test.targets))
-    level = np.full(len(test), risk.loss.best_constant(risk.data.targets, risk.data.weights))
+    best = risk.loss.best_constant(risk.data.targets, risk.data.weights)
+    if not math.isfinite(best):
+        return  # labels of one class alone: their constant loses nothing, or without bound on a row of the other
+    level = np.full(len(test), best)
     constant = float(test.weights @ risk.loss.value(level, test.targets))
     yield Certificate("loss on held-out rows, against the best constant", "at most", measured, constant)
 
