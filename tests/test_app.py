@@ -590,6 +590,14 @@ def test_two_workers_find_what_one_finds(tmp_path: Path) -> None:
     assert one == two
 
 
+@pytest.mark.parametrize("command", [("demo", "--out"), ("verify", "linear_neuron", "--report")])
+def test_a_folder_that_is_a_file_is_refused_by_its_option(command: tuple[str, ...], tmp_path: Path) -> None:
+    file = tmp_path / "taken"
+    file.write_text("")
+    found = wflow(*command, file)
+    assert found.exit_code == 2 and f"{command[-1]}: {file} cannot be made" in found.output.replace("\n", "")
+
+
 @pytest.mark.slow
 def test_the_demo_holds_and_writes_a_report_and_an_animation(tmp_path: Path) -> None:
     found = wflow("demo", "--out", tmp_path)

@@ -92,7 +92,7 @@ def verify(
         raise typer.Exit(FAILED)
 
 
-def _writable(json_file: Path | None, report: Path | None) -> None:
+def _writable(json_file: Path | None, report: Path | None, option: str = "--report") -> None:
     """Refuse before the work what could not be written after it."""
     if json_file is not None and (json_file.is_dir() or not json_file.absolute().parent.is_dir()):
         raise UsageError(f"--json: {json_file} is a folder or lies in none; name a file in an existing folder")
@@ -100,7 +100,7 @@ def _writable(json_file: Path | None, report: Path | None) -> None:
         try:
             report.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError(f"--report: {report} cannot be made ({error.strerror}); name another folder") from error
+            raise UsageError(f"{option}: {report} cannot be made ({error.strerror}); name another folder") from error
 
 
 def write_json(path: Path, report: Report) -> None:
@@ -182,7 +182,7 @@ def demo(out: Annotated[Path, typer.Option(help="The folder of the report and th
     from wflow.app.demo import demonstrate, write_demo
 
     with exit_codes():
-        _writable(None, out)
+        _writable(None, out, "--out")
         with progress() as told:
             reports = demonstrate(told)
         show_rows([row for report in reports for row in report.rows], console())
