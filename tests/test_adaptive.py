@@ -9,6 +9,7 @@ import pytest
 
 from solvers.particles import DormandPrince, GradientFlow, Sampled
 from wflow import Energy, Gaussian, NotConverged, Particles, circle, problems, solve, w2
+from wflow.pace import Controlled
 
 TURN = 2.0 * math.pi
 LOST = 0.15
@@ -59,6 +60,15 @@ def test_the_estimate_of_one_step_is_of_order_five_in_dt_and_bounds_its_error():
     for dt, step in zip(steps, taken, strict=True):
         exact = Particles(circle(), relaxed(flow, 21, dt)[:, None])
         assert w2(step.state.measure, exact) <= step.error
+
+
+def test_doubling_estimates_the_error_of_the_two_half_steps():
+    """Of order p: whole - halves = C dt^(p+1) (1 - 2^-p), 2^p - 1 times what the halves are off by; RK4, p = 4."""
+    flow, solver, dt = problems.sawtooth(horizon=20.0).flow, GradientFlow(21), 1.0
+    step = Controlled(None, dt, tolerance=1e9, order=4.0).advance(flow, solver, solver.init(flow), dt)
+    assert step.state.count == 2
+    exact = Particles(circle(), relaxed(flow, 21, dt)[:, None])
+    assert w2(step.state.measure, exact) / step.error == pytest.approx(1.0, abs=0.1)
 
 
 @pytest.mark.parametrize("tolerance", [1e-6, 1e-9])

@@ -28,7 +28,7 @@ from wflow import (
     read_csv,
     torus,
 )
-from wflow.data import circle_inputs, gaussian_inputs, gaussian_plane_inputs, uniform_inputs
+from wflow.data import Scaling, circle_inputs, gaussian_inputs, gaussian_plane_inputs, uniform_inputs
 from wflow.kernel import circle_modes_of
 from wflow.problems.circle import poisson_law
 
@@ -138,7 +138,7 @@ def test_draws_on_the_circle_lie_in_one_turn(law):
 
 @pytest.mark.parametrize("g", [1e-6, 1.0, 30.0, 1e3, 1e6])
 def test_drift_of_any_strength_ends_at_gibbs(g):
-    """e^{g x} on [0, 1]: the quantile is log(1 + s (e^g - 1))/g = 1 + log(s + (1 - s) e^{-g})/g, no number overflows."""
+    """e^{g x} on [0, 1] has the quantile 1 + log(s + (1 - s) e^{-g})/g, and nothing overflows."""
     law = problems.drift_diffusion(g=g).minimiser
     where = 1.0 + np.log(LEVELS + (1.0 - LEVELS) * math.exp(-g)) / g
     np.testing.assert_allclose(law.cdf(where), LEVELS, rtol=0.0, atol=1e-9)
@@ -365,6 +365,13 @@ def test_standardised_data_have_mean_zero_and_variance_one():
     table = np.column_stack([data.inputs, data.targets])
     np.testing.assert_allclose(data.weights @ table, 0.0, rtol=0.0, atol=1e-13)
     np.testing.assert_allclose(data.weights @ table**2, 1.0, rtol=1e-14)
+
+
+def test_unit_inputs_fill_the_unit_interval():
+    """Scaling "unit" takes the least and the largest entry of each column to -1 and 1."""
+    data = Data(np.array([[1.0, -7.0], [3.0, 5.0], [2.0, -1.0]]), [1.0, 2.0, 4.0])
+    scaled = Scaling.of(data, "unit").applied(data).inputs
+    np.testing.assert_allclose(scaled, [[-1.0, -1.0], [1.0, 1.0], [0.0, 0.0]], rtol=0.0, atol=1e-15)
 
 
 def test_labels_are_the_function_of_the_inputs():
