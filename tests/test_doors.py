@@ -469,6 +469,8 @@ CSV = [
     ("nan entry", "a,b,c\n1,nan,3\n", "line 2, column 'b': nan", "correct or remove"),
     ("short row", "a,b,c\n1,2,3\n4,5\n", "line 3, column 'c': None", "correct or remove"),
     ("empty entry", "a,b,c\n1,,3\n", "line 2, column 'b': ''", "correct or remove"),
+    ("after empty lines", "a,b,c\n1,2,3\n\n\n1,x,3\n", "line 5, column 'b': 'x'", "correct or remove"),
+    ("two of a name", "a,b,c,b\n1,2,3,4\n", "2 columns are named 'b'", "rename all but one"),
     ("no rows", "a,b,c\n", "no rows", "give at least one"),
     ("empty file", "", "no column 'a'", "the header has nothing"),
 ]
@@ -481,6 +483,16 @@ def test_a_bad_csv_file_is_refused_by_line_and_column(tmp_path, text, value, rem
     file.write_text(text)
     with pytest.raises(ValueError, match=rf"table\.csv: .*{re.escape(value)}.*{remedy}"):
         read_csv(file, ["a", "b"], "c")
+
+
+def test_a_csv_file_of_another_encoding(tmp_path):
+    """A byte order mark is no part of the first name; bytes that are not UTF-8 are refused by the file's name."""
+    file = tmp_path / "table.csv"
+    file.write_text("a,b\n1,2\n", encoding="utf-8-sig")
+    assert read_csv(file, ["a"], "b").inputs.tolist() == [[1.0]]
+    file.write_text("a,b,\xe9\n1,2,3\n", encoding="latin-1")
+    with pytest.raises(ValueError, match=r"table\.csv: the byte 0xe9 is not UTF-8; save it"):
+        read_csv(file, ["a"], "b")
 
 
 def test_a_missing_csv_file_is_refused_by_its_path(tmp_path):

@@ -172,23 +172,34 @@ def _tensor(axes: Sequence[Array], weights: Sequence[Array]) -> Data:
 def read_csv(path: str | Path, inputs: Sequence[str], target: str) -> Data:
     """Columns of a CSV file with a header line, rows weighted equally.
 
-    Raises FileNotFoundError, or ValueError naming the missing column or the line and column of a bad entry.
+    Raises FileNotFoundError, or ValueError naming a column that is missing or there twice, the line and column of a bad
+    entry, or the byte that is not UTF-8.
     """
     file = Path(path)
     if not file.is_file():
         raise FileNotFoundError(f"CSV file {str(path)!r} does not exist; paths in a config are relative to the config")
-    with file.open(newline="", encoding="utf-8") as stream:
-        reader = csv.DictReader(stream)
-        header = reader.fieldnames or []
-        for name in (*inputs, target):
-            if name not in header:
-                raise ValueError(f"{file.name}: no column {name!r}; the header has {', '.join(header) or 'nothing'}")
-        wanted = (*inputs, target)
-        rows = [[_number(file.name, line, row, name) for name in wanted] for line, row in enumerate(reader, 2)]
+    wanted = (*inputs, target)
+    # spreadsheets begin a file with a byte order mark, which is no part of the first name
+    with file.open(newline="", encoding="utf-8-sig") as stream:
+        try:
+            reader = csv.DictReader(stream)
+            _check_header(file.name, reader.fieldnames or [], wanted)
+            rows = [[_number(file.name, reader.line_num, row, name) for name in wanted] for row in reader]
+        except UnicodeDecodeError as error:
+            byte = error.object[error.start]
+            raise ValueError(f"{file.name}: the byte {byte:#x} is not UTF-8; save it as UTF-8 text") from error
     if not rows:
         raise ValueError(f"{file.name}: the header is followed by no rows; give at least one")
     table = np.array(rows)
     return Data(table[:, :-1], table[:, -1])
+
+
+def _check_header(file: str, header: Sequence[str], wanted: Sequence[str]) -> None:
+    for name in wanted:
+        if name not in header:
+            raise ValueError(f"{file}: no column {name!r}; the header has {', '.join(header) or 'nothing'}")
+        if header.count(name) > 1:
+            raise ValueError(f"{file}: {header.count(name)} columns are named {name!r}; rename all but one")
 
 
 def _number(file: str, line: int, row: dict[str, str], name: str) -> float:
