@@ -304,6 +304,8 @@ KNOBS = [
     ("seed < 0", lambda: Sampled(-1), ValueError, "Sampled seed", "-1", "at least 0"),
     ("seed None", lambda: Sampled(None), TypeError, "Sampled seed", "None", "one int or float"),
     ("upwind of 3", lambda: Upwind(3), ValueError, "Upwind cells", "3 is", "at least 4"),
+    ("upwind of a float", lambda: Upwind(16.0), TypeError, "Upwind cells", r"16\.0 is not an int", "give an int"),
+    ("line of a float", lambda: short("porous_well", dim=1.0), TypeError, "dim", r"1\.0", "give an int"),
     ("muscl of a word", lambda: Muscl("64"), TypeError, "Muscl cells", "'64'", "one int or float"),
     ("fitting of None", lambda: ScharfetterGummel(None), TypeError, "Gummel cells", "None", "one int or float"),
     ("fitting for ever", lambda: ScharfetterGummel(8, limit=0), ValueError, "Gummel limit", "0 is", "at least 1"),

@@ -192,7 +192,8 @@ def dirichlet(degree: float = 2) -> Activation:
 
     Against it int D(x - w) D(x - w') dx/2 pi = D(w - w').   Raises TypeError for a degree that is no whole number.
     """
-    k = np.arange(1.0, count("activation b, the degree of dirichlet", degree) + 1.0)
+    whole = int(degree) if isinstance(degree, float) and degree.is_integer() else degree  # b is a float elsewhere
+    k = np.arange(1.0, count("activation b, the degree of dirichlet", whole) + 1.0)
 
     def waves(wave: Scalar, z: Array, power: int) -> Array:
         return np.asarray(2.0 * sum(n**power * wave(n * z) for n in k))

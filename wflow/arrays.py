@@ -100,8 +100,9 @@ def rounded_down(number: float) -> str:
 def count(name: str, value: float, least: int = 1) -> int:
     """`value` as an int of at least `least`, else TypeError or ValueError."""
     number = _number(name, value)
-    if not number.is_integer():
-        raise TypeError(f"{name}: {value!r} is not a whole number; give an int of at least {least}")
+    # 16.0 too: what holds it would hand a float to numpy as a shape
+    if not isinstance(value, int | np.integer):
+        raise TypeError(f"{name}: {value!r} is not an int; give an int of at least {least}")
     if number < least:
         raise ValueError(f"{name}: {value} is too small; give at least {least}")
     return int(value)
