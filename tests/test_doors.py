@@ -124,6 +124,14 @@ GEOMETRY = [
 ]
 
 MEASURES = [
+    (
+        "atom in a wall",
+        lambda: Atoms(interval(0, 1), [[0.5], [2.0]]),
+        ValueError,
+        "Atoms points",
+        r"\[2\.0\]",
+        "inside",
+    ),
     ("points without axis", lambda: Particles(line(), np.zeros(3)), ValueError, "points", r"\(3,\)", "reshape"),
     ("points of the plane", lambda: Particles(line(), np.zeros((3, 2))), ValueError, "points", r"\(3, 2\)", "reshape"),
     ("no points", lambda: Particles(line(), np.zeros((0, 1))), ValueError, "points", r"\(0, 1\)", "check the dim"),

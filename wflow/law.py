@@ -284,6 +284,12 @@ class Atoms(Law):
         weights = np.full(n, 1.0 / n) if self.weights is None else self.weights
         object.__setattr__(self, "points", points)
         object.__setattr__(self, "weights", weights_of_mass_one("Atoms weights", weights, n))
+        beyond = np.abs(points - self.domain.retract(points)).max(axis=1)
+        if beyond[worst := int(beyond.argmax())] > 0.0:
+            raise ValueError(
+                f"Atoms points: number {worst}, {points[worst].tolist()}, lies outside the walls of {self.domain}; "
+                "move it inside or widen the domain"
+            )
 
     def quantile(self, s: Array) -> Array:
         self._needs_quantile()
