@@ -266,6 +266,8 @@ ENERGIES = [
 ]
 
 WELL = Energy(Potential.quadratic(1.0))
+RIDGE = Energy(Risk(RidgeNeuron(activation("tanh"), outer=True), Data(COLUMN, [1.0, -1.0])))
+ICE = Box((0.0,), (1.0,), (False,), (True,))
 SAW = short("sawtooth")
 FLOWS = [
     ("bare term", lambda: Flow(Potential.linear(1), line(), Gaussian(), 1), TypeError, "energy", "Potential", "wrap"),
@@ -278,6 +280,9 @@ FLOWS = [
         "inf",
         "the same domain",
     ),
+    ("ridge on a torus", lambda: Flow(RIDGE, torus(2), Uniform(torus(2)), 1), ValueError, "energy", "True", "the same"),
+    ("nothing moves", lambda: Flow(WELL, ICE, Uniform(ICE), 1), ValueError, "Flow domain", "frozen", "leave one free"),
+    ("window a number", lambda: Flow(WELL, line(), Gaussian(), 1, 5.0), TypeError, "window", "5.0", "give"),
     ("horizon 0", lambda: Flow(WELL, line(), Gaussian(), 0.0), ValueError, "horizon", r"0\.0", "above 0"),
     ("horizon < 0", lambda: Flow(WELL, line(), Gaussian(), -1), ValueError, "horizon", "-1", "above 0"),
     ("horizon inf", lambda: Flow(WELL, line(), Gaussian(), INF), ValueError, "horizon", "inf", "finite number"),

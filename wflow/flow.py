@@ -45,8 +45,10 @@ class Flow:
             raise TypeError(
                 f"Flow initial: got {type(self.initial).__name__}; give a law (for points: Atoms(domain, points))"
             )
+        if not self.domain.moving:
+            raise ValueError(f"Flow domain: every axis of {self.domain} is frozen; leave one free to move along")
         for home in self.energy.homes:
-            if home.dim != self.domain.dim or home.is_circle != self.domain.is_circle:
+            if not _same_turns(home, self.domain):
                 raise ValueError(
                     f"Flow energy: a term lives on {home}, the flow on {self.domain}; give the same domain"
                 )
@@ -92,8 +94,18 @@ class Flow:
         return edge * pi.grid.cell_volume
 
 
+def _same_turns(a: Box, b: Box) -> bool:
+    """Whether both have the same axes, but for where they end: periodic ones with one length, the others without."""
+    if a.periodic != b.periodic:
+        return False
+    turns = np.array(a.periodic)
+    return bool(np.allclose(a.lengths[turns], b.lengths[turns], rtol=1e-12))
+
+
 def windows_of(name: str, window: Window, domain: Box) -> tuple[tuple[float, float] | None, ...]:
     """One entry an axis; ValueError naming an entry that is no bounded interval, or that belongs to a periodic axis."""
+    if not isinstance(window, Sequence | np.ndarray):
+        raise TypeError(f"{name}: {window!r} is not a window; give (lower, upper), or one such pair or None an axis")
     entries = (window,) if domain.dim == 1 and len(window) == 2 and not isinstance(window[0], tuple | list) else window
     if len(entries) != domain.dim:
         raise ValueError(f"{name}: {window} has not one entry (lower, upper) or None for each of {domain.dim} axes")
