@@ -19,6 +19,12 @@ def column(numbers):
     return np.array(numbers, dtype=float)[:, None]
 
 
+def test_a_box_of_lists_is_that_of_tuples() -> None:
+    """Boxes and grids are keys of caches."""
+    again = Box([0.0], np.array([1.0]), [True])  # type: ignore[arg-type]
+    assert again == Box((0.0,), (1.0,), (True,)) and hash(again) == hash(Box((0.0,), (1.0,), (True,)))
+
+
 @given(ANGLES)
 def test_wrapping_lands_in_the_turn(angles):
     """0 <= wrap(theta) < 2 pi, even for angles a rounding below zero."""

@@ -27,6 +27,8 @@ class Box:
     frozen: tuple[bool, ...] = ()
 
     def __post_init__(self) -> None:
+        for name in ("lower", "upper", "periodic", "frozen"):  # lists and arrays too: a box is a key of caches
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         if not self.frozen:
             object.__setattr__(self, "frozen", (False,) * len(self.lower))
         if not (len(self.lower) == len(self.upper) == len(self.periodic) >= 1):
