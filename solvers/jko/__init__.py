@@ -3,9 +3,11 @@
 from solvers.jko.bdf2 import Bdf2
 from solvers.jko.entropic import Entropic, Heated
 from solvers.jko.exact import Exact
+from solvers.jko.hats import Hats
 from solvers.jko.linearised import Linearised
 from solvers.jko.midpoint import Midpoint
 from solvers.jko.quantile import Quantile
+from solvers.jko.quantile_dual import QuantileDual
 from solvers.jko.risk_dual import RiskDual
 from solvers.jko.sdirk2 import Sdirk2
 from solvers.jko.sinkhorn import Sinkhorn
@@ -17,10 +19,12 @@ __all__ = [
     "Bdf2",
     "Entropic",
     "Exact",
+    "Hats",
     "Heated",
     "Linearised",
     "Midpoint",
     "Quantile",
+    "QuantileDual",
     "RiskDual",
     "Sdirk2",
     "Sinkhorn",

@@ -6,10 +6,12 @@ from solvers.jko import (
     Bdf2,
     Entropic,
     Exact,
+    Hats,
     Heated,
     Linearised,
     Midpoint,
     Quantile,
+    QuantileDual,
     RiskDual,
     Sdirk2,
     Sinkhorn,
@@ -33,12 +35,14 @@ METHODS: tuple[Solver, ...] = (
     Sdirk2(points=200),
     Linearised(cells=128),
     Spline(cells=128),
+    Hats(cells=128),
     Exact(cells=96),
     RiskDual(particles=400),
 )
 FURTHER: tuple[Solver, ...] = (
     Midpoint(points=200),
     Bdf2(points=200),
+    QuantileDual(points=200),
     SplineSdirk2(cells=128),
     Entropic(cells=128),
     Heated(cells=128),
@@ -47,5 +51,6 @@ FURTHER: tuple[Solver, ...] = (
 )
 """What `wflow run` takes besides. Verify leaves them out: they say the same as Sdirk2 in a table whose agreements grow
 like the square of the list, and Bdf2 is two-step: its state is the last two measures. SplineSdirk2 is to Spline what
-Sdirk2 is to Quantile; Entropic, Heated and Sinkhorn approximate the step that Spline takes. SoftMin is
-a splitting for long steps of noisy networks, with no energy to certify."""
+Sdirk2 is to Quantile, QuantileDual takes Quantile's steps on networks and proves them; Entropic, Heated and Sinkhorn
+approximate the step that Spline takes. SoftMin is a splitting for long steps of noisy networks, with no energy to
+certify."""

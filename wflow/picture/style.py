@@ -54,6 +54,7 @@ _SOLVERS = {
     "Exact": ("#7F5539", "d"),
     "Spline": ("#CC79A7", "X"),
     "RiskDual": ("#882255", "<"),
+    "Hats": ("#6B4C9A", "H"),
     "Ljko": ("#44AA99", ">"),
     "Entropic": ("#999933", "p"),
     "DG0": ("#AA4499", "h"),

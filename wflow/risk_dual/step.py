@@ -10,7 +10,7 @@ from wflow.errors import NotConverged
 from wflow.measure import Particles
 from wflow.risk_dual.ascent import Climbed, Goal, by_newton, climb
 from wflow.risk_dual.models import Refined, Tabulated
-from wflow.risk_dual.movement import Coupling, Movement
+from wflow.risk_dual.movement import Coupling, Indices, Movement
 from wflow.risk_dual.parts import DUST, parted, vertex
 from wflow.risk_dual.search import least
 from wflow.risk_dual.split import Split, finished, joined
@@ -30,10 +30,11 @@ Window = tuple[tuple[float, float], ...]
 class Minimum:
     """The end, what its coupling costs, D at the last p, and gaps as shares of the gain.
 
-    gap: by the independent search.   own: as the step itself sees it.
+    whose (g,): the atom of each point of the end.   gap: by the independent search.   own: as the step itself sees it.
     """
 
     end: Particles
+    whose: Indices
     spent: float
     dual: float
     gap: float
@@ -139,10 +140,11 @@ def certified(movement: Movement, nodes: Nodes, split: Split, before: float) -> 
     np.minimum.at(lowest, parts.whose, movement.field(q, parts.places, 0) + ways)
     dual = movement.dual(parts.p, float(mu @ lowest))
     spent, end = float(parts.masses @ ways), Particles(movement.domain, parts.places, parts.masses)
+    whose = parts.whose
     after = movement.half(movement.predict(parts.places, parts.masses) - movement.targets)
     after += float(parts.masses @ movement.potential(parts.places, 0)) + spent
     if after >= before:
-        end, spent, after = movement.start, 0.0, before
+        end, spent, after, whose = movement.start, 0.0, before, np.arange(len(mu))
     scale = _scale(before, after)
     gap = (after - dual) / scale
-    return Minimum(end, spent, dual + movement.constant, gap, split.gap / scale), movement.coupling(seen.places)
+    return Minimum(end, whose, spent, dual + movement.constant, gap, split.gap / scale), movement.coupling(seen.places)
