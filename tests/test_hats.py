@@ -2,6 +2,7 @@
 
 import functools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -351,6 +352,38 @@ def test_every_step_pays_for_its_way(name, tau):
     assert step.dual <= after + step.dissipated
 
 
+def drawn(seed):
+    """A random problem: term, grid, density (noise, a bump, a bump cut off), and tau from .01 to 1."""
+    rng = np.random.default_rng(seed)
+    aggregated = Box((-2.0,), (2.0,), (False,)), box([-2.0, -2.0], [2.0, 2.0])
+    energy, domain = [
+        on_circle(),
+        on_square(),
+        of_population(),
+        (problems.aggregation(("newtonian", "log_line")[rng.integers(2)]).flow.energy, aggregated[0]),
+        (problems.aggregation("log_plane").flow.energy, aggregated[1]),
+    ][seed % 5]
+    grid = Grid(domain, (int(rng.integers(8, 100)),) if domain.dim == 1 else (int(rng.integers(6, 24)),) * 2)
+    away = (grid.centres - domain.lower) / domain.lengths - rng.random(domain.dim)
+    values = np.exp(-0.5 * np.sum(away**2, axis=1) / rng.uniform(0.02, 0.3) ** 2)
+    if (rough := rng.integers(3)) == 0:
+        values = rng.random(grid.size)
+    elif rough == 1:
+        values[values < 0.3 * values.max()] = 0.0
+    density = Density(grid, values / (values.sum() * grid.cell_volume))
+    return Movement(energy, density, float(10.0 ** rng.uniform(-2.0, 0.0)))
+
+
+def test_random_steps_are_found():
+    """A hundred random problems with tau < 1: each gap at most the tolerance, mass and sign kept, the way paid for."""
+    for seed in range(100):
+        movement = drawn(seed)
+        found = minimised(movement, TOLERANCE)
+        assert found.gap <= TOLERANCE, seed
+        assert found.end.mass == pytest.approx(movement.start.mass, abs=1e-14)
+        assert movement.energy.value(found.end) + found.spent <= movement.before, seed
+
+
 def test_mass_that_ties_is_shared():
     """Repulsion from the middle of a symmetric start, 33 cells: the middle one has two equal ways.
 
@@ -381,6 +414,28 @@ def test_a_gap_above_the_tolerance_raises(monkeypatch):
     flow = problems.sawtooth().flow
     with pytest.raises(NotConverged, match=r"is known to .* of its gain"):
         Hats(64).step(flow, Hats(64).init(flow), 50.0)
+
+
+def test_a_step_that_is_not_found_is_halved_if_asked(monkeypatch):
+    """Where steps above 0.3 fail, one of 0.5 with a halving is two of 0.25: density, cost, the later dual; time 0.5.
+
+    Without halvings, and where halves fail too, it raises."""
+
+    def short_only(movement, tolerance):
+        found = minimised(movement, tolerance)
+        return replace(found, gap=1.0) if movement.tau > 0.3 else found
+
+    monkeypatch.setattr("wflow.hats.step.minimised", short_only)
+    flow, solver = problems.sawtooth().flow, Hats(32, halvings=1)
+    start = solver.init(flow)
+    whole, first = solver.step(flow, start, 0.5), solver.step(flow, start, 0.25)
+    last = solver.step(flow, first.state, 0.25)
+    np.testing.assert_array_equal(whole.state.measure.values, last.state.measure.values)
+    assert (whole.dissipated, whole.dual) == (first.dissipated + last.dissipated, last.dual)
+    assert (whole.state.time, whole.state.count) == (0.5, 1)
+    for fails, dt in ((Hats(32), 0.5), (solver, 1.0)):
+        with pytest.raises(NotConverged, match="let it halve"):
+            fails.step(flow, start, dt)
 
 
 def test_the_gap_sees_a_wrong_end():

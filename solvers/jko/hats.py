@@ -37,7 +37,8 @@ class Hats(Solver):
     2 dt dissipated and h/12^(1/2) an axis more.   step.dual: F + dissipated less the gap.   residual: the gap
     int V drho + dissipated - sum_i mu_i min_y [V(y) + |y - x_i|^2/(2 dt)], V of the end, as a share of the gain
     F(rho_0) - dual (at least 1e-5 max(1, |F|)): where F is convex a bound, proved to rounding, of how far the step is
-    above the least; elsewhere it says that the end is stationary. NotConverged where it is above `tolerance`.
+    above the least; elsewhere it says that the end is stationary. NotConverged where it is above `tolerance`: steps so
+    long that most atoms tie. With halvings > 0 such a step is taken as two halves instead, up to so many times.
     Order 1 in dt, in h that of upwind fluxes.
     Source: derived for this project; the deposit by hats is that of particle-in-cell methods (Hockney & Eastwood 1988).
     """
@@ -45,6 +46,7 @@ class Hats(Solver):
     cells: int
     window: Window | None = None
     tolerance: float = 1e-6
+    halvings: int = 0
     resolution: ClassVar[str] = "cells"
     needs: ClassVar[Literal["density", "quantile", "sample"]] = "density"
     variational: ClassVar[bool] = True
@@ -55,6 +57,7 @@ class Hats(Solver):
     def __post_init__(self) -> None:
         count("Hats cells", self.cells, least=4)
         positive("Hats tolerance", self.tolerance)
+        count("Hats halvings", self.halvings, least=0)
 
     def order(self, flow: Flow) -> Order:
         """As Upwind's: (1, 1), less in space from a density that ends in a jump or is an atom."""
@@ -81,15 +84,35 @@ class Hats(Solver):
         return State(0.0, averages_of(flow, self.cells, self.window))
 
     def step(self, flow: Flow, state: State, dt: float) -> Step:
+        return self._taken(flow, state, dt, self.halvings)
+
+    def _taken(self, flow: Flow, state: State, dt: float, halvings: int) -> Step:
+        """A step, by halves where the whole fails and may be halved."""
+        try:
+            return self._moved(flow, state, dt)
+        except NotConverged:
+            if not halvings:
+                raise
+        first = self._taken(flow, state, 0.5 * dt, halvings - 1)
+        last = self._taken(flow, first.state, 0.5 * dt, halvings - 1)
+        assert first.dissipated is not None
+        assert last.dissipated is not None
+        return Step(
+            state.after(dt, last.state.measure),
+            first.dissipated + last.dissipated,
+            max(first.residual, last.residual),
+            dual=last.dual,
+        )
+
+    def _moved(self, flow: Flow, state: State, dt: float) -> Step:
         from wflow.hats.step import Movement, minimised
 
-        start = state.measure
-        assert isinstance(start, Density)
-        found = minimised(Movement(flow.energy, start, dt), self.tolerance)
+        assert isinstance(state.measure, Density)
+        found = minimised(Movement(flow.energy, state.measure, dt), self.tolerance)
         if not found.gap <= self.tolerance:
             raise NotConverged(
                 f"{self}: the step is known to {found.gap:.3g} > {self.tolerance:g} of its gain, at "
-                f"t = {state.time:g}, dt = {dt:.3g}; shorten dt or raise `tolerance`",
+                f"t = {state.time:g}, dt = {dt:.3g}; shorten dt, let it halve (halvings), or raise `tolerance`",
                 found.gap,
             )
         return Step(state.after(dt, found.end), found.spent, found.gap, dual=found.dual)
