@@ -67,7 +67,7 @@ class Hats(Solver):
         """Mass, positivity and energy for every dt."""
         return EVERY_PROMISE
 
-    def refusal(self, flow: Flow) -> str | None:
+    def _refusal(self, flow: Flow) -> str | None:
         """An internal term; V not affine in the measure; more than two moving axes; no numba; no window."""
         if flow.energy.internal:
             return "atoms have no entropy and no power: take jko.Spline, which reads a density off its potential"

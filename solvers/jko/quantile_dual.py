@@ -57,9 +57,9 @@ class QuantileDual(QuantileSolver):
         """Mass, positivity and energy for every dt."""
         return EVERY_PROMISE
 
-    def refusal(self, flow: Flow) -> str | None:
+    def _refusal(self, flow: Flow) -> str | None:
         """As quantiles and as jko.RiskDual."""
-        return super().refusal(flow) or RiskDual(self.points, cells=self.cells).refusal(flow)
+        return super()._refusal(flow) or RiskDual(self.points, cells=self.cells).refusal(flow)
 
     def resolved(self, flow: Flow) -> float:
         """0: the tolerance is one of F, and where nothing splits the gap is far below it."""
