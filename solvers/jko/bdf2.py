@@ -1,7 +1,7 @@
 """This file owns the two-step backward differentiation formula on quantiles, with steps of any lengths."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -14,6 +14,7 @@ from wflow.solver import Order, State, Step
 
 LARGEST_RATIO = 1.0 + math.sqrt(2.0)
 """A step longer than the last one by more than this starts afresh: beyond it the formula is not zero-stable."""
+_STARTED = 1.5
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,9 @@ class Bdf2(QuantileSolver):
     multistep: ClassVar[bool] = True
 
     def order(self, flow: Flow) -> Order:
-        """Time 2; 3/2, and 1/2 for the energy identity, where fronts set off from a compact start."""
-        return second_order(flow)
+        """2, of the energy identity 3/2 (its first step has another rule); 3/2 and 1/2 for fronts of compact starts."""
+        order = second_order(flow)
+        return replace(order, identity=_STARTED) if order.identity is None else order
 
     def step(self, flow: Flow, state: State, dt: float) -> Step:
         past = state.memory.get("length")

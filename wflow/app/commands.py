@@ -62,6 +62,7 @@ def verify(
         list[str] | None, typer.Option("--set", help="key=value, a parameter of the one problem.")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Half the resolution, one refinement level less.")] = False,
+    further: Annotated[bool, typer.Option("--further", help="Also the methods that only run takes.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows into this file.")] = None,
     report: Annotated[Path | None, typer.Option("--report", help="Write report.html into this folder.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = max(1, min(4, os.cpu_count() or 1)),
@@ -78,7 +79,12 @@ def verify(
         _writable(json_file, report)
         with progress() as told:
             found = verify_problems(
-                names or (), {key: parameters[key] for key in given}, quick=quick, workers=workers, progress=told
+                names or (),
+                {key: parameters[key] for key in given},
+                quick=quick,
+                further=further,
+                workers=workers,
+                progress=told,
             )
         show_rows(found.rows, console())
         if json_file is not None:

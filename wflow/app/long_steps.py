@@ -82,13 +82,14 @@ def _beside_the_flow(problem: Problem, solver: Solver, others: Sequence[Solver],
     The method's own is that in dt and that in h. Both of order 1, one step of twice the length, and two on half the
     cells, are as far from the end as it is from the flow; the two errors have opposite signs (friction holds back, a
     long step of a convex energy goes too far or not), so they are not measured together. Floor: the starts' distance.
-    Steps are no shorter than half the cells can tell from rest.
+    Under limits, where edges are everywhere, steps are no shorter than half the cells can tell from rest.
     """
     coarse = solver.refined(1.0 / REFINED)
-    dt = max(dt, coarse.smallest_step(problem.flow))
-    if REFINED * dt > problem.flow.horizon or coarse.refusal(problem.flow) is not None:
-        return
+    if problem.flow.energy.limits:
+        dt = max(dt, coarse.smallest_step(problem.flow))
     span = replace(problem.flow, horizon=REFINED * dt)
+    if span.horizon > problem.flow.horizon or coarse.refusal(span) is not None:
+        return
     lab = Laboratory(span)
     run, long, wide = lab.run(solver, REFINED), lab.run(solver, 1).final, lab.run(coarse, REFINED).final
     mine = MARGIN * (distance(long, run.final) + distance(wide, run.final))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wflow.app.draws import SEED
-from wflow.app.methods import METHODS
+from wflow.app.methods import FURTHER, METHODS
 from wflow.app.study import Outcome, Row, agreements, study, suited
 from wflow.problems import NAMES, Problem, build, parameters_of
 from wflow.solver import Solver
@@ -50,13 +50,15 @@ def verify(
     settings: Mapping[str, Any] | None = None,
     *,
     quick: bool = False,
+    further: bool = False,
     workers: int = 2,
     progress: Progress | None = None,
 ) -> Report:
     """Run every solver on every named problem (all by default) and certify what came out.
 
     settings: parameters for the named problems, of which there must then be exactly one. quick: half the resolution,
-    of all problems those that are not LONG, and of all methods those that are not costly.
+    of all problems those that are not LONG, and of all methods those that are not costly. further: besides METHODS
+    those that `run` takes in addition.
     progress(what, done, total) is called as studies end. Raises ValueError for unknown names.
     """
     began = time.monotonic()
@@ -70,7 +72,7 @@ def verify(
     tasks = [
         (p.name, dict(p.parameters), suited(s, p, quick), quick)
         for p in problems
-        for s in METHODS
+        for s in ((*METHODS, *FURTHER) if further else METHODS)
         if not (quick and s.costly)
     ]
     outcomes = _run_all(tasks, workers, progress or (lambda what, done, total: None))
