@@ -49,8 +49,8 @@ FURTHER: tuple[Solver, ...] = (
     Sinkhorn(cells=128),
     SoftMin(cells=128),
 )
-"""What `wflow run` takes besides, and `wflow verify --further`. Without it verify leaves them out: they say the same as Sdirk2 in a table whose agreements grow
-like the square of the list, and Bdf2 is two-step: its state is the last two measures. SplineSdirk2 is to Spline what
-Sdirk2 is to Quantile, QuantileDual takes Quantile's steps on networks and proves them; Entropic, Heated and Sinkhorn
-approximate the step that Spline takes. SoftMin is a splitting for long steps of noisy networks, with no energy to
-certify."""
+"""What `wflow run` takes besides, and `wflow verify --further`. Without it verify leaves them out: they say the same as
+Sdirk2 in a table whose agreements grow like the square of the list, and Bdf2 is two-step: its state is the last two
+measures. SplineSdirk2 is to Spline what Sdirk2 is to Quantile, QuantileDual takes Quantile's steps on networks and
+proves them; Entropic, Heated and Sinkhorn approximate the step that Spline takes. SoftMin is a splitting for long steps
+of noisy networks, with no energy to certify."""
