@@ -5,6 +5,7 @@ Every solver of the list meets every problem of the catalogue; what is checked i
 
 import functools
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,6 +36,7 @@ from wflow import (
     circle,
     circle_kernel,
     interval,
+    line,
     plane,
     problems,
     solve,
@@ -45,7 +47,7 @@ from wflow.app.methods import METHODS
 from wflow.energy import Energy, population_risk
 from wflow.internal import Entropy
 from wflow.kernel import sawtooth_kernel
-from wflow.solver import State
+from wflow.solver import State, Step
 
 TURN = 2.0 * math.pi
 MOTORCYCLE = Path(__file__).parent.parent / "demos" / "data" / "motorcycle.csv"
@@ -384,6 +386,28 @@ def test_the_loop_refuses_a_step_that_raises_the_energy():
     flow = problems.circle_teacher(b=2.0).flow
     with pytest.raises(EnergyRose, match="step 1 "):
         solve(flow, Uphill(20), steps=100, until=lambda s: s.time < -1.0)
+
+
+@dataclass(frozen=True)
+class Creeping(GradientFlow):
+    """Claims to keep the energy, and moves all points up by `way` a step: F = int w dpi rises by exactly that."""
+
+    way: float = 0.0
+
+    def step(self, flow, state, dt):
+        pi = state.measure
+        return Step(state.after(dt, Particles(pi.domain, pi.points + self.way, pi.weights)))
+
+
+@pytest.mark.parametrize(("start", "way", "refused"), [
+    (0.0, 5e-14, False), (0.0, 1e-12, True), (1.0, 5e-14, False), (1.0, 2e-13, True), (1.0, 1e-9, True),
+    (1024.0, 5e-11, False), (1024.0, 2e-10, True), (1024.0, 1e-6, True),
+])  # fmt: skip
+def test_a_rise_of_the_energy_beyond_rounding_is_refused(start, way, refused):
+    """F_{k+1} <= F_k + 1e-13 max(1, |F_0|): half of that passes as rounding, twice of it and more is EnergyRose."""
+    flow = Flow(Energy(Potential.linear(1.0)), line(), Atoms(line(), [[start]]), 1.0)
+    with pytest.raises(EnergyRose, match="step 1 ") if refused else nullcontext():
+        solve(flow, Creeping(1, Sampled(0), way=way), steps=1)
 
 
 # Energy and dissipation
