@@ -1,6 +1,7 @@
 """ReLU students in the plane: balanced starts, what the flow keeps, the order its kernel leaves, hypothesis reports."""
 
 import math
+from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
@@ -234,6 +235,29 @@ def test_uniform_draws_pass_the_limit_on_empty_arcs_nearly_always(m: int) -> Non
         points = Balanced(positive=1.0).sample(m, np.random.default_rng([seed, m]))
         passed += largest_gap(Particles(Balanced().domain, points), 1.0) <= 2 * math.pi / m * (math.log(m) + 3.0)
     assert abs((400 - passed) - 20) <= 4 * math.sqrt(20)
+
+
+def fan(m: int, empty: float) -> Particles:
+    """m neurons of each sign in directions evenly spread but for one empty arc."""
+    angles = np.linspace(0.0, 2.0 * math.pi - empty, m)
+    half = np.stack([np.ones(m), np.cos(angles), np.sin(angles)], axis=1)
+    return Particles(Balanced().domain, np.concatenate([half, half * [-1.0, 1.0, 1.0]]))
+
+
+@pytest.mark.parametrize("m", [5, 20, 200])
+def test_the_limit_on_empty_arcs_is_what_few_uniform_draws_miss(m: int) -> None:
+    """P(an arc of m > x) = sum_k (-1)^(k+1) C(m, k) (1 - k x/2 pi)_+^(m-1) at the limit: 2 % to 5 %, or x = pi (m = 5).
+
+    An arc a billionth below the limit is consistent, one a billionth above it refuted. Half a turn is always too much:
+    then some half plane has no neuron. Source: Stevens 1939, Ann. Eugenics 9, 315-320.
+    """
+    limit = directions(fan(m, 1.0)).limit
+    share = limit / (2.0 * math.pi)
+    shares = [Fraction(share) * k for k in range(1, math.floor(1.0 / share) + 1)]
+    missed = sum((-1) ** k * math.comb(m, k + 1) * (1 - s) ** (m - 1) for k, s in enumerate(shares))
+    assert 0.02 < float(missed) < 0.05 if m > 5 else limit == math.pi
+    verdicts = [directions(fan(m, limit * (1.0 + e))).verdict for e in (-1e-9, 1e-9)]
+    assert verdicts == ["consistent", "refuted"]
 
 
 def test_one_sign_alone_is_refuted() -> None:
