@@ -200,7 +200,7 @@ def test_modes_that_cells_do_not_resolve_are_zero():
 # Gaussians, tails, atoms
 
 
-@pytest.mark.parametrize("z", [-30.0, -12.0, 5.0, 12.0, 30.0])
+@pytest.mark.parametrize("z", [-30.0, -20.0, -12.0, -8.0, 5.0, 8.0, 12.0, 20.0, 30.0])
 def test_far_cells_keep_their_digits(z):
     """The mass of [z, z + 0.1] to a relative 1e-10, out to e^{-450}: by quadrature of the scaled density."""
     mass = Gaussian().cell_masses(np.array([z, z + 0.1]))[0]
