@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
+import solvers.jko._bounds
 from solvers.jko import Exact
 from solvers.jko._bounds import bounds
 from wflow import (
@@ -150,6 +151,33 @@ def test_a_step_cut_short_is_not_returned():
     with pytest.raises(NotConverged, match=r"certified to .* > 1e-06.*raise `limit`") as caught:
         solver.step(flow, solver.init(flow), 5.0)
     assert caught.value.residual > 1e-3
+
+
+def test_the_residual_sees_potentials_that_are_wrong(monkeypatch):
+    """POT's u_i off by +-e in turn, on a uniform start: by_potentials is e/2 more, the residual (e/(2 gain))^2.
+
+    The slope alone certifies the end to 1e-12, for it never asks POT's potentials. e = 2e-4 of the gain leaves 1e-8,
+    which passes; 4e-3 of it leaves 4e-6 > 1e-6, which is refused.
+    """
+    flow, solver, true = FLOWS["entropy"], Exact(CELLS), solvers.jko._bounds.cheapest_plan
+    start = solver.init(flow)
+    good = solver.step(flow, start, 0.3)
+    gain = flow.energy.value(start.measure) - flow.energy.value(good.state.measure) - good.dissipated
+
+    def with_fault(e):
+        def plan(p, q, costs):
+            found = true(p, q, costs)
+            return replace(found, left=found.left + e * (-1.0) ** np.arange(len(p)))
+
+        monkeypatch.setattr(solvers.jko._bounds, "cheapest_plan", plan)
+
+    assert good.residual < 1e-10
+    with_fault(2e-4 * gain)
+    assert solver.step(flow, start, 0.3).residual == pytest.approx(1e-8, rel=1e-4)
+    with_fault(4e-3 * gain)
+    with pytest.raises(NotConverged, match=r"by POT's potentials") as caught:
+        solver.step(flow, start, 0.3)
+    assert caught.value.residual == pytest.approx(4e-6, rel=1e-4)
 
 
 def test_energies_that_cannot_be_certified_are_refused():
