@@ -14,7 +14,7 @@ from scipy.optimize import brentq
 
 from solvers.jko import Bdf2, Midpoint, Quantile, Sdirk2
 from solvers.jko.bdf2 import LARGEST_RATIO
-from solvers.jko.sdirk2 import GAMMA
+from solvers.jko.sdirk2 import GAMMA, stages
 from wflow import (
     Energy,
     Flow,
@@ -139,7 +139,7 @@ def test_an_anchor_may_cross_itself():
     """
     m, dt = 60, 100.0
     edges, c = SAW.flow.initial.quantile(np.arange(m) / m), TURN * np.arange(m) / m
-    first, second = Sdirk2(m).stages(SAW.flow, State(0.0, Quantiles(circle(), edges)), dt)
+    first, second = stages(Sdirk2(m), SAW.flow, State(0.0, Quantiles(circle(), edges)), dt)
     anchor = second.pi.edges - GAMMA * dt * second.velocity
     assert np.min(np.diff(anchor)) < -1e-3
     z = -dt / TURN

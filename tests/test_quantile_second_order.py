@@ -295,3 +295,11 @@ def test_a_power_on_an_interval_ends_at_the_stationary_density():
     s = np.arange(401) / 400
     exact = Quantiles(interval(0, 1), (np.sqrt(9.0 + 16.0 * s) - 3.0) / 2.0)
     assert w2(end_of(flow, Sdirk2(400), 40), exact) < 1e-5
+
+
+@METHODS
+def test_a_failure_names_the_method_that_was_asked_for(method):
+    """One Newton iteration ends no long step of heat: the message begins with the method, in first steps too."""
+    flow = problems.heat_mode().flow
+    with pytest.raises(NotConverged, match=rf"^{method.__name__}\(points=20\): JKO step stopped"):
+        solve(flow, method(20, limit=1), steps=1)

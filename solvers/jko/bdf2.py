@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from solvers.jko._quantiles import QuantileSolver, Stage, ahead, second_order
-from solvers.jko.sdirk2 import Sdirk2
+from solvers.jko.sdirk2 import spent, stages
 from wflow.flow import Flow
 from wflow.measure import Quantiles
 from wflow.solver import Order, State, Step
@@ -51,9 +51,8 @@ class Bdf2(QuantileSolver):
 
     def _started(self, flow: Flow, state: State, dt: float) -> Step:
         """A step that knows no past."""
-        alone = Sdirk2(self.points, self.tolerance, self.limit)
-        first, second = alone.stages(flow, state, dt)
-        return self._left(state, dt, second, alone.spent(first, second, dt), max(first.residual, second.residual))
+        first, second = stages(self, flow, state, dt)
+        return self._left(state, dt, second, spent(first, second, dt), max(first.residual, second.residual))
 
     def _left(self, state: State, dt: float, end: Stage, spent: float, residual: float) -> Step:
         """The step, and for the next one where it began, its length and |v|^2 at its end."""

@@ -28,20 +28,22 @@ class Sdirk2(QuantileSolver):
         """Time 2; 3/2, and 1/2 for the energy identity, where fronts set off from a compact start."""
         return second_order(flow)
 
-    def stages(self, flow: Flow, state: State, dt: float) -> tuple[Stage, Stage]:
-        """Both stages of a step of length dt."""
-        start, tau = state.measure, GAMMA * dt
-        assert isinstance(start, Quantiles)
-        first = self.stage(flow, state.time, start.edges, tau, start)
-        anchor = start.edges + (1.0 - GAMMA) * dt * first.velocity
-        guess = ahead(first.pi, (1.0 - GAMMA) * dt * first.velocity)
-        return first, self.stage(flow, state.time, anchor, tau, guess)
-
-    def spent(self, first: Stage, second: Stage, dt: float) -> float:
-        """What the stages dissipate."""
-        return dt * ((1.0 - GAMMA) * first.dissipation + GAMMA * second.dissipation)
-
     def step(self, flow: Flow, state: State, dt: float) -> Step:
-        first, second = self.stages(flow, state, dt)
+        first, second = stages(self, flow, state, dt)
         residual = max(first.residual, second.residual)
-        return Step(state.after(dt, second.pi), self.spent(first, second, dt), residual)
+        return Step(state.after(dt, second.pi), spent(first, second, dt), residual)
+
+
+def stages(method: QuantileSolver, flow: Flow, state: State, dt: float) -> tuple[Stage, Stage]:
+    """Both stages of a step of length dt, taken by `method`: failures are reported in its name."""
+    start, tau = state.measure, GAMMA * dt
+    assert isinstance(start, Quantiles)
+    first = method.stage(flow, state.time, start.edges, tau, start)
+    anchor = start.edges + (1.0 - GAMMA) * dt * first.velocity
+    guess = ahead(first.pi, (1.0 - GAMMA) * dt * first.velocity)
+    return first, method.stage(flow, state.time, anchor, tau, guess)
+
+
+def spent(first: Stage, second: Stage, dt: float) -> float:
+    """What the stages dissipate."""
+    return dt * ((1.0 - GAMMA) * first.dissipation + GAMMA * second.dissipation)
