@@ -6,6 +6,7 @@ import json
 import math
 import pickle
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -400,15 +401,25 @@ def start(*arguments: object, **options: Any) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, **options)
 
 
+def limit_of_work() -> None:
+    """Thirty seconds of the processor, then SIGXCPU: other work on the machine does not count, unlike on a clock."""
+    resource.setrlimit(resource.RLIMIT_CPU, (30, 31))
+
+
+@pytest.mark.timeout(600)  # for a run that hangs without any work
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_says_so(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    """A run of ten million steps ends by the signal, with its code and its word, or else by its limit of work."""
     endless = TINY.replace("steps = 8", "steps = 9999999")
-    process = start("run", config(tmp_path, endless), "--out", tmp_path)
-    assert process.stderr is not None
-    while not process.stderr.readline().startswith("[0/100]"):
-        assert process.poll() is None
-    process.send_signal(number)
-    _, error = process.communicate(timeout=20)
+    process = start("run", config(tmp_path, endless), "--out", tmp_path, preexec_fn=limit_of_work)
+    try:
+        assert process.stderr is not None
+        while not process.stderr.readline().startswith("[0/100]"):
+            assert process.poll() is None
+        process.send_signal(number)
+        _, error = process.communicate()
+    finally:
+        process.kill()
     assert process.returncode == code, error
     assert "interrupted" in error and "Traceback" not in error
     assert RunFolder.open(tmp_path / "case-001").status == "interrupted"
