@@ -486,6 +486,8 @@ CSV = [
     ("empty entry", "a,b,c\n1,,3\n", "line 2, column 'b': ''", "correct or remove"),
     ("after empty lines", "a,b,c\n1,2,3\n\n\n1,x,3\n", "line 5, column 'b': 'x'", "correct or remove"),
     ("two of a name", "a,b,c,b\n1,2,3,4\n", "2 columns are named 'b'", "rename all but one"),
+    ("an underscore", "a,b,c\n1,2,1_0\n", "line 2, column 'c': '1_0'", "correct or remove"),
+    ("digits of another script", "a,b,c\n1,\u0663,3\n", "line 2, column 'b': '\u0663'", "correct or remove"),
     ("no rows", "a,b,c\n", "no rows", "give at least one"),
     ("empty file", "", "no column 'a'", "the header has nothing"),
 ]
@@ -495,7 +497,7 @@ CSV = [
 def test_a_bad_csv_file_is_refused_by_line_and_column(tmp_path, text, value, remedy):
     """The message names the file, the line and the column of the bad entry, and what to do."""
     file = tmp_path / "table.csv"
-    file.write_text(text)
+    file.write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=rf"table\.csv: .*{re.escape(value)}.*{remedy}"):
         read_csv(file, ["a", "b"], "c")
 
@@ -517,10 +519,17 @@ def test_a_missing_csv_file_is_refused_by_its_path(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("inputs", "message"), [([], "inputs: no column"), (["a"], "inputs: column 0 has zero"), (["d"], "no column 'd'")]
+    ("inputs", "message"),
+    [
+        ([], "inputs: no column"),
+        (["a"], "inputs: column 0 has zero"),
+        (["d"], "no column 'd'"),
+        (["a", "b"], r"target: 'b' is one of the inputs too; take it out of inputs \['a', 'b'\]"),
+        (["a", "d", "a"], r"inputs: 'a' is named twice in \['a', 'd', 'a'\]; name each column once"),
+    ],
 )
 def test_regression_refuses_columns_it_cannot_learn_from(tmp_path, inputs, message):
-    """No input, a constant input (zero variance cannot be standardised), an absent one."""
+    """No input, a constant one (zero variance cannot be standardised), an absent one, the target itself, one twice."""
     file = tmp_path / "table.csv"
     file.write_text("a,b\n" + "".join(f"1,{k}\n" for k in range(8)))
     with pytest.raises(ValueError, match=message):

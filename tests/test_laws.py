@@ -351,9 +351,9 @@ def test_the_polar_rule_is_exact_in_every_direction(q):
 def test_columns_are_read_by_name(tmp_path):
     """Columns in the order asked for, rows weighted equally, whatever stands in other columns."""
     file = tmp_path / "table.csv"
-    file.write_text("y,name,x\n1,first,2\n-3.5e0,second,4\n")
-    data = read_csv(file, ["x", "y"], "y")
-    np.testing.assert_array_equal(data.inputs, [[2, 1], [4, -3.5]])
+    file.write_text("y,name,z,x\n1,first,0.5,2\n-3.5e0,second,-1,4\n")
+    data = read_csv(file, ["x", "z"], "y")
+    np.testing.assert_array_equal(data.inputs, [[2, 0.5], [4, -1]])
     np.testing.assert_array_equal(data.targets, [1, -3.5])
     np.testing.assert_array_equal(data.weights, [0.5, 0.5])
 

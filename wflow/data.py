@@ -172,9 +172,10 @@ def _tensor(axes: Sequence[Array], weights: Sequence[Array]) -> Data:
 def read_csv(path: str | Path, inputs: Sequence[str], target: str) -> Data:
     """Columns of a CSV file with a header line, rows weighted equally.
 
-    Raises FileNotFoundError, or ValueError naming a column that is missing or there twice, the line and column of a bad
-    entry, or the byte that is not UTF-8.
+    Raises FileNotFoundError, or ValueError naming a column that is missing, there twice or asked for twice, the line
+    and column of a bad entry, or the byte that is not UTF-8.
     """
+    _check_roles(inputs, target)
     file = Path(path)
     if not file.is_file():
         raise FileNotFoundError(f"CSV file {str(path)!r} does not exist; paths in a config are relative to the config")
@@ -194,6 +195,14 @@ def read_csv(path: str | Path, inputs: Sequence[str], target: str) -> Data:
     return Data(table[:, :-1], table[:, -1])
 
 
+def _check_roles(inputs: Sequence[str], target: str) -> None:
+    if target in inputs:
+        raise ValueError(f"target: {target!r} is one of the inputs too; take it out of inputs {list(inputs)}")
+    twice = [name for k, name in enumerate(inputs) if name in inputs[:k]]
+    if twice:
+        raise ValueError(f"inputs: {twice[0]!r} is named twice in {list(inputs)}; name each column once")
+
+
 def _check_header(file: str, header: Sequence[str], wanted: Sequence[str]) -> None:
     for name in wanted:
         if name not in header:
@@ -204,6 +213,9 @@ def _check_header(file: str, header: Sequence[str], wanted: Sequence[str]) -> No
 
 def _number(file: str, line: int, row: dict[str, str], name: str) -> float:
     try:
+        # Python would read 1_0 as 10, and the digits of other scripts
+        if "_" in row[name] or not row[name].isascii():
+            raise ValueError
         value = float(row[name])
     except (TypeError, ValueError):
         raise ValueError(
