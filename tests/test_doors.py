@@ -266,6 +266,59 @@ ENERGIES = [
 ]
 
 WELL = Energy(Potential.quadratic(1.0))
+
+
+def at_start(potential, domain, solver=None):
+    """The first F of a run: where a field is first asked."""
+    return solve(Flow(Energy(potential), domain, Uniform(domain), 1.0), solver or Upwind(8), steps=100)
+
+
+FIELDS = [
+    (
+        "two centres on one axis",
+        lambda: at_start(Potential.quadratic(1.0, (1.0, 2.0)), interval(0, 1)),
+        ValueError,
+        "Potential centre",
+        r"\[1\.0, 2\.0\] on 1 axes",
+        "a number or one entry an axis",
+    ),
+    (
+        "two centres on three axes",
+        lambda: at_start(Potential.quadratic(1.0, (1.0, 2.0)), box([0] * 3, [1] * 3)),
+        ValueError,
+        "Potential centre",
+        r"\[1\.0, 2\.0\] on 3 axes",
+        "a number or one entry an axis",
+    ),
+    (
+        "one slope on two axes",
+        lambda: at_start(Potential.linear(1.0), box([0, 0], [1, 1])),
+        ValueError,
+        "Potential slope",
+        r"\[1\.0\] on 2 axes",
+        "give one entry an axis",
+    ),
+    ("two strengths", lambda: Potential.quadratic((1.0, 2.0)), ValueError, "Potential strength", "1.0, 2.0", "one for"),
+    *(
+        (
+            f"field of columns, {solver}",
+            lambda solver=solver: at_start(Potential(lambda w, j: w**2, "mine"), interval(0, 1), solver),
+            ValueError,
+            r"Potential field \(mine\): derivative 0",
+            r"\((\d+), 1\); return \(\1,\)",
+            r"f\(w\[:, 0\]\)",
+        )
+        for solver in (Upwind(8), GradientFlow(8), Quantile(8))
+    ),
+    (
+        "Hessian without axes",
+        lambda: at_start(Potential(lambda w, j: w[:, 0] ** 2, "mine"), interval(0, 1), GradientFlow(8)),
+        ValueError,
+        r"Potential field \(mine\): derivative 2",
+        r"\(8,\)",
+        r"return \(8, 1, 1\)",
+    ),
+]
 RIDGE = Energy(Risk(RidgeNeuron(activation("tanh"), outer=True), Data(COLUMN, [1.0, -1.0])))
 ICE = Box((0.0,), (1.0,), (False,), (True,))
 SAW = short("sawtooth")
@@ -463,7 +516,7 @@ BUILD = [
 
 TABLE = [
     *(GEOMETRY + MEASURES + LAWS + DATA + NEURONS),
-    *(ENERGIES + FLOWS + KNOBS + SOLVE + DISTANCES + BUILD),
+    *(ENERGIES + FIELDS + FLOWS + KNOBS + SOLVE + DISTANCES + BUILD),
 ]
 
 

@@ -155,11 +155,14 @@ class Potential:
 
     @classmethod
     def quadratic(cls, strength: float, centre: float | Sequence[float] = 0.0) -> "Potential":
-        """strength |w - centre|^2 / 2."""
-        finite("Potential strength", strength)
+        """strength |w - centre|^2 / 2; centre: a number for all axes or one entry an axis, else ValueError."""
+        if finite("Potential strength", strength).ndim:
+            raise ValueError(f"Potential strength: {strength!r} is not a number; give one for all axes")
         middle = np.atleast_1d(finite("Potential centre", centre))
 
         def field(w: Array, derivative: int) -> Array:
+            if middle.shape not in ((1,), w.shape[1:]):
+                raise _other_axes("Potential centre", middle, w, "a number or one entry an axis")
             shift = w - middle
             if derivative == 0:
                 return np.asarray(0.5 * strength * np.sum(shift**2, axis=1))
@@ -171,10 +174,12 @@ class Potential:
 
     @classmethod
     def linear(cls, slope: float | Sequence[float]) -> "Potential":
-        """slope . w."""
+        """slope . w; ValueError where slope has not one entry an axis."""
         direction = np.atleast_1d(finite("Potential slope", slope))
 
         def field(w: Array, derivative: int) -> Array:
+            if direction.shape != w.shape[1:]:
+                raise _other_axes("Potential slope", direction, w, "one entry an axis")
             if derivative == 0:
                 return np.asarray(w @ direction)
             shape = (len(w),) + w.shape[1:] * derivative
@@ -195,17 +200,32 @@ class Potential:
         """r and its derivatives, whatever pi."""
         if isinstance(pi, Density) and w is pi.grid.centres:
             return _at_centres(self, pi.grid, derivative)
-        return self.field(w, derivative)
+        return _asked(self, w, derivative)
 
     def coupling(self, pi: Measure, w: Array) -> None:
         """None: r does not depend on pi."""
         return None
 
 
+def _asked(potential: Potential, w: Array, derivative: int) -> Array:
+    """The field's answer, ValueError if it has another shape: sums over points would broadcast it to a wrong F."""
+    values = potential.field(w, derivative)
+    if np.shape(values) != (wanted := (len(w),) + w.shape[1:] * derivative):
+        raise ValueError(
+            f"Potential field ({potential.name}): derivative {derivative} at w of shape {w.shape} has the shape "
+            f"{np.shape(values)}; return {wanted}, for instance f(w[:, 0]) of shape (m,) for derivative 0"
+        )
+    return values
+
+
+def _other_axes(name: str, value: Array, w: Array, wanted: str) -> ValueError:
+    return ValueError(f"{name}: {value.tolist()} on {w.shape[1]} axes; give {wanted}")
+
+
 @lru_cache(maxsize=16)
 def _at_centres(potential: Potential, grid: Grid, derivative: int) -> Array:
     """The field at the cells of a grid; shared, hence read-only."""
-    values = np.array(potential.field(grid.centres, derivative))
+    values = np.array(_asked(potential, grid.centres, derivative))
     values.flags.writeable = False
     return values
 
