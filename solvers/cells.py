@@ -70,23 +70,30 @@ def refusal_of_cells(flow: Flow, window: Window | None, axes: int = AXES) -> str
         return f"window {window} belongs to an infinite axis and this domain is bounded; leave the window out"
     if window is None and not _windowed(flow):
         return "an infinite axis needs a window; set Flow(window=(lower, upper)) or the solver's own"
-    return _refusal_of_sheets(flow)
+    return _refusal_of_sheets(flow, window)
 
 
-def _refusal_of_sheets(flow: Flow) -> str | None:
-    """Atoms of a frozen axis that are not where its two cells stand for them, which no refinement would mend."""
-    domain = flow.domain
-    for axis in set(range(domain.dim)) - set(domain.moving):
-        law = flow.initial.marginals[axis] if flow.initial.marginals else None
-        ends = np.array([domain.lower[axis], domain.upper[axis]])
-        if not isinstance(law, Atoms) or not np.all(np.isfinite(ends)):
-            continue
-        places, sheets = law.points[law.weights > 0.0, 0], ends @ [[0.75, 0.25], [0.25, 0.75]]
-        off = np.abs(places[:, None] - sheets).min(axis=1)
-        if off.max() > SHEETS_APART * (ends[1] - ends[0]):
+def _refusal_of_sheets(flow: Flow, window: Window | None) -> str | None:
+    """Mass on a frozen axis that is not where its two cells stand for it, which no refinement would mend."""
+    still = [axis for axis in range(flow.domain.dim) if axis not in flow.domain.moving]
+    if not still:
+        return None
+    cut, law = flow.grid(2, window).domain, flow.initial
+    for axis in still:
+        across = law.marginals[axis] if law.marginals else law
+        sheets = np.array([cut.lower[axis], cut.upper[axis]]) @ [[0.75, 0.25], [0.25, 0.75]]
+        there = f"sheets at {sheets[0]:g} and {sheets[1]:g}"
+        if not isinstance(across, Atoms):
             return (
-                f"axis {axis} is frozen with mass at {places[off.argmax()]:g}, and cells put it on sheets at "
-                f"{sheets[0]:g} and {sheets[1]:g}; for sheets a = +-A let the axis reach from -2 A to 2 A"
+                f"axis {axis} is frozen and the initial law has no Atoms there but a {type(across).__name__}, which "
+                f"cells gather on {there} at any resolution; use particles, or a Product with Atoms on that axis"
+            )
+        places = across.points[across.weights > 0.0, 0]
+        off = np.abs(places[:, None] - sheets).min(axis=1)
+        if off.max() > SHEETS_APART * cut.lengths[axis]:
+            return (
+                f"axis {axis} is frozen with mass at {places[off.argmax()]:g}, and cells put it on {there}; "
+                "for sheets a = +-A let the axis, or its window, reach from -2 A to 2 A"
             )
     return None
 

@@ -1,16 +1,20 @@
 """Laws, windows and frozen axes of several axes: products, radial laws, cylinders, sheets."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from solvers.finite_volume import Upwind
+from solvers.finite_volume import ScharfetterGummel, Upwind
+from solvers.jko import Exact, Linearised
+from solvers.particles import GradientFlow
 from wflow import (
     Atoms,
     Box,
     Density,
     Energy,
+    Entropy,
     Flow,
     FourierDensity,
     Gaussian,
@@ -148,6 +152,27 @@ def test_sheets_that_cells_would_move_are_refused(place, reach):
     sheets = Product(across, Uniform(interval(0, 1)), frozen=(True, False))
     flow = Flow(Energy(Potential.quadratic(1.0)), sheets.domain, sheets, 1.0)
     assert f"sheets at {-reach / 2:g} and {reach / 2:g}" in Upwind(8).refusal(flow)
+
+
+@pytest.mark.parametrize("solver", [Upwind(8), ScharfetterGummel(8), Exact(8), Linearised(8)], ids=str)
+def test_a_density_along_a_frozen_axis_is_refused(solver):
+    """Uniform on [-R, R] has E a^2 = R^2/3, on two cells R^2/4: F is another one, and stays it at any resolution."""
+    spread = Product(Uniform(interval(-2, 2)), Uniform(interval(0, 1)), frozen=(True, False))
+    flow = Flow(Energy(Potential.quadratic(2.0), Entropy(0.1)), spread.domain, spread, 1.0)
+    lumped = Density(flow.grid(2000), spread.averages(flow.grid(2000)))
+    squares = [float(lumped.weights @ lumped.points[:, axis] ** 2) for axis in (0, 1)]
+    assert squares == pytest.approx([1.0, 1.0 / 3.0], abs=1e-6)
+    assert "Uniform, which cells gather on sheets at -1 and 1" in solver.refusal(flow)
+    assert GradientFlow(8).refusal(replace(flow, energy=Energy(Potential.quadratic(2.0)))) is None
+
+
+@pytest.mark.parametrize(("reach", "taken"), [(2.0, True), (3.0, False)])
+def test_sheets_of_an_infinite_frozen_axis_stand_in_its_window(reach, taken):
+    """Two cells across the window [-R, R] are at +-R/2: atoms a = +-1 of the line need R = 2."""
+    sheets = Product(Atoms(line(), np.array([[-1.0], [1.0]])), Uniform(interval(0, 1)), frozen=(True, False))
+    flow = Flow(Energy(Potential.quadratic(1.0)), sheets.domain, sheets, 1.0, ((-reach, reach), None))
+    found = Upwind(8).refusal(flow)
+    assert found is None if taken else "sheets at -1.5 and 1.5" in found
 
 
 def test_the_plane_has_no_walls_and_a_cylinder_may():
