@@ -6,7 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from solvers.jko import Bdf2, Midpoint, Sdirk2
+from solvers.jko import Bdf2, Midpoint, Quantile, Sdirk2
+from solvers.particles import GradientFlow
 from wflow import (
     Energy,
     Flow,
@@ -303,3 +304,24 @@ def test_a_failure_names_the_method_that_was_asked_for(method):
     flow = problems.heat_mode().flow
     with pytest.raises(NotConverged, match=rf"^{method.__name__}\(points=20\): JKO step stopped"):
         solve(flow, method(20, limit=1), steps=1)
+
+
+@pytest.mark.parametrize("slope", [1.0, -1.0])
+@pytest.mark.parametrize("dt", [0.3, 0.002])
+@pytest.mark.parametrize("method", [Quantile, Sdirk2, Midpoint, Bdf2])
+def test_an_atom_at_a_wall_is_named_for_neither_dt_nor_limit_helps(method, dt, slope):
+    """V = +-x on [0, 1] from the uniform law: an atom of mass t at the wall, uniform beyond it until t = 1.
+
+    With m quantiles the first two meet there at t = 1/m: no step ends beyond 2/m, however short or however often
+    iterated, and steps that end before .9/m are taken. Particles slide along the wall: F = (1 - t)^2/2 + min V.
+    """
+    m, wall = 25, (0 if slope > 0.0 else 1)
+    flow = Flow(Energy(Potential.linear(slope)), interval(0, 1), Uniform(interval(0, 1)), 1.0)
+    message = f"atom at the wall {wall}, .* whatever dt and `limit`; use particles, or add Entropy or Power"
+    for solver in (method(m), method(m, limit=2000)):
+        if dt < 0.9 / m:
+            assert solve(flow, solver, dt=dt, until=0.9 / m).steps == math.ceil(0.9 / m / dt)
+        with pytest.raises((NotConverged, LostDensity), match=message):
+            solve(flow, solver, dt=dt, until=max(dt, 2.0 / m))
+    run = solve(flow, GradientFlow(400), dt=0.05, until=0.5)
+    assert run.energies[-1] == pytest.approx(0.125 + min(slope, 0.0), abs=1e-3)

@@ -63,7 +63,8 @@ class Movement:
         energy, weights = self.flow.energy, pi.weights
         away = pi.edges - self.anchor
         gradient = weights * (away / self.tau - energy.velocity(pi, pi.points)[:, 0])
-        rho = 1.0 / (len(pi.gaps) * pi.gaps)
+        with np.errstate(over="ignore"):  # of a gap below 1e-308, where an atom forms and no internal term asks for rho
+            rho = 1.0 / (len(pi.gaps) * pi.gaps)
         for term in energy.internal:
             self._push(gradient, term.pressure(rho))
         free = ~self._pinned(pi.edges, gradient)
@@ -102,7 +103,8 @@ class Movement:
     def room(self, pi: Quantiles, direction: Array) -> float:
         """How far the direction can be followed before neighbours cross or an end meets its wall."""
         closing = -np.diff(direction, append=direction[:1]) if self.cyclic else -np.diff(direction)
-        fastest = float(np.max(closing / pi.gaps))
+        with np.errstate(over="ignore"):  # no room at all is left beside a gap that has closed
+            fastest = float(np.max(closing / pi.gaps))
         rooms = [_KEEP_GAP / fastest if fastest > 0.0 else np.inf]
         if not self.cyclic:
             low, high = self.flow.domain.lower[0], self.flow.domain.upper[0]

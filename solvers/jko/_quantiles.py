@@ -82,9 +82,11 @@ class QuantileSolver(Solver):
         """argmin_x sum_i w_i |x_i - anchor_i|^2 / (2 tau) + F(x), searched from the guess; raises NotConverged."""
         found = minimise(Movement(flow, anchor, tau), guess, self.tolerance, self.limit)
         if found.residual > self.tolerance:
+            gathers = atom_at_wall(flow, found.pi.edges, -found.gradient, self.tolerance)
             raise NotConverged(
                 f"{self}: JKO step stopped at residual {found.residual:.3g} > {self.tolerance:g} after at most "
-                f"{self.limit} Newton iterations at t = {time:g}, tau = {tau:.3g}; halve dt or raise `limit`",
+                f"{self.limit} Newton iterations at t = {time:g}, tau = {tau:.3g}; "
+                f"{gathers or 'halve dt or raise `limit`'}",
                 found.residual,
             )
         return Stage(found.pi, (found.pi.edges - anchor) / tau, found.residual)
@@ -122,6 +124,24 @@ def starts_with_fronts(flow: Flow) -> bool:
     slack = _NEAR_WALL * (last - first) if np.isfinite(last - first) else 0.0
     low, high = flow.domain.lower[0] + slack, flow.domain.upper[0] - slack
     return bool((np.isfinite(first) and first > low) or (np.isfinite(last) and last < high))
+
+
+def atom_at_wall(flow: Flow, edges: Array, force: Array, slack: float) -> str | None:
+    """What to say where two edges have met at a wall that their force presses them to; None where they have not.
+
+    The minimum over edges x_0 <= x_1 <= ... is then at x_0 = x_1 = the wall: an atom. Without an internal energy mass
+    that drifts into a wall is one from the time that 1/m has arrived, so that a shorter dt only comes there later.
+    """
+    if flow.energy.internal or flow.domain.is_circle:
+        return None
+    for wall, inward, near in ((flow.domain.lower[0], 1.0, edges[:2]), (flow.domain.upper[0], -1.0, edges[:-3:-1])):
+        pushed = force[1] if inward > 0.0 else force[-2]
+        if np.all(inward * (near - wall) <= slack) and inward * pushed < 0.0:
+            return (
+                f"no internal energy spreads what drifts there: the minimiser has an atom at the wall {wall:g}, which "
+                "quantiles cannot hold whatever dt and `limit`; use particles, or add Entropy or Power"
+            )
+    return None
 
 
 def ahead(pi: Quantiles, displacement: Array) -> Quantiles:

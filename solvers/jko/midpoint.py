@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from solvers.jko._quantiles import QuantileSolver, admissible, second_order
+from solvers.jko._quantiles import QuantileSolver, admissible, atom_at_wall, second_order
 from wflow.errors import LostDensity
 from wflow.flow import Flow
 from wflow.measure import Quantiles
@@ -35,9 +35,10 @@ class Midpoint(QuantileSolver):
                 if middle.pi.edges[end] == wall:
                     edges[end] = wall  # pressed against it: it stays
         if not admissible(start, edges):
+            gathers = atom_at_wall(flow, edges, middle.velocity, 0.0)
             raise LostDensity(
                 f"{self}: the edges extrapolated from the middle of the step cross or leave the walls, at t = "
                 f"{state.time:g} with dt = {dt:.3g} (least gap {np.min(np.diff(edges)):.3g}, ends {edges[0]:.6g}, "
-                f"{edges[-1]:.6g}); halve dt, or use Sdirk2, whose last stage is a minimisation"
+                f"{edges[-1]:.6g}); {gathers or 'halve dt, or use Sdirk2, whose last stage is a minimisation'}"
             )
         return Step(state.after(dt, start.moved(edges)), dt * middle.dissipation, 2.0 * middle.residual)
