@@ -71,7 +71,7 @@ def test_dirichlet_kernel(degree):
     np.testing.assert_allclose(sigma.value(-z), sigma.value(z + TURN), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize(("b", "kind", "words"), [(0, ValueError, "b > 0"), (2.5, TypeError, "2.5 is not a whole")])
+@pytest.mark.parametrize(("b", "kind", "words"), [(0, ValueError, "b > 0"), (2.5, TypeError, "2.5 is not an int")])
 def test_the_degree_is_a_whole_number(b, kind, words):
     """1, 2, 3, ...: anything else is named and refused."""
     with pytest.raises(kind, match=words):
