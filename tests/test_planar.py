@@ -10,6 +10,7 @@ from wflow import Box, Density, Gaussian, Grid, NotConverged, Product, Refused, 
 from wflow.geodesics import geodesic
 from wflow.knothe import squared_bound
 from wflow.measure import Particles
+from wflow.nodal import nodal
 from wflow.planar import between, spread
 from wflow.plans import cheapest_plan
 from wflow.transport import w2_floor
@@ -170,9 +171,11 @@ def lonely(n: int, share: float):
     return (density(draw.random((n, n)) * (draw.random((n, n)) < share)) for _ in range(2))
 
 
-def test_few_lonely_cells_go_by_pot():
-    """The dual has kinks at every atom and stops; POT's cost is the answer, and its plan the geodesic."""
+@pytest.mark.parametrize("apart", [0.0, 0.25])
+def test_few_lonely_cells_go_by_a_plan(apart):
+    """The dual has kinks at every atom and stops; POT's cost is the answer, on one grid and two, and ours the path."""
     a, b = lonely(40, 0.1)
+    b = Density(Grid(box([apart - 0.5, -0.5], [apart + 0.5, 0.5]), (40, 40)), b.values)
     kept = [pi.weights > 0.0 for pi in (a, b)]
     cost = np.sum((a.points[kept[0]][:, None] - b.points[kept[1]][None]) ** 2, axis=2)
     exact = cheapest_plan(a.weights[kept[0]], b.weights[kept[1]], cost).cost
@@ -182,10 +185,20 @@ def test_few_lonely_cells_go_by_pot():
 
 
 def test_too_many_lonely_cells_are_refused(monkeypatch):
-    """Where they are too many for POT it says what to do."""
+    """Where they are too many it says what to do, on one grid and two."""
     monkeypatch.setattr(planar, "_FEW", 100)
-    with pytest.raises(NotConverged, match="Particles at the cells"):
-        w2(*lonely(40, 0.1))
+    monkeypatch.setattr(planar, "_MANY", 100)
+    a, b = lonely(40, 0.1)
+    for other in (b, Density(Grid(box([0.0, 0.0], [1.0, 1.0]), (40, 40)), b.values)):
+        with pytest.raises(NotConverged, match="Particles at the cells"):
+            w2(a, other)
+
+
+def test_long_cells_are_no_matter_of_splines():
+    """Noise on 80^2 cells twenty times as long as wide, too many pairs for POT: the answer is the plan on nodes."""
+    draw, strip = np.random.default_rng(5), box([0.0, 0.0], [1.0, 0.05])
+    a, b = (density(draw.random((80, 80)), strip) for _ in range(2))
+    assert w2(a, b) ** 2 == pytest.approx(nodal(a, b).squared, rel=1e-12)
 
 
 # Geodesics
