@@ -6,13 +6,14 @@ import numpy as np
 import ot
 import pytest
 
-from wflow import Density, Grid, NotConverged, Particles, Refused, box, cylinder, interval, plane
+from wflow import Box, Density, Grid, NotConverged, Particles, Refused, box, cylinder, interval, plane, torus, w2
 from wflow.compiled import available
 
 if not available():
     pytest.skip("numba, the extra `fast`, is not installed: the cells are compiled", allow_module_level=True)
 
 from wflow.semidiscrete import Dual, direction, semidiscrete, start
+from wflow.transport import w2_floor
 
 UNIT = ((0.0, 0.0), (1.0, 1.0))
 
@@ -195,6 +196,114 @@ def test_the_potentials_and_barycentres_say_the_same_as_the_cost():
     np.testing.assert_allclose(found.masses, weights, atol=1e-8)
 
 
+# Periodic axes
+
+TURNS = [(False, True), (True, False), (True, True)]
+
+
+def repeated(turns, formula=None, shape=(12, 10), seed=0):
+    """A rough density on [0, 1] x [-1, 1], with periodic axes."""
+    grid = Grid(Box((0.0, -1.0), (1.0, 1.0), turns), shape)
+    draw = np.random.default_rng(seed)
+    values = 0.1 + 0.9 * draw.random(grid.size) if formula is None else formula(grid.centres)
+    return Density(grid, values / (values.sum() * grid.cell_volume))
+
+
+@pytest.mark.parametrize("turns", TURNS)
+def test_one_atom_costs_the_mean_squared_distance(turns):
+    """Atom at the middle of a face of cells: int d^2 rho, d the short way; h^2/12 an axis for the cells themselves."""
+    pi = repeated(turns)
+    at = np.array([[0.25, 0.4]])
+    found = semidiscrete(Particles(pi.domain, at), pi)
+    exact = pi.weights @ pi.domain.distance(pi.grid.centres, at) ** 2 + np.sum(pi.grid.widths**2) / 12.0
+    assert found.squared == pytest.approx(exact, rel=1e-12)
+
+
+@pytest.mark.parametrize("turns", TURNS)
+@pytest.mark.parametrize("shift", [0.0, 0.03, 0.125])
+def test_atoms_at_the_middles_of_blocks_of_a_torus(turns, shift):
+    """A uniform density and the middles of 4 x 4 blocks, pushed along a periodic axis: (a^2 + b^2)/12 all the same."""
+    pi = repeated(turns, lambda z: np.ones(len(z)))
+    middles = Grid(pi.domain, (4, 4))
+    found = semidiscrete(Particles(pi.domain, middles.centres + shift * np.array(turns)), pi, tolerance=1e-12)
+    assert found.squared == pytest.approx(float(np.sum(middles.widths**2)) / 12.0, abs=1e-12)
+
+
+def test_two_atoms_on_a_torus():
+    """Masses s and 1 - s at angles a, b of a square of side 1: strips, cut at p and q with q - p = s.
+
+    Slope: d(p, a)^2 - d(p, b)^2 = g_0 - g_1 = d(q, a)^2 - d(q, b)^2. With a = .5 and b = 0 = 1 the strip is centred.
+    """
+    s = 0.3
+    grid = Grid(Box((0.0, 0.0), (1.0, 1.0), (True, True)), (16, 16))
+    found = semidiscrete(
+        Particles(grid.domain, np.array([[0.5, 0.2], [0.0, 0.2]]), np.array([s, 1.0 - s])),
+        Density(grid, np.ones(grid.size)), tolerance=1e-12,
+    )  # fmt: skip
+    assert found.squared == pytest.approx((s**3 + (1.0 - s) ** 3) / 12.0 + 1.0 / 12.0, rel=1e-12)
+    assert found.g[0] - found.g[1] == pytest.approx((0.5 * s) ** 2 - (0.5 * (1.0 - s)) ** 2, abs=1e-11)
+
+
+@pytest.mark.parametrize("turns", TURNS)
+@pytest.mark.parametrize("m", [1, 2, 3, 25])
+def test_agrees_with_pot_the_short_way(turns, m):
+    """As above on cylinders and tori, atoms also beyond the walls: (W2' - s)^2 <= W2^2 <= W2'^2 + s^2."""
+    pi = repeated(turns)
+    draw = np.random.default_rng(m)
+    points, weights = draw.random((m, 2)) * [1.5, 3.0] - [0.2, 1.5], draw.dirichlet(np.ones(m))
+    middles, mass, variance = blocks(pi, 6)
+    cost = np.sum(pi.domain.difference(points[:, None], middles[None]) ** 2, axis=2)
+    approximate = ot.emd2(weights, mass / mass.sum(), cost, numItermax=10**6)
+    found = semidiscrete(Particles(pi.domain, points, weights), pi)
+    assert (math.sqrt(approximate) - math.sqrt(variance)) ** 2 <= found.squared <= approximate + variance
+    assert found.squared == pytest.approx(approximate + variance, rel=2e-3)
+    np.testing.assert_allclose(found.masses, weights, atol=1e-8)
+
+
+@pytest.mark.parametrize("turns", TURNS)
+def test_turning_both_changes_nothing(turns):
+    """Atoms and cells turned by three cells along the periodic axes: potentials, cost, and barycentres turned alike."""
+    pi = repeated(turns)
+    step = np.array([3, 3]) * turns
+    points = np.random.default_rng(12).random((30, 2)) * [1.0, 2.0] - [0.0, 1.0]
+    rolled = np.roll(pi.values.reshape(pi.grid.shape), step, (0, 1)).ravel()
+    here = semidiscrete(Particles(pi.domain, points), pi)
+    there = semidiscrete(Particles(pi.domain, points + step * pi.grid.widths), Density(pi.grid, rolled))
+    assert there.squared == pytest.approx(here.squared, rel=1e-10)
+    np.testing.assert_allclose(there.g, here.g, atol=1e-8)
+    away = pi.domain.difference(there.barycentres, here.barycentres + step * pi.grid.widths)
+    np.testing.assert_allclose(away, 0.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("turns", TURNS)
+def test_slopes_on_a_torus(turns):
+    """The cells tile the box; masses are the dual's slope, and Newton's direction theirs, by differences.
+
+    Three atoms: each borders itself and the others on several sides.
+    """
+    pi = repeated(turns)
+    x = np.random.default_rng(13).random((3, 2)) * [1.0, 2.0] - [0.0, 1.0]
+    dual = Dual(x, np.array([0.2, 0.3, 0.5]), pi.values.reshape(pi.grid.shape), pi.grid)
+    g, step = 0.05 * np.arange(3.0), 1e-6
+    found = dual.cells(g)
+    assert found.mass.sum() == pytest.approx(1.0, rel=1e-13)
+    assert found.area.sum() == pytest.approx(1.0, rel=1e-13)
+    for i, unit in enumerate(np.eye(3)):
+        ahead, behind = (dual.value(g + s * unit, dual.cells(g + s * unit)) for s in (step, -step))
+        assert (ahead - behind) / (2.0 * step) == pytest.approx(dual.mu[i] - found.mass[i], abs=1e-8)
+    way = direction(dual, found)
+    change = (dual.cells(g + step * way).mass - dual.cells(g - step * way).mass) / (2.0 * step)
+    np.testing.assert_allclose(change, dual.mu - found.mass, atol=1e-6)
+
+
+def test_w2_of_atoms_on_a_torus_is_exact():
+    """w2 takes the pair either way round, at no floor."""
+    pi = repeated((True, True))
+    particles = Particles(pi.domain, np.random.default_rng(14).random((20, 2)))
+    assert w2(particles, pi) == w2(pi, particles) == math.sqrt(semidiscrete(particles, pi).squared)
+    assert w2_floor(particles, pi) == 0.0
+
+
 # Hard densities and atoms
 
 
@@ -287,12 +396,19 @@ def test_a_small_cloud_is_as_exact_as_a_wide_one():
 
 
 def test_refuses_what_it_cannot_cut():
-    """Other dimensions and periodic axes, on either side."""
+    """Other dimensions on either side, unlike turns, frozen axes."""
     line = Density(Grid(interval(0, 1), (4,)), np.ones(4))
-    with pytest.raises(Refused, match="1 axes"):
+    with pytest.raises(Refused, match="density have 1 axes"):
         semidiscrete(atoms([(0, 0)]), line)
-    with pytest.raises(Refused, match="periodic"):
+    with pytest.raises(Refused, match="particles have 1 axes"):
+        semidiscrete(Particles(line.domain, np.zeros((1, 1))), density())
+    with pytest.raises(Refused, match="the same turns"):
         semidiscrete(Particles(cylinder(), np.zeros((1, 2))), density())
+    with pytest.raises(Refused, match="the same turns"):
+        semidiscrete(Particles(torus(2), np.zeros((1, 2))), repeated((True, True)))
+    sheets = Box((0.0, 0.0), (1.0, 1.0), (False, False), (False, True))
+    with pytest.raises(Refused, match="particles is frozen"):
+        semidiscrete(Particles(sheets, np.zeros((1, 2))), density())
 
 
 def test_atoms_that_the_hull_cannot_tell_apart_are_reported():

@@ -5,6 +5,9 @@
 Each cell is the rectangle cut by the bisectors of its neighbours, then cut into the grid's cells it meets, in which the
 density is constant: polygons have exact moments. Sums have positive terms only, so a small mass is right to rounding.
 Which cells are neighbours says the lower convex hull of (x_i, |x_i|^2 - g_i).
+
+Along a periodic axis of length L atoms and density are repeated. L_i, next to x_i, has the bisectors with its own
+repetitions as walls, so it lies within L/2 of x_i, and its neighbours within L: three of each atom are enough.
 Source: Aurenhammer 1987, SIAM J. Comput. 16, 78-96 (power diagrams and hulls); Sutherland & Hodgman 1974, Commun. ACM
 17, 32-42 (clipping).
 """
@@ -30,7 +33,8 @@ class Cells:
     """Integrals over the cells of m atoms; e edges, the first atom's number below the second's.
 
     mass, area (m,): int rho and int dz/|box|. moment (m, 2): int z rho. cost (m,): int |z - x_i|^2 rho.
-    pairs (e, 2): atoms with a common edge. along, length (e,): int rho ds over it and int ds/|box|.
+    pairs (e, 2): atoms with a common edge. along, length (e,): int rho ds over it and int ds/|box|. apart (e,): the
+    distance of the two. On periodic axes moments are lifted, next to the atom, and two atoms may share several edges.
     """
 
     mass: Array
@@ -40,6 +44,7 @@ class Cells:
     pairs: Indices
     along: Array
     length: Array
+    apart: Array
 
 
 @kernel
@@ -186,14 +191,14 @@ def _integrals(
     out: Array,
     edges: Array,
 ) -> None:
-    """out (m, 5) as in _add; edges (len(other), 2): int rho ds and int ds, for the edges to atoms of higher number."""
+    """out (m, 5) as in _add, for the first m atoms; edges (len(other), 2): int rho ds and int ds, to higher numbers."""
     n0, n1 = rho.shape
     most = 0
-    for i in range(len(x)):
+    for i in range(len(out)):
         most = max(most, start[i + 1] - start[i])
     room, names = np.empty((6, most + 16, 2)), np.empty((2, most + 16), np.int64)
     upper0, upper1 = frame[0] + n0 * frame[2], frame[1] + n1 * frame[3]
-    for i in range(len(x)):
+    for i in range(len(out)):
         if not seen[i]:
             continue
         p, q, labels, kept = room[4], room[5], names[0], names[1]
@@ -250,15 +255,32 @@ def _neighbours(x: Array, g: Array, lower: Array, upper: Array) -> tuple[NDArray
 
 
 def cells(x: Array, g: Array, rho: Array, grid: Grid) -> Cells:
-    """The cells of atoms x (m, 2) with potentials g (m,) and what rho (n0, n1) on the grid has in them."""
-    lower, upper = (np.asarray(side) for side in (grid.domain.lower, grid.domain.upper))
-    volume = float(np.prod(upper - lower))
-    seen, found = _neighbours(x, g, lower, upper)
-    start, other = found.indptr.astype(np.int64), found.indices.astype(np.int64)
-    frame = np.array([*lower, *grid.widths, 1.0 / volume])
-    out, edges = np.zeros((len(x), 5)), np.zeros((len(other), 2))
-    _integrals(x, g, seen, start, other, rho, frame, out, edges)
-    first = np.repeat(np.arange(len(x)), np.diff(start))
-    met = edges[:, 1] > 0.0
-    pairs = np.stack([first[met], other[met]], axis=1)
-    return Cells(out[:, 0], out[:, 1:3], out[:, 3], out[:, 4], pairs, edges[met, 0], edges[met, 1] / volume)
+    """The cells of atoms x (m, 2) with potentials g (m,) and what rho (n0, n1) on the grid has in them.
+
+    Along periodic axes x lies in the grid's box.
+    """
+    m, domain = len(x), grid.domain
+    turns, lengths = np.asarray(domain.periodic), domain.lengths
+    lower, upper = np.where(turns, domain.lower - lengths, domain.lower), np.where(turns, lengths, 0.0) + domain.upper
+    every = _repeated(x, turns, lengths)
+    heights = np.tile(g, len(every) // m)
+    seen, found = _neighbours(every, heights, lower, upper)
+    start, other = found.indptr[: m + 1].astype(np.int64), found.indices[: found.indptr[m]].astype(np.int64)
+    frame = np.array([*lower, *grid.widths, 1.0 / float(np.prod(lengths))])
+    out, edges = np.zeros((m, 5)), np.zeros((len(other), 2))
+    tiled = np.tile(rho, np.where(turns, 3, 1)) if turns.any() else rho
+    _integrals(every, heights, seen, start, other, tiled, frame, out, edges)
+    first = np.repeat(np.arange(m), np.diff(start))
+    # of a wall between repetitions both atoms know; that with an atom's own does not move
+    met = (edges[:, 1] > 0.0) & (first < other % m)
+    apart = every[other[met]] - x[first[met]]
+    return Cells(
+        out[:, 0], out[:, 1:3], out[:, 3], out[:, 4], np.stack([first[met], other[met] % m], axis=1), edges[met, 0],
+        edges[met, 1] * frame[4], np.hypot(apart[:, 0], apart[:, 1]),
+    )  # fmt: skip
+
+
+def _repeated(x: Array, turns: NDArray[np.bool_], lengths: Array) -> Array:
+    """x (m, 2), then x moved by all combinations of -1, 0, 1 lengths along the periodic axes."""
+    along = [(0, 1, -1) if periodic else (0,) for periodic in turns]
+    return np.concatenate([x + (i, j) * lengths for i in along[0] for j in along[1]])

@@ -61,13 +61,13 @@ def _density(pi: Measure | Law) -> Density | None:
 
 
 def atoms_and_density(a: Measure | Law, b: Measure | Law) -> tuple[Particles, Density] | None:
-    """Atoms and a density on two axes with walls, in this order whichever is which; None where it is no such pair.
+    """Atoms and a density on two moving axes, in this order whichever is which; None where it is no such pair.
 
     A law enters by its averages on 256^2 cells. None also without numba.
     """
     if a.domain.dim != 2 or not available():
         return None
-    if any((*a.domain.periodic, *b.domain.periodic, *a.domain.frozen, *b.domain.frozen)):
+    if any((*a.domain.frozen, *b.domain.frozen)):
         return None
     atoms = [pi for pi in (a, b) if isinstance(pi, Particles | Atoms)]
     found = [pi for pi in (_density(one) for one in (a, b)) if pi is not None]

@@ -1,4 +1,4 @@
-"""This file owns exact W2 between atoms and a piecewise constant density in the plane: semi-discrete transport.
+"""This file owns exact W2 between atoms and a piecewise constant density on two axes: semi-discrete transport.
 
 With atoms x_i of masses mu_i and rho constant on the cells of a grid, W2^2 is the maximum of the concave
 
@@ -14,6 +14,7 @@ Aronov 1998, Algorithmica 20, 61-76 (the dual).
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy.linalg import sqrtm
@@ -22,7 +23,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.linalg import splu
 
 from wflow.arrays import Array
-from wflow.domain import box
+from wflow.domain import Box
 from wflow.errors import NotConverged, Refused
 from wflow.grid import Grid
 from wflow.laguerre import Cells, cells
@@ -76,7 +77,8 @@ class Dual:
 
     def blurred(self, sigma: float) -> "Dual":
         """The same with rho convolved with a Gaussian of standard deviation `sigma`, mirrored at the walls."""
-        rho = gaussian_filter(self.rho, sigma / self.grid.widths, mode="reflect", truncate=6.0)
+        modes: list[Literal["wrap", "reflect"]] = ["wrap" if p else "reflect" for p in self.grid.domain.periodic]
+        rho = gaussian_filter(self.rho, sigma / self.grid.widths, mode=modes, truncate=6.0)
         return Dual(self.x, self.mu, rho, self.grid)
 
     def blended(self, other: "Dual", part: float) -> "Dual":
@@ -89,20 +91,22 @@ class Dual:
 
     def slack(self, residual: float) -> float:
         """W2^2 - Phi(g) is at most this where sum_i |mu_i - rho(L_i)| = residual and each cell holds something."""
-        middle = 0.5 * (np.asarray(self.grid.domain.lower) + self.grid.domain.upper)
-        furthest = np.abs(self.x - middle) + 0.5 * self.grid.domain.lengths
+        domain = self.grid.domain
+        middle = 0.5 * (np.asarray(domain.lower) + domain.upper)
+        furthest = np.where(domain.periodic, 0.0, np.abs(self.x - middle)) + 0.5 * domain.lengths
         return residual * float(np.max(np.sum(furthest**2, axis=1)))
 
 
 def semidiscrete(particles: Particles, density: Density, *, tolerance: float = TOLERANCE) -> SemiDiscrete:
-    """Optimal transport between atoms and a density that is constant on each cell of its grid (two axes with walls).
+    """Optimal transport between atoms and a density that is constant on each cell of its grid of two axes.
 
     Coincident atoms are one, and share its cell by their masses; atoms without mass have g = -inf and no barycentre
-    (nan). Atoms may lie outside the grid's box.
+    (nan). Atoms may lie beyond the grid's walls; along periodic axes all distances go the short way, and the barycentre
+    is that of the cell next to its atom.
     Raises Refused for other domains, NotConverged where sum_i |mu_i - rho(L_i)| stays above `tolerance`.
     """
     _admit(particles, density)
-    places, group = np.unique(particles.points, axis=0, return_inverse=True)
+    places, group = np.unique(density.domain.wrap(particles.points), axis=0, return_inverse=True)
     mass = np.bincount(group, particles.weights, len(places))
     held = mass > 0.0
     dual, here, there = _centred(places[held], mass[held] / mass.sum(), density)
@@ -116,35 +120,37 @@ def semidiscrete(particles: Particles, density: Density, *, tolerance: float = T
         dual.slack(residual),
         np.append(potential - dual.mu @ potential, -np.inf)[index],
         share * np.append(found.mass, 0.0)[index],
-        np.vstack([found.moment / found.mass[:, None] + there, [np.nan, np.nan]])[index],
+        np.vstack([density.domain.wrap(found.moment / found.mass[:, None] + there), [np.nan, np.nan]])[index],
         residual,
         count,
     )
 
 
 def _admit(particles: Particles, density: Density) -> None:
-    """Raise Refused unless both live in the plane, without periodic or frozen axes."""
+    """Raise Refused unless both live on the same two axes, none of them frozen."""
     for name, domain in (("particles", particles.domain), ("density", density.domain)):
         if domain.dim != 2:
             raise Refused(
                 f"semidiscrete: the {name} have {domain.dim} axes; the cells are polygons of the plane, use w2"
             )
-        if any(domain.periodic) or any(domain.frozen):
-            raise Refused(
-                f"semidiscrete: an axis of the {name} is periodic or frozen ({domain}); the cells are cut from a "
-                "rectangle by straight lines, use w2"
-            )
+        if any(domain.frozen):
+            raise Refused(f"semidiscrete: an axis of the {name} is frozen ({domain}); mass moves along both, use w2")
+    one, other = particles.domain, density.domain
+    turns = np.asarray(one.periodic)
+    if one.periodic != other.periodic or not np.allclose(one.lengths[turns], other.lengths[turns], rtol=1e-12):
+        raise Refused(f"semidiscrete: the particles live on {one}, the density on {other}; give both the same turns")
 
 
 def _centred(x: Array, mu: Array, density: Density) -> tuple[Dual, Array, Array]:
     """The problem with both means at 0, the atoms' mean and the density's; W2^2 falls by their squared distance.
 
-    Cells are then as exact as the distances of the atoms, however far away and close together these are.
+    Cells are then as exact as the distances of the atoms, however far away and close together these are. Periodic axes
+    have no mean: there nothing moves.
     """
-    grid = density.grid
-    here, there = mu @ x, density.weights @ grid.centres / density.mass
+    grid, turns = density.grid, density.domain.periodic
+    here, there = (np.where(turns, 0.0, mean) for mean in (mu @ x, density.weights @ grid.centres / density.mass))
     lower, upper = (np.asarray(side) - there for side in (grid.domain.lower, grid.domain.upper))
-    moved = Grid(box(lower.tolist(), upper.tolist()), grid.shape)
+    moved = Grid(Box(tuple(lower.tolist()), tuple(upper.tolist()), turns), grid.shape)
     rho = np.ascontiguousarray(density.values.reshape(grid.shape) / density.mass)
     return Dual(x - here, mu, rho, moved), here, there
 
@@ -153,18 +159,20 @@ def start(dual: Dual) -> Array:
     """Potentials (m,) under which the cell of x_i contains S(x_i), S affine: none is empty.
 
     S takes the atoms' Gaussian to that of rho (mean and covariance, Bures), and is contracted about the mean until all
-    atoms land in the box. |x_i|^2 - g_i is then the convex x_i.S x_i + 2 mean.x_i, the atoms' mean being 0.
+    atoms land in the box. |x_i|^2 - g_i is then the convex x_i.S x_i + 2 mean.x_i, the atoms' mean being 0. Along a
+    periodic axis S stands still, and knows nothing of it along the other: there g says nothing.
     """
     grid, weights = dual.grid, dual.rho.ravel() * dual.grid.cell_volume
+    walled = ~np.asarray(grid.domain.periodic)
     mean = weights @ grid.centres
-    out, here = grid.centres - mean, dual.x
+    out, here = (grid.centres - mean) * walled, dual.x * walled
     target = (out.T * weights) @ out + np.diag(grid.widths**2) / 12.0
     source = (here.T * dual.mu) @ here
-    stretch = _bures(source + _FLAT * np.trace(source) * np.eye(2), target) if len(here) > 1 else np.eye(2)
+    stretch = _bures(source + _FLAT * np.trace(source) * np.eye(2), target) if here.any() else np.eye(2)
     landed = here @ stretch
     room = np.where(landed > 0.0, np.asarray(grid.domain.upper) - mean, mean - np.asarray(grid.domain.lower))
     stretch *= min(1.0, _INSIDE / max(float(np.max(np.abs(landed) / room)), _FLAT))
-    return np.sum(dual.x**2, axis=1) - np.sum(here @ stretch * here, axis=1) - 2.0 * dual.x @ mean
+    return np.sum(here**2, axis=1) - np.sum(here @ stretch * here, axis=1) - 2.0 * here @ mean
 
 
 def _bures(source: Array, target: Array) -> Array:
@@ -296,11 +304,8 @@ def direction(dual: Dual, found: Cells, share: float = 0.0) -> Array:
     """Newton's direction (m,), 0 at the first atom: the Laplacian of the graph of cells, inverted."""
     m = len(dual.mu)
     i, j = found.pairs.T
-    share_of_matrix = max(share, _FAINT)
-    gap = dual.x[i] - dual.x[j]
-    w = ((1.0 - share_of_matrix) * found.along + share_of_matrix * found.length) / (
-        2.0 * np.hypot(gap[:, 0], gap[:, 1])
-    )
+    uniform = max(share, _FAINT)
+    w = ((1.0 - uniform) * found.along + uniform * found.length) / (2.0 * found.apart)
     diagonal = np.bincount(i, w, m) + np.bincount(j, w, m)
     every = np.arange(m)
     entries = np.concatenate([diagonal, -w, -w]), (np.concatenate([every, i, j]), np.concatenate([every, j, i]))

@@ -96,7 +96,7 @@ def w2(a: Measure | Law, b: Measure | Law) -> float:
     Two axes, two densities or laws with averages: at their full size by the dual with a spline as potential
     (wflow.planar); smooth ones on the same 256^2 cells to a share of 1e-4, any to `w2_floor` and a share of 1e-3.
     (What emd2 says of the masses at their middles: wflow.nodal.)
-    Two axes with walls, atoms and a density: exact, by Newton's method on Laguerre cells (wflow.semidiscrete).
+    Two axes, atoms and a density: exact, by Newton's method on Laguerre cells (wflow.semidiscrete).
     Both need numba; without, and for other pairs and more axes: exact by POT with the primal-dual gap checked to 1e-9,
     of at most 2000 atoms each; densities and laws are gathered into that many first, which costs at most `w2_floor`.
     Raises Refused for measures it cannot compare, NotConverged if an optimum is not certified.
