@@ -201,6 +201,35 @@ def test_long_cells_are_no_matter_of_splines():
     assert w2(a, b) ** 2 == pytest.approx(nodal(a, b).squared, rel=1e-12)
 
 
+def test_few_cells_along_an_axis_are_no_matter_of_splines():
+    """Noise on 7 x 60 cells: the plan on nodes to rounding, where splines would stop at a share of their tolerance."""
+    draw = np.random.default_rng(6)
+    a, b = (density(draw.random((7, 60)), box([0.0, 0.0], [0.7, 6.0])) for _ in range(2))
+    assert w2(a, b) ** 2 == pytest.approx(nodal(a, b).squared, rel=1e-12)
+
+
+def test_frozen_axes_are_neither_of_the_two_cases():
+    """Sheets across which nothing moves: neither splines nor Laguerre cells, whichever of the two is frozen."""
+    sheets, plane_ = Box((0.0, 0.0), (1.0, 1.0), (False, False), (True, False)), box([0.0, 0.0], [1.0, 1.0])
+    on, off = (Density(Grid(domain, (2, 16)), np.ones(32)) for domain in (sheets, plane_))
+    atoms = [Particles(domain, np.full((1, 2), 0.25)) for domain in (sheets, plane_)]
+    assert planar.densities(off, off) is not None
+    assert planar.atoms_and_density(atoms[1], off) is not None
+    for pair in ((on, off), (off, on), (on, on)):
+        assert planar.densities(*pair) is None
+    for pair in ((atoms[0], off), (on, atoms[1]), (atoms[0], on), (atoms[1], atoms[1]), (off, off)):
+        assert planar.atoms_and_density(*pair) is None
+
+
+def test_dust_is_left_out():
+    """A cell of mass 1 and 1e-17 in each other cell: one atom moves, and the distance is that of the two cells."""
+    a, b = np.full((40, 40), 1e-17), np.full((40, 40), 1e-17)
+    a[3, 9], b[37, 22] = 1.0, 1.0
+    moved = between(density(a), density(b))
+    assert len(moved.weights) == 1
+    assert moved.squared == pytest.approx((34.0**2 + 13.0**2) / 40.0**2, rel=1e-12)
+
+
 # Geodesics
 
 
