@@ -12,7 +12,12 @@ from wflow.compiled import available
 if not available():
     pytest.skip("numba, the extra `fast`, is not installed: the cells are compiled", allow_module_level=True)
 
-from wflow.semidiscrete import Dual, direction, semidiscrete, start
+from wflow import laguerre
+from wflow import raised as raising
+from wflow import semidiscrete as module
+from wflow.laguerre_dual import Dual, direction, start
+from wflow.raised import raised
+from wflow.semidiscrete import semidiscrete
 from wflow.transport import w2_floor
 
 UNIT = ((0.0, 0.0), (1.0, 1.0))
@@ -296,6 +301,23 @@ def test_slopes_on_a_torus(turns):
     np.testing.assert_allclose(change, dual.mu - found.mass, atol=1e-6)
 
 
+def test_the_slack_of_a_torus_goes_the_short_way():
+    """D^2 = |L|^2/4 on a torus, wherever atoms are; on a box the furthest corner."""
+    x, mu, rho = np.array([[0.1, 0.2]]), np.ones(1), np.full((4, 4), 0.5)
+    for turns, most in (((True, True), 0.25 + 1.0), ((True, False), 0.25 + 1.2**2), ((False, False), 0.81 + 1.2**2)):
+        assert Dual(x, mu, rho, Grid(Box((0.0, -1.0), (1.0, 1.0), turns), (4, 4))).slack(1.0) == pytest.approx(most)
+
+
+def test_blur_runs_over_the_seam():
+    """Turned cells blur to turned cells along periodic axes; mass is kept."""
+    pi = repeated((True, True), shape=(16, 16))
+    rho = pi.values.reshape(16, 16)
+    dual = Dual(np.zeros((1, 2)), np.ones(1), rho, pi.grid)
+    turned = Dual(np.zeros((1, 2)), np.ones(1), np.roll(rho, (5, 7), (0, 1)), pi.grid)
+    np.testing.assert_allclose(turned.blurred(0.2).rho, np.roll(dual.blurred(0.2).rho, (5, 7), (0, 1)), atol=1e-14)
+    assert dual.blurred(0.2).rho.sum() == pytest.approx(rho.sum(), rel=1e-12)
+
+
 def test_w2_of_atoms_on_a_torus_is_exact():
     """w2 takes the pair either way round, at no floor."""
     pi = repeated((True, True))
@@ -320,6 +342,69 @@ def test_two_separate_bumps(m, scale):
     )
     assert found.residual <= 1e-8
     assert (math.sqrt(approximate) - math.sqrt(variance)) ** 2 <= found.squared <= approximate + variance + found.slack
+
+
+@pytest.mark.parametrize("turns", [(False, False), (True, False), (True, True)])
+def test_cells_in_the_void_are_fed(turns):
+    """g = 0 and two bumps: most cells lie in the void. Raised, each holds a hundredth of its mass at least.
+
+    Potentials never fall, and atoms that were not in want keep theirs unless others ate from them.
+    """
+    bumps = two_bumps((20, 20))
+    grid = Grid(Box((0.0, 0.0), (1.0, 1.0), turns), (20, 20))
+    x, mu, rho = np.random.default_rng(15).random((60, 2)), np.full(60, 1.0 / 60.0), bumps.values.reshape(20, 20)
+    before = Dual(x, mu, rho, grid).cells(np.zeros(60))
+    assert (before.mass == 0.0).sum() > 20
+    g, found = raised(x, mu, np.zeros(60), rho, grid)
+    assert found.mass.min() >= 0.01 / 60.0
+    assert found.mass.sum() == pytest.approx(1.0, rel=1e-12)
+    assert g.min() == 0.0
+    np.testing.assert_array_equal(Dual(x, mu, rho, grid).cells(g).mass, found.mass)
+
+
+def test_an_atom_does_not_outbid_its_own_repetitions():
+    """Alone on a torus it holds all of the mass, once, whatever its potential."""
+    pi = repeated((True, True))
+    every, tiled = laguerre.repeated(np.array([[0.3, 0.1]]), pi.grid), np.tile(pi.values.reshape(pi.grid.shape), (3, 3))
+    frame = np.array([-1.0, -3.0, *pi.grid.widths, 0.0])
+    room = np.empty((6, 32, 2)), np.empty((2, 32), np.int64)
+    assert raising._mass(every, np.zeros(1), 0, 0.7, tiled, frame, *room) == pytest.approx(1.0, rel=1e-12)
+
+
+def test_one_atom_in_the_void():
+    """Mass on (0, .2); an atom at (.9, .5) in want beside one at (.1, .5): to a factor of two it gets half of its half.
+
+    Then the wall stands at u = .2 (1 - its mass), where (u - .1)^2 - g_0 = (u - .9)^2 - g_1.
+    """
+    pi = density(lambda z: z[:, 0] < 0.2, (20, 20))
+    x, mu = np.array([[0.1, 0.5], [0.9, 0.5]]), np.array([0.5, 0.5])
+    g, found = raised(x, mu, np.zeros(2), pi.values.reshape(20, 20), pi.grid)
+    assert 0.125 <= found.mass[1] <= 0.5
+    wall = 0.2 * (1.0 - found.mass[1])
+    assert g[1] - g[0] == pytest.approx((wall - 0.9) ** 2 - (wall - 0.1) ** 2, rel=1e-12)
+
+
+@pytest.mark.slow
+def test_many_atoms_against_two_bumps():
+    """1e4 atoms on 256^2 cells, where some fifty cells lie between the bumps at first: residual below 1e-8.
+
+    Left and right are two problems but for an atom that both supply: W2^2 is at least what moving a half costs along
+    the first axis, and at most that of a map, here the quantiles of both axes one after the other.
+    """
+    pi = two_bumps((256, 256))
+    points = np.random.default_rng(0).random((10_000, 2))
+    found = semidiscrete(atoms(points), pi)
+    assert found.residual <= 1e-8
+    along = w2(Particles(interval(0, 1), np.sort(points[:, :1], axis=0)), axis_of(pi, 0)) ** 2
+    across = w2(Particles(interval(0, 1), np.sort(points[:, 1:], axis=0)), axis_of(pi, 1)) ** 2
+    assert along + across <= found.squared <= 1.01 * (along + across)
+
+
+def axis_of(pi, axis):
+    """The marginal of a density on the unit square."""
+    grid = Grid(interval(0, 1), (pi.grid.shape[axis],))
+    values = pi.values.reshape(pi.grid.shape).mean(axis=1 - axis)
+    return Density(grid, values / (values.sum() * grid.cell_volume))
 
 
 def test_a_density_in_a_single_cell():
@@ -417,6 +502,17 @@ def test_atoms_that_the_hull_cannot_tell_apart_are_reported():
     points[1] = points[0] + 1e-14
     with pytest.raises(NotConverged, match=r"a cell being empty; .*merge atoms"):
         semidiscrete(atoms(points), density())
+
+
+def test_a_singular_matrix_is_no_crash(monkeypatch):
+    """SuperLU's RuntimeError ends Newton's method, and the message is ours."""
+
+    def singular(*_):
+        raise RuntimeError("Factor is exactly singular")
+
+    monkeypatch.setattr(module, "direction", singular)
+    with pytest.raises(NotConverged, match="masses are off by"):
+        semidiscrete(atoms(np.random.default_rng(16).random((20, 2))), random((16, 16)))
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ from wflow.arrays import Array
 from wflow.compiled import kernel
 from wflow.grid import Grid
 
-_WALL = -1
+WALL = -1
 _CORNERS = np.array([[-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0], [1.0, 1.0]])
 Indices = NDArray[np.int64]
 
@@ -48,7 +48,7 @@ class Cells:
 
 
 @kernel
-def _cut(p: Array, labels: Indices, n: int, line: tuple[float, float, float], new: int, q: Array, kept: Indices) -> int:
+def cut(p: Array, labels: Indices, n: int, line: tuple[float, float, float], new: int, q: Array, kept: Indices) -> int:
     """q, kept: what of the convex polygon p (room, 2) has a x + b y <= c; returns its number of corners.
 
     labels[k] names the edge from corner k to the next; the cut is named `new`.
@@ -122,7 +122,7 @@ def _span(p: Array, n: int, axis: int, lower: float, width: float, count: int) -
 
 
 @kernel
-def _over_grid(rest: Array, n: int, rho: Array, frame: Array, x: Array, room: Array, out: Array) -> None:
+def over_grid(rest: Array, n: int, rho: Array, frame: Array, x: Array, room: Array, out: Array) -> None:
     """Cut the polygon into slabs of the first axis and these into cells; frame: lower corner, widths, 1/|box|."""
     n0, n1 = rho.shape
     slab, part, spare, more = room[0], room[1], room[2], room[3]
@@ -204,13 +204,13 @@ def _integrals(
         p, q, labels, kept = room[4], room[5], names[0], names[1]
         p[0, 0], p[0, 1], p[1, 0], p[1, 1] = frame[0], frame[1], upper0, frame[1]
         p[2, 0], p[2, 1], p[3, 0], p[3, 1] = upper0, upper1, frame[0], upper1
-        labels[:4] = _WALL
+        labels[:4] = WALL
         n = 4
         for k in range(start[i], start[i + 1]):
             j = other[k]
             d0, d1 = x[j, 0] - x[i, 0], x[j, 1] - x[i, 1]
             reach = 0.5 * (d0 * d0 + d1 * d1 - (g[j] - g[i])) + d0 * x[i, 0] + d1 * x[i, 1]
-            n = _cut(p, labels, n, (d0, d1, reach), k, q, kept)
+            n = cut(p, labels, n, (d0, d1, reach), k, q, kept)
             p, q, labels, kept = q, p, kept, labels
             if n < 3:
                 break
@@ -221,7 +221,7 @@ def _integrals(
                 to = k + 1 if k + 1 < n else 0
                 edges[labels[k], 0] += _along(p[k, 0], p[k, 1], p[to, 0], p[to, 1], rho, frame)
                 edges[labels[k], 1] += np.hypot(p[to, 0] - p[k, 0], p[to, 1] - p[k, 1])
-        _over_grid(p, n, rho, frame, x[i], room, out[i])
+        over_grid(p, n, rho, frame, x[i], room, out[i])
 
 
 def _neighbours(x: Array, g: Array, lower: Array, upper: Array) -> tuple[NDArray[np.bool_], csr_array]:
@@ -262,7 +262,7 @@ def cells(x: Array, g: Array, rho: Array, grid: Grid) -> Cells:
     m, domain = len(x), grid.domain
     turns, lengths = np.asarray(domain.periodic), domain.lengths
     lower, upper = np.where(turns, domain.lower - lengths, domain.lower), np.where(turns, lengths, 0.0) + domain.upper
-    every = _repeated(x, turns, lengths)
+    every = repeated(x, grid)
     heights = np.tile(g, len(every) // m)
     seen, found = _neighbours(every, heights, lower, upper)
     start, other = found.indptr[: m + 1].astype(np.int64), found.indices[: found.indptr[m]].astype(np.int64)
@@ -280,7 +280,7 @@ def cells(x: Array, g: Array, rho: Array, grid: Grid) -> Cells:
     )  # fmt: skip
 
 
-def _repeated(x: Array, turns: NDArray[np.bool_], lengths: Array) -> Array:
-    """x (m, 2), then x moved by all combinations of -1, 0, 1 lengths along the periodic axes."""
-    along = [(0, 1, -1) if periodic else (0,) for periodic in turns]
-    return np.concatenate([x + (i, j) * lengths for i in along[0] for j in along[1]])
+def repeated(x: Array, grid: Grid) -> Array:
+    """x (m, 2), then x moved by all combinations of -1, 0, 1 lengths along the grid's periodic axes."""
+    along = [(0, 1, -1) if turns else (0,) for turns in grid.domain.periodic]
+    return np.concatenate([x + (i, j) * grid.domain.lengths for i in along[0] for j in along[1]])

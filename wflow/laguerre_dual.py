@@ -1,0 +1,107 @@
+"""This file owns the dual of semi-discrete transport: its value, a start without empty cells, Newton's direction.
+
+    Phi(g) = sum_i mu_i g_i + int min_i (|z - x_i|^2 - g_i) rho(z) dz,        dPhi/dg_i = mu_i - rho(L_i),
+
+L_i the Laguerre cells of wflow.laguerre, d rho(L_i)/dg_j = -int_{L_i cap L_j} rho ds / (2 |x_i - x_j|).
+Source: Aurenhammer, Hoffmann & Aronov 1998, Algorithmica 20, 61-76; Kitagawa, Merigot & Thibert 2019, J. Eur. Math.
+Soc. 21, 2603-2651.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.linalg import sqrtm
+from scipy.ndimage import gaussian_filter
+from scipy.sparse import coo_array
+from scipy.sparse.linalg import splu
+
+from wflow.arrays import Array
+from wflow.grid import Grid
+from wflow.laguerre import Cells, cells
+
+_INSIDE = 0.999
+_FLAT = 1e-10
+_FAINT = 1e-13
+"""Of the uniform law in Newton's matrix, so that regions without mass do not divide it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dual:
+    """Phi for atoms x (m, 2), apart from each other, of masses mu (m,) > 0, and rho (n0, n1) on a grid, of mass 1."""
+
+    x: Array
+    mu: Array
+    rho: Array
+    grid: Grid
+
+    def cells(self, g: Array) -> Cells:
+        """The Laguerre cells of g (m,)."""
+        return cells(self.x, g, self.rho, self.grid)
+
+    def blurred(self, sigma: float) -> "Dual":
+        """The same with rho convolved with a Gaussian of standard deviation `sigma`, mirrored at the walls."""
+        modes: list[Literal["wrap", "reflect"]] = ["wrap" if p else "reflect" for p in self.grid.domain.periodic]
+        rho = gaussian_filter(self.rho, sigma / self.grid.widths, mode=modes, truncate=6.0)
+        return Dual(self.x, self.mu, rho, self.grid)
+
+    def blended(self, other: "Dual", part: float) -> "Dual":
+        """The same with (1 - part) rho + part of the other's."""
+        return Dual(self.x, self.mu, (1.0 - part) * self.rho + part * other.rho, self.grid)
+
+    def value(self, g: Array, found: Cells) -> float:
+        """Phi(g), with the cells of g."""
+        return float(found.cost.sum() + (self.mu - found.mass) @ g)
+
+    def slack(self, residual: float) -> float:
+        """W2^2 - Phi(g) is at most this where sum_i |mu_i - rho(L_i)| = residual and each cell holds something."""
+        domain = self.grid.domain
+        middle = 0.5 * (np.asarray(domain.lower) + domain.upper)
+        furthest = np.where(domain.periodic, 0.0, np.abs(self.x - middle)) + 0.5 * domain.lengths
+        return residual * float(np.max(np.sum(furthest**2, axis=1)))
+
+
+def start(dual: Dual) -> Array:
+    """Potentials (m,) under which the cell of x_i contains S(x_i), S affine: none is empty.
+
+    S takes the atoms' Gaussian to that of rho (mean and covariance, Bures), and is contracted about the mean until all
+    atoms land in the box. |x_i|^2 - g_i is then the convex x_i.S x_i + 2 mean.x_i, the atoms' mean being 0. Along a
+    periodic axis S stands still, and knows nothing of it along the other: there g says nothing.
+    """
+    grid, weights = dual.grid, dual.rho.ravel() * dual.grid.cell_volume
+    walled = ~np.asarray(grid.domain.periodic)
+    mean = weights @ grid.centres
+    out, here = (grid.centres - mean) * walled, dual.x * walled
+    target = (out.T * weights) @ out + np.diag(grid.widths**2) / 12.0
+    source = (here.T * dual.mu) @ here
+    stretch = _bures(source + _FLAT * np.trace(source) * np.eye(2), target) if here.any() else np.eye(2)
+    landed = here @ stretch
+    room = np.where(landed > 0.0, np.asarray(grid.domain.upper) - mean, mean - np.asarray(grid.domain.lower))
+    stretch *= min(1.0, _INSIDE / max(float(np.max(np.abs(landed) / room)), _FLAT))
+    return np.sum(here**2, axis=1) - np.sum(here @ stretch * here, axis=1) - 2.0 * here @ mean
+
+
+def _bures(source: Array, target: Array) -> Array:
+    """The symmetric positive S with S source S = target."""
+    root = np.real(sqrtm(source))
+    inverse = np.linalg.inv(root)
+    return np.asarray(inverse @ np.real(sqrtm(root @ target @ root)) @ inverse)
+
+
+def mixed(found: Cells, share: float) -> Array:
+    """Masses (m,) of (1 - share) rho + share/|box|."""
+    return np.asarray((1.0 - share) * found.mass + share * found.area)
+
+
+def direction(dual: Dual, found: Cells, share: float = 0.0) -> Array:
+    """Newton's direction (m,), 0 at the first atom: the Laplacian of the graph of cells, inverted."""
+    m = len(dual.mu)
+    i, j = found.pairs.T
+    uniform = max(share, _FAINT)
+    w = ((1.0 - uniform) * found.along + uniform * found.length) / (2.0 * found.apart)
+    diagonal = np.bincount(i, w, m) + np.bincount(j, w, m)
+    every = np.arange(m)
+    entries = np.concatenate([diagonal, -w, -w]), (np.concatenate([every, i, j]), np.concatenate([every, j, i]))
+    matrix = coo_array(entries, shape=(m, m)).tocsc()[1:, 1:]
+    factors = splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    return np.concatenate([[0.0], factors.solve((dual.mu - mixed(found, share))[1:])])
