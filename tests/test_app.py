@@ -617,3 +617,14 @@ def test_the_demo_holds_and_writes_a_report_and_an_animation(tmp_path: Path) -> 
     assert [Path(line.split()[-1]).name for line in last] == ["report.html", "circle.gif"]
     with Image.open(tmp_path / "circle.gif") as movie:
         assert getattr(movie, "n_frames", 1) >= 30
+
+
+def test_further_methods_have_rows_too() -> None:
+    """Only where they are asked for: of a network on the circle those of Midpoint and Bdf2, all of which hold."""
+    from wflow.app.verify import verify
+
+    named = {type(o.solver).__name__ for o in verify(["linear_neuron"], quick=True, workers=1).outcomes}
+    found = verify(["linear_neuron"], quick=True, further=True, workers=1)
+    taken = {type(o.solver).__name__ for o in found.outcomes if o.times is not None}
+    assert {"Midpoint", "Bdf2"} <= taken and not {"Midpoint", "Bdf2"} & named
+    assert found.holds

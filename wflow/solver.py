@@ -33,7 +33,7 @@ class Order:
     """Orders of the W2 error in the step and in the resolution. space = inf: spectral, no space row.
 
     identity: of |F_0 - F - dissipated| in the step where it is less than `time`, as from starts with infinite
-    dissipation.
+    dissipation; 0: none is claimed.
     """
 
     time: float

@@ -42,10 +42,13 @@ class SplineSdirk2(Spline):
     limited: ClassVar[bool] = False
 
     def order(self, flow: Flow) -> Order:
-        """(2, 2); in space 1, and in time 3/2 with an energy identity of 1/2, where the density has an edge."""
+        """(2, 2), the energy identity 3/2; in space 1, in time 3/2 and no identity where the density has an edge.
+
+        There F is that of cells, which an edge crosses one by one.
+        """
         if flow.energy.temperature:
-            return Order(2.0, 2.0)
-        return Order(1.5, 1.0, identity=0.5)
+            return Order(2.0, 2.0, identity=1.5)
+        return Order(1.5, 1.0, identity=0.0)
 
     def resolved(self, flow: Flow) -> float:
         """As Spline's, and what a step differs by on a fine spline and a coarse one, which dt chooses: O(h^2).

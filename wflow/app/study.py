@@ -200,7 +200,7 @@ def _of_refinements(
         yield order_certificate("order in space", out["space"], order.space)
     else:
         yield from _decay(lab.enough(solver, BASE_STEPS, SAVED).final)
-    if not solver.variational:
+    if not solver.variational and order.identity != 0.0:
         out["dissipation"] = dissipation_refinement(lab, coarse, first, levels)
         declared = order.time if order.identity is None else order.identity
         yield order_certificate("energy identity F_0 - F = dissipated, order", out["dissipation"], declared)
