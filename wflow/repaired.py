@@ -30,6 +30,8 @@ _NODES, _TABLE = 60, 513
 _SOLVED, _ROUNDS = 1e-13, 300
 _ROUNDING = 1e-14
 """Of all mass over a length: what such a flux costs is rounding."""
+_OFF = 1e-9
+"""Of all mass: what a flux may take from cells beyond what they hold, a solve's rounding."""
 _FAINT = 1e-6
 """Of the largest density: through emptier cells no flux goes, and their mass is among what is left."""
 
@@ -117,7 +119,10 @@ def repaired_bound(boxes: Boxes, target: Array, widths: tuple[float, float], sid
 
 
 def _flux(a: Array, b: Array, widths: tuple[float, float], sides: Sides) -> tuple[list[Array], Array]:
-    """Mass that passes the face below each cell along each axis, and what is left of the masses a - b (n0, n1)."""
+    """Mass that passes the face below each cell along each axis, and what is left of the masses a - b (n0, n1).
+
+    a less what is left is >= 0, to rounding: no flux where none is found that keeps this.
+    """
     volume, filled = widths[0] * widths[1], a + b > _FAINT * float((a + b).max())
     price = np.where(filled, price_of_flux(a, b), math.inf)
     faces = [_conductance(1.0 / price, axis, widths, sides) for axis in range(2)]
@@ -138,7 +143,11 @@ def _flux(a: Array, b: Array, widths: tuple[float, float], sides: Sides) -> tupl
     goal = _SOLVED * float(a.sum()) * volume / math.sqrt(a.size)
     x, _ = cg(operator, excess.ravel(), rtol=0.0, atol=goal, maxiter=_ROUNDS, M=smoother)
     flux = fluxes(x.reshape(shape))
-    return flux, whole - gained(flux)
+    left = whole - gained(flux)
+    if np.minimum(a * volume - left, 0.0).sum() < -_OFF * float(a.sum()) * volume:
+        # the solve failed, as on cells far longer than wide: no density is there for such a flux to set out from
+        return [np.zeros_like(f) for f in flux], whole
+    return flux, left
 
 
 def _flux_cost(flux: list[Array], a: Array, b: Array, widths: tuple[float, float]) -> float:
