@@ -8,6 +8,7 @@ import pytest
 from solvers.jko import Spline
 from solvers.jko._price import Price
 from wflow import (
+    Box,
     Congestion,
     Density,
     Energy,
@@ -21,6 +22,7 @@ from wflow import (
     Refused,
     Uniform,
     box,
+    circle,
     interval,
     solve,
 )
@@ -58,6 +60,29 @@ def test_obstacles_are_as_thick_as_their_deepest_point(obstacle, thickness):
     both = thinnest([Obstacle.disc((0.8, 0.1), 0.03), Obstacle.disc((0.2, 0.6), 0.2)], grid)
     assert 0.06 - 0.022 <= both <= 0.06
     assert thinnest([Congestion(2.0)], grid) == math.inf
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_walls_of_long_cells_have_a_thickness(axis, rows):
+    """On cells four times as long as wide: no thicker than their rows of them, no thinner than a cell; it was < 0."""
+    grid = Grid(box((0.0, 0.0), (4.0, 1.0)), (20, 20))
+    w = grid.widths[axis]
+    low, high = [-1.0, -1.0], [5.0, 2.0]
+    low[axis], high[axis] = 4 * w, (4 + rows) * w
+    assert 0.05 - 1e-12 <= thinnest([Obstacle.block(low, high)], grid) <= rows * w + 1e-12
+
+
+@pytest.mark.parametrize("centre", [0.1, 2.0 * math.pi - 0.1, 6.6, -0.1])
+def test_obstacles_go_round_periodic_axes(centre):
+    """A disc at the seam of a circle, and of one axis of a cylinder: cells by their distance the short way round."""
+    apart = np.angle(np.exp(1j * (Grid(circle(), (50,)).centres[:, 0] - centre)))
+    bound = Obstacle.disc([centre], 0.4).bound(Grid(circle(), (50,)))
+    np.testing.assert_array_equal(bound == 0.0, np.abs(apart) < 0.4)
+    grid = Grid(Box((0.0, 0.0), (2.0 * math.pi, 1.0), (True, False)), (50, 20))
+    apart = np.angle(np.exp(1j * (grid.centres[:, 0] - centre)))
+    shut = Obstacle.disc([centre, 0.0], 0.4).bound(grid) == 0.0
+    np.testing.assert_array_equal(shut, np.hypot(apart, grid.centres[:, 1]) < 0.4)
 
 
 def test_energies_are_infinite_above_a_limit():
@@ -100,6 +125,18 @@ def test_wrong_limits_are_named():
         Energy(Congestion(1.0), Congestion(2.0))
     with pytest.raises(ValueError, match="one truth value for each row"):
         joint_bound([Obstacle(lambda w: w[:, 0])], Grid(SQUARE, (4, 4)))
+    for alone in (Obstacle.disc([0.5], 0.3), Obstacle.block([0.1], [0.6])):
+        with pytest.raises(ValueError, match="it has 1 axes, the domain 2"):
+            alone.bound(Grid(SQUARE, (8, 8)))
+
+
+@pytest.mark.parametrize("thin", [Obstacle.block([0.49], [0.51]), Obstacle.disc([2.0], 0.5)], ids=["thin", "outside"])
+def test_obstacles_that_hold_no_cell_are_refused(thin):
+    """A wall between the middles of two cells: mass went on as if it were not there."""
+    domain = interval(0.0, 1.0)
+    flow = Flow(Energy(Potential.linear(1.0), Congestion(2.0), thin), domain, Uniform(domain), 1.0)
+    with pytest.raises(Refused, match="the middle of no cell is inside"):
+        solve(flow, Spline(50), steps=1)
 
 
 def test_a_start_above_a_limit_is_refused():

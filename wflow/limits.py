@@ -8,12 +8,14 @@ Source: Maury, Roudneff-Chupin & Santambrogio 2010, Math. Models Methods Appl. S
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, label, maximum
 
 from wflow.arrays import Array, finite, positive
+from wflow.errors import Refused
 from wflow.grid import Grid
 
 WITHIN = 1e-8
@@ -48,8 +50,9 @@ class Obstacle:
     @classmethod
     def disc(cls, centre: Sequence[float], radius: float) -> "Obstacle":
         """{|w - centre| < radius}: a segment, a disc, a ball."""
+        name = f"disc({list(centre)}, {radius:g})"
         middle, reach = finite("Obstacle centre", centre), positive("Obstacle radius", radius)
-        return cls(lambda w: np.linalg.norm(w - middle, axis=1) < reach, f"disc({list(centre)}, {radius:g})")
+        return cls(lambda w: np.linalg.norm(_seen(w, middle, name) - middle, axis=1) < reach, name)
 
     @classmethod
     def block(cls, lower: Sequence[float], upper: Sequence[float]) -> "Obstacle":
@@ -57,17 +60,42 @@ class Obstacle:
         low, high = finite("Obstacle lower", lower), finite("Obstacle upper", upper)
         if low.shape != high.shape or not np.all(low < high):
             raise ValueError(f"Obstacle block: lower {list(lower)} is not below upper {list(upper)} on every axis")
-        return cls(lambda w: np.all((w > low) & (w < high), axis=1), f"block({list(lower)}, {list(upper)})")
+        name = f"block({list(lower)}, {list(upper)})"
+        return cls(lambda w: np.all((_seen(w, low, name) > low) & (w < high), axis=1), name)
 
     def bound(self, grid: Grid) -> Array:
-        """(m,) 0 inside, else infinity. ValueError where `inside` does not answer for each cell."""
-        inside = np.asarray(self.inside(grid.centres))
-        if inside.shape != (grid.size,) or inside.dtype != np.bool_:
-            raise ValueError(
-                f"Obstacle inside: it gave {inside.dtype} of shape {inside.shape} for {grid.size} points; "
-                "it must give one truth value for each row of w"
+        """(m,) 0 inside, else infinity; on periodic axes inside it or what it is a turn further on, or back.
+
+        ValueError where `inside` does not answer for each cell; Refused where no cell is inside.
+        """
+        turns = product(
+            *((0.0, -n, n) if p else (0.0,) for n, p in zip(grid.domain.lengths, grid.domain.periodic, strict=True))
+        )
+        inside = np.logical_or.reduce([self._holds(grid.centres + turn) for turn in turns])
+        if not np.any(inside):
+            raise Refused(
+                f"{self.name}: the middle of no cell is inside, cells being {grid.widths.tolist()} wide: as if it were "
+                "not there; use more cells, make it thicker, or leave it out"
             )
         return np.where(inside, 0.0, math.inf)
+
+    def _holds(self, w: Array) -> NDArray[np.bool_]:
+        inside = np.asarray(self.inside(w))
+        if inside.shape != (len(w),) or inside.dtype != np.bool_:
+            raise ValueError(
+                f"Obstacle inside: it gave {inside.dtype} of shape {inside.shape} for {len(w)} points; "
+                "it must give one truth value for each row of w"
+            )
+        return inside
+
+
+def _seen(w: Array, corner: Array, name: str) -> Array:
+    """w (m, d); ValueError where an obstacle has other axes."""
+    if corner.shape != (w.shape[1],):
+        raise ValueError(
+            f"Obstacle {name}: it has {corner.size} axes, the domain {w.shape[1]}; give one number an axis"
+        )
+    return w
 
 
 Limit = Congestion | Obstacle
@@ -82,7 +110,9 @@ def joint_bound(limits: Sequence[Limit], grid: Grid) -> Array:
 def thinnest(limits: Sequence[Limit], grid: Grid) -> float:
     """The least thickness of the obstacles on a grid: for each that is connected twice its deepest point's depth.
 
-    Depths are distances between middles of cells, less half a cell at the rim. Infinity without obstacles.
+    Depths are distances between middles of cells, less half a cell at the rim; no obstacle is thinner than a cell.
+    Infinity without obstacles. A thin wall that is joined to something thick counts as that: in a step a quarter as
+    long mass passes it.
     """
     closed = joint_bound([limit for limit in limits if isinstance(limit, Obstacle)], grid) <= 0.0
     if not np.any(closed):
@@ -91,4 +121,4 @@ def thinnest(limits: Sequence[Limit], grid: Grid) -> float:
     depth = distance_transform_edt(inside, sampling=grid.widths.tolist())
     parts, count = label(inside)
     deepest = maximum(depth, parts, range(1, count + 1))
-    return float(2.0 * np.min(deepest) - grid.widths.max())
+    return float(max(2.0 * np.min(deepest) - grid.widths.max(), grid.widths.min()))
