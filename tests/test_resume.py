@@ -9,8 +9,26 @@ import numpy as np
 import pytest
 
 from solvers.finite_volume import ScharfetterGummel, Upwind
+from solvers.jko import Spline
 from solvers.particles import GradientFlow
-from wflow import Flow, NotConverged, Particles, Solver, State, Step, Trajectory, plane, problems, solve
+from wflow import (
+    Congestion,
+    Energy,
+    Flow,
+    NotConverged,
+    Obstacle,
+    Particles,
+    Potential,
+    Solver,
+    State,
+    Step,
+    Steps,
+    Trajectory,
+    interval,
+    plane,
+    problems,
+    solve,
+)
 from wflow.app.methods import FURTHER, METHODS
 from wflow.problems import Problem
 from wflow.reached import Reached
@@ -201,6 +219,20 @@ def test_another_run_is_not_continued(solver: Solver, posed: Problem, pace: dict
     solve(POSED["circle"].flow, GradientFlow(8), store=book, **EQUAL)
     with pytest.raises(ValueError, match=part):
         solve(posed.flow, solver, store=Notebook(book.seen[3]), **pace)
+
+
+@pytest.mark.parametrize("limits", [(Congestion(3.0),), (Congestion(4.0), Obstacle.disc([0.9], 0.05))])
+def test_a_run_under_other_limits_is_not_continued(limits: tuple[Congestion | Obstacle, ...]) -> None:
+    """F of the start is the same under all of them: it was continued, half of the one and half of the other."""
+    domain, book = interval(0.0, 1.0), Notebook()
+    start, pull = Steps(domain, np.array([0.1, 0.6]), np.array([1.0])), Potential.linear(1.0)
+    flow = Flow(Energy(pull, Congestion(4.0)), domain, start, 0.1)
+    solve(flow, Spline(16), steps=2, store=book)
+    other = Flow(Energy(pull, *limits), domain, start, 0.1)
+    with pytest.raises(ValueError, match=r"store: it keeps .* limits of cells"):
+        solve(other, Spline(16), steps=2, store=Notebook(book.seen[1]))
+    again = Flow(Energy(pull, Congestion(4.0)), domain, start, 0.1)
+    solve(again, Spline(16), steps=2, store=Notebook(book.seen[1]))
 
 
 # --- what a solver may carry along ------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """This file owns the watch over a run: what is kept of it, and the promises checked as it goes."""
 
+import hashlib
 import math
 from dataclasses import dataclass, replace
 
@@ -36,7 +37,7 @@ class Watch:
         energy = _energy(flow, state.measure)
         slack = ENERGY_SLACK * max(1.0, abs(energy) if math.isfinite(energy) else 1.0)
         first = Kept(state.measure, state.time, energy, 0.0, math.inf, 0.0, _edge(flow, solver, state))
-        start = Reached(plan, state, energy, 0.0, math.inf, 0.0, first)
+        start = Reached(plan + _limits(flow, state.measure), state, energy, 0.0, math.inf, 0.0, first)
         watch = cls(flow, solver, "energy" in solver.keeps(flow), slack, start)
         watch._resolved(state)
         return watch
@@ -156,3 +157,10 @@ def least(pi: Measure) -> float:
     if isinstance(pi, Quantiles):
         return float(1.0 / (len(pi.gaps) * pi.gaps.max()))
     return float(pi.weights.min())
+
+
+def _limits(flow: Flow, pi: Measure) -> str:
+    """What limits allow each cell, as a digest: F of a start does not tell one limit from another."""
+    if not flow.energy.limits or not isinstance(pi, Density):
+        return ""
+    return f", limits of cells ({hashlib.sha256(flow.energy.bound(pi.grid).tobytes()).hexdigest()[:16]})"
