@@ -190,6 +190,12 @@ def test_wrong_crowds_are_named():
         problems.congestion(share=1.0)
     with pytest.raises(ValueError, match="dim"):
         problems.congestion(dim=3)
+    with pytest.raises(ValueError, match="dim: 0 is not allowed"):
+        problems.congestion(dim=0)
+    with pytest.raises(ValueError, match=r"crowd door: .* give two numbers"):
+        problems.crowd(door=(2.0,))
+    with pytest.raises(ValueError, match=r"crowd place: .* give two numbers"):
+        problems.crowd(place=(1.0, 0.5, 0.5))
 
 
 def test_entropy_is_imported():

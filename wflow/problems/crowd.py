@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from wflow.arrays import Array, positive
+from wflow.arrays import Array, finite, positive
 from wflow.barenblatt import barenblatt_law, peak
 from wflow.domain import box, interval, space
 from wflow.energy import Energy, Potential
@@ -51,7 +51,8 @@ def congestion(share: float = 0.4, dim: int = 1, reach: float = 1.0, horizon: fl
     """
     if not 0.0 < float(share) < 1.0:
         raise ValueError(f"share: {share!r} is not in (0, 1); it is the density at the start over the largest")
-    c, start = share ** (1.0 / dim), barenblatt_law(0.0, positive("reach", reach), dim=dim)
+    start = barenblatt_law(0.0, positive("reach", reach), dim=dim)
+    c = share ** (1.0 / dim)
     thin = peak(0.0, dim) / reach**dim
     full = barenblatt_law(0.0, c * reach, dim=dim)
 
@@ -104,6 +105,9 @@ def crowd(
     least: those within sqrt(2/(pi most)) of it, where that is no more than to the next wall or column.
     most: at least 1/.48, the density of the start.
     """
+    for name, point in (("place", place), ("door", door)):
+        if finite(f"crowd {name}", point).shape != (2,):
+            raise ValueError(f"crowd {name}: {point!r} is no point of the room; give two numbers")
     room = box((0.0, 0.0), (2.0, 1.0))
     limits: list[Congestion | Obstacle] = [Congestion(most)]
     if column:
