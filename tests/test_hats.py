@@ -37,7 +37,7 @@ from wflow.convergence import Laboratory, in_space
 from wflow.energy import population_risk
 from wflow.hats.nearest import WIDE
 from wflow.hats.settled import Sheets, settled
-from wflow.hats.step import Movement, minimised
+from wflow.hats.step import Movement, judged, minimised
 from wflow.kernel import sawtooth_kernel
 from wflow.loss import Huber
 from wflow.neuron import BumpNeuron, CircleNeuron, TranslationNeuron
@@ -423,7 +423,7 @@ def test_a_step_that_is_not_found_is_halved_if_asked(monkeypatch):
 
     def short_only(movement, tolerance):
         found = minimised(movement, tolerance)
-        return replace(found, gap=1.0) if movement.tau > 0.3 else found
+        return replace(found, gap=1.0 if movement.tau > 0.3 else 2e-7 if movement.start is start.measure else 1e-7)
 
     monkeypatch.setattr("wflow.hats.step.minimised", short_only)
     flow, solver = problems.sawtooth().flow, Hats(32, halvings=1)
@@ -432,7 +432,7 @@ def test_a_step_that_is_not_found_is_halved_if_asked(monkeypatch):
     last = solver.step(flow, first.state, 0.25)
     np.testing.assert_array_equal(whole.state.measure.values, last.state.measure.values)
     assert (whole.dissipated, whole.dual) == (first.dissipated + last.dissipated, last.dual)
-    assert (whole.state.time, whole.state.count) == (0.5, 1)
+    assert (whole.state.time, whole.state.count, whole.residual) == (0.5, 1, 2e-7)  # the worse of both
     for fails, dt in ((Hats(32), 0.5), (solver, 1.0)):
         with pytest.raises(NotConverged, match="let it halve"):
             fails.step(flow, start, dt)
@@ -448,6 +448,25 @@ def test_the_gap_sees_a_wrong_end():
     gap = float(field @ halved.weights) + 0.5 * right.spent - movement.settle(field, 0.0).least
     missed = flow.energy.value(halved) + 0.5 * right.spent - right.dual
     assert gap >= missed > 0.1 * (movement.before - right.dual)
+
+
+def test_a_way_that_costs_more_than_it_gains_is_not_gone():
+    """V = w, tau = .01, mass sent by three times the slope: F falls by .03 and the way costs .045: the start, gap .005.
+
+    Sent by the slope itself it is the step.
+    """
+    energy, domain = Energy(Potential.linear(1.0)), interval(0.0, 1.0)
+    values = np.where(np.arange(100) > 50, 1.0, 0.0)
+    movement = Movement(energy, Density(Grid(domain, (100,)), values / values.mean()), 0.01)
+    here = movement.at(movement.start, 0.0)
+    steep = replace(here, field=3.0 * here.field, settled=movement.settle(3.0 * here.field, 0.0))
+    assert movement.before - energy.value(movement.density(steep.settled.masses)) == pytest.approx(0.03)
+    assert steep.settled.cost == pytest.approx(0.045)
+    stayed, gone = judged(movement, steep), judged(movement, here)
+    assert (stayed.end, stayed.spent) == (movement.start, 0.0)
+    assert movement.before - stayed.dual == pytest.approx(0.005)
+    assert (movement.before - energy.value(gone.end), gone.spent) == (pytest.approx(0.01), pytest.approx(0.005))
+    assert gone.gap == pytest.approx(0.0, abs=1e-9)
 
 
 # Flows
