@@ -7,6 +7,9 @@ import ot
 import pytest
 from scipy.integrate import quad
 
+from solvers.jko._atoms import Atoms
+from solvers.jko._couplings import repaired
+from wflow import Density, Grid, box
 from wflow.knothe import squared_bound
 from wflow.repaired import Boxes, _flux, _flux_cost, joined_cost, price_of_flux, repaired_bound
 from wflow.spline.lattice import Sides
@@ -159,6 +162,19 @@ def test_the_cost_of_a_flux_is_an_integral():
         price = quad(lambda s, a=a[i, j], b=b[i, j]: speed(s) ** 2 / (a + gone(s) * (b - a)), 0.0, 1.0)[0]
         expected += square * price * h[0] * h[1]
     assert _flux_cost(flux, a, b, h) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("split", [1, 4])
+def test_a_steps_map_is_priced_in_lengths(split):
+    """Atoms of cells .25 by .1, split^2 a cell, sent by (2, -1) cells onto the density that is there: the square."""
+    grid = Grid(box((0.0, 0.0), (2.0, 0.6)), (8, 6))
+    values = np.zeros((8, 6))
+    values[1:5, 2:5] = np.random.default_rng(6).random((4, 3))
+    start = Density(grid, (values / (values.sum() * grid.cell_volume)).ravel())
+    end = Density(grid, np.roll(start.values.reshape(8, 6), (2, -1), axis=(0, 1)).ravel())
+    atoms = Atoms.exactly(start, split)
+    bound = repaired(atoms, atoms.places + np.array([2.0, -1.0]), end, split)
+    assert bound == pytest.approx(0.5**2 + 0.1**2, rel=1e-9)
 
 
 def gone(s):
