@@ -50,8 +50,8 @@ class Obstacle:
     @classmethod
     def disc(cls, centre: Sequence[float], radius: float) -> "Obstacle":
         """{|w - centre| < radius}: a segment, a disc, a ball."""
-        name = f"disc({list(centre)}, {radius:g})"
-        middle, reach = finite("Obstacle centre", centre), positive("Obstacle radius", radius)
+        middle, reach = np.atleast_1d(finite("Obstacle centre", centre)), positive("Obstacle radius", radius)
+        name = f"disc({middle.tolist()}, {reach:g})"
         return cls(lambda w: np.linalg.norm(_seen(w, middle, name) - middle, axis=1) < reach, name)
 
     @classmethod
@@ -111,8 +111,7 @@ def thinnest(limits: Sequence[Limit], grid: Grid) -> float:
     """The least thickness of the obstacles on a grid: for each that is connected twice its deepest point's depth.
 
     Depths are distances between middles of cells, less half a cell at the rim; no obstacle is thinner than a cell.
-    Infinity without obstacles. A thin wall that is joined to something thick counts as that: in a step a quarter as
-    long mass passes it.
+    Infinity without obstacles. A thin wall that is joined to something thick counts as that; wflow.ways sees it.
     """
     closed = joint_bound([limit for limit in limits if isinstance(limit, Obstacle)], grid) <= 0.0
     if not np.any(closed):

@@ -30,6 +30,7 @@ from wflow.spline.lattice import (
     read,
     scaled,
 )
+from wflow.ways import barred
 
 _RISE = 3.0
 """How much p may rise in a step of the ascent, in temperatures: rho = exp((p - V)/T - 1) overflows soon."""
@@ -55,8 +56,8 @@ _FELT = 1e-13
 class Minimum:
     """The minimiser, its potential's coefficients (n0, n1), the maximum of D, how far mass moved and how far it is off.
 
-    price: U* and V of D.   moved, off: lengths, roots of mean squares.   farthest: the length of the longest way,
-    where it is asked for.
+    price: U* and V of D.   moved, off: lengths, roots of mean squares.   farthest, barred: under limits the length
+    of the longest way, and the mass whose ways lead through what is closed.
     """
 
     end: Density
@@ -66,6 +67,7 @@ class Minimum:
     moved: float
     off: float
     farthest: float = 0.0
+    barred: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,8 +154,8 @@ class Stage:
                 change,
             )
         here, length = climbed.here, math.sqrt(2.0 * tau)
-        far = self._farthest(mu, here)
-        return Minimum(end, c, price, here.value, length * math.sqrt(here.distance), length * climbed.residual, far)
+        ways = self._ways(mu, here)
+        return Minimum(end, c, price, here.value, length * math.sqrt(here.distance), length * climbed.residual, *ways)
 
     def _begun(self, mu: Atoms, tau: float, field: Array, guess: Array) -> tuple[Price, list[Array]]:
         """U* and first guesses of p. Without entropy and power U has the centre mu drifted by V, cut at the bound."""
@@ -182,13 +184,15 @@ class Stage:
         depth, nearest = distance_transform_edt(self.bound <= 0.0, sampling=self.widths, return_indices=True)
         return np.asarray(p[tuple(nearest)] + slope * depth)
 
-    def _farthest(self, mu: Atoms, here: Reached) -> float:
-        """The longest way of an atom that is seen; 0 without limits."""
+    def _ways(self, mu: Atoms, here: Reached) -> tuple[float, float]:
+        """The longest way of an atom that is seen, and the mass of those that are barred; 0 without limits."""
         if self.bound is None:
-            return 0.0
+            return 0.0, 0.0
         seen = mu.masses >= _SEEN * mu.masses.max()
-        way = (here.places[seen] * np.asarray(self.parts) - mu.places[seen]) * np.asarray(self.widths)
-        return float(np.sqrt(np.max(np.sum(way * way, axis=1))))
+        starts, ends = mu.places[seen], here.places[seen] * np.asarray(self.parts)
+        way = (ends - starts) * np.asarray(self.widths)
+        longest = float(np.sqrt(np.max(np.sum(way * way, axis=1))))
+        return longest, float(mu.masses[seen][barred(self.bound <= 0.0, starts, ends, self.sides)].sum())
 
     def priced(self, pi: Density, price: Price) -> float:
         """int U(rho) + int V dpi for a fixed V: what D speaks of, F but for constants where V is fixed."""

@@ -74,8 +74,8 @@ class Spline(Solver):
     Limits: rho <= most and rho = 0 in obstacles to rounding, order 1 in h. Without entropy and power the step of
     F(rho) + int weight (rho - centre)^2/2 dw, centre rho_0 drifted by V and cut at `most`, weight = h |grad V|/(2 most)
     (solvers.jko._price). Distances are straight: beside an obstacle no mass may go further in a step than a quarter of
-    its thickness, else NotConverged. A step that gains less than a seventh of a cell's way costs, and cannot be
-    certified, stays where it is and counts as a fallback.
+    its thickness, and none through what it cannot go round nearby (wflow.ways), else NotConverged. A step that gains
+    less than a seventh of a cell's way costs, and cannot be certified, stays where it is and counts as a fallback.
     Source: Jacobs, Lee & Leger 2021, ESAIM Control Optim. Calc. Var. 27, 28 (the dual); here with splines.
     """
 
@@ -221,6 +221,12 @@ class Spline(Solver):
                 f"({most:.3g}), at t = {time:g}, dt = {dt:.3g}: straight ways would lead through it; shorten dt or let "
                 "it halve (halvings)",
                 found.farthest,
+            )
+        if found.barred > 0.0:
+            raise NotConverged(
+                f"{self}: {found.barred:.3g} of the mass would go straight through an obstacle that it cannot go round "
+                f"nearby, at t = {time:g}, dt = {dt:.3g}; shorten dt, let it halve (halvings), or make walls thicker",
+                found.barred,
             )
         allowed = self.tolerance * (found.moved + 2.0 * float(grid.widths.max()))
         if not found.off <= allowed:

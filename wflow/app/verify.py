@@ -69,17 +69,22 @@ def verify(
         )
     everything = [name for name in VERIFIED if not (quick and name in LONG)]
     problems = [build(name, **settings) for name in dict.fromkeys(names or everything)]
+    methods = (*METHODS, *FURTHER) if further else METHODS
     tasks = [
-        (p.name, dict(p.parameters), suited(s, p, quick), quick)
-        for p in problems
-        for s in ((*METHODS, *FURTHER) if further else METHODS)
-        if not (quick and s.costly)
+        (p.name, dict(p.parameters), suited(s, p, quick), quick) for p in problems for s in _asked(p, methods, quick)
     ]
     outcomes = _run_all(tasks, workers, progress or (lambda what, done, total: None))
     rows = [row for outcome in outcomes for row in outcome.rows]
     for problem in problems:
         rows += agreements(problem, [o for o in outcomes if o.problem == problem.name and o.times is not None])
     return Report(tuple(problems), tuple(outcomes), tuple(rows), time.monotonic() - began, quick)
+
+
+def _asked(problem: Problem, methods: Sequence[Solver], quick: bool) -> Sequence[Solver]:
+    """The methods of a study: in a quick one without the costly ones, unless no other takes the problem."""
+    cheap = [method for method in methods if not method.costly]
+    taken = any(suited(method, problem, quick).refusal(problem.flow) is None for method in cheap)
+    return cheap if quick and taken else methods
 
 
 Task = tuple[str, dict[str, Any], Solver, bool]
