@@ -9,6 +9,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from solvers.jko._atoms import FAINT, Atoms
+from solvers.jko._climb import Climb
 from solvers.jko._couplings import MOST, Coupled, couplings, repaired
 from solvers.jko._price import Price
 from wflow.arrays import Array
@@ -16,7 +17,7 @@ from wflow.errors import NotConverged
 from wflow.flow import Flow
 from wflow.grid import Grid
 from wflow.measure import Density
-from wflow.spline.ascent import Climbed, Manner, ascend
+from wflow.spline.ascent import Manner
 from wflow.spline.dual import Reached, StepDual
 from wflow.spline.lattice import (
     Sides,
@@ -42,10 +43,6 @@ _SEEN = 1e-3
 """Of the heaviest atom: lighter ones may go as far as they like."""
 _REPAIRS = 4, 8
 """Parts of a cell on each axis whose map gives a coupling where that of Knothe is too dear."""
-_CLOSER = 0.2
-"""Of the tolerance: how far the ascent is asked to go."""
-_ROUNDING = 1e-9
-"""Residuals below it, in roots of energy, are rounding."""
 _SETTLED = 1e-10
 """Mass that may still change from one V to the next."""
 _BALANCED, _CORRECTIONS = 1e-14, 50
@@ -138,8 +135,7 @@ class Stage:
         field, before = self.potential(start), start
         price, guesses = self._begun(mu, tau, field, guess)
         for _ in range(limit):
-            dual = self._dual(mu, tau, price)
-            climbed = self._climbed(dual, price, guesses, tolerance, limit)
+            mu, dual, climbed = self._climb(tau, price, tolerance, limit)(mu, guesses)
             end, c = self._balanced(dual, climbed.here, start.mass)
             change = float(np.abs(end.values - before.values).sum()) * self.grid.cell_volume
             if not self.flow.energy.interacting or change <= _SETTLED:
@@ -239,19 +235,17 @@ class Stage:
         cells, widths = (n[0] // r[0], n[1] // r[1]), (h[0] * r[0], h[1] * r[1])
         return StepDual(cells, r, self.sides, widths, places, mu.masses, tau, price)
 
-    def _climbed(self, dual: StepDual, price: Price, guesses: list[Array], tolerance: float, limit: int) -> Climbed:
-        """From the guess with the largest D."""
+    def _climb(self, tau: float, price: Price, tolerance: float, limit: int) -> Climb:
         if self.temperature:
             manner = Manner(_WARM, rise=_RISE * self.temperature, limit=limit)
         elif price.centre is not None:
             manner = Manner(_CENTRED, limit=limit)
         else:
             manner = Manner(_COLD, base=fitted(price.field, self.parts, self.sides), limit=limit)
-        best = max((dual.at(c) for c in guesses), key=lambda one: one.value)
-        if not math.isfinite(best.value):
-            raise NotConverged(f"JKO step: D overflows at every guess, tau = {dual.tau:.3g}; shorten dt", math.inf)
-        goal = max(_CLOSER * tolerance * math.sqrt(best.distance), _ROUNDING * math.sqrt(max(1.0, abs(best.value))))
-        return ascend(dual, best, goal, manner)
+        widest = float(self.grid.widths.max())
+        return Climb(
+            lambda mu: self._dual(mu, tau, price), manner, tolerance, widest, self.grid.size, price.centre is None
+        )
 
     def _balanced(self, dual: StepDual, here: Reached, mass: float) -> tuple[Density, Array]:
         """The density of p plus the constant that makes its mass right, and p with it; the last bit by scaling."""

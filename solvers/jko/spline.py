@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 
 from solvers.cells import averages_of, refusal_of_cells
+from solvers.jko._climb import allowed
 from solvers.jko._speed import cells_a_time
 from wflow.arrays import count, positive
 from wflow.compiled import available
@@ -61,6 +62,7 @@ class Spline(Solver):
     p = U'(rho) + V, a spline on the cells or, where mass moves further than two of them, on cells twice as wide: the
     mass that moved, y = x - dt grad p(y), and rho agree against every spline. Atoms of rho_0 stay where they land, off
     the grid, until rho is read off p: of what cells resolve nothing is lost below them, nothing diffuses by the grid.
+    Where the map stretches atoms are halved (tails that come from one cell, beside a jump; the ascent in _climb).
     One or two axes, walls or periodic; entropy, a power, or both; under limits (Congestion, Obstacle) also neither.
 
     Mass to rounding, density >= 0, and F(rho) + dissipated <= F(rho_0), checked at each step with `dissipated` the cost
@@ -228,10 +230,10 @@ class Spline(Solver):
                 f"nearby, at t = {time:g}, dt = {dt:.3g}; shorten dt, let it halve (halvings), or make walls thicker",
                 found.barred,
             )
-        allowed = self.tolerance * (found.moved + 2.0 * float(grid.widths.max()))
-        if not found.off <= allowed:
+        most = allowed(self.tolerance, found.moved, float(grid.widths.max()))
+        if not found.off <= most:
             raise NotConverged(
-                f"{self}: mass is off by {found.off:.3g} > {allowed:.3g} ({found.moved:.3g} moved) at t = {time:g}, "
+                f"{self}: mass is off by {found.off:.3g} > {most:.3g} ({found.moved:.3g} moved) at t = {time:g}, "
                 f"dt = {dt:.3g}; shorten dt, let it halve (halvings), or raise `limit` or `tolerance`",
                 found.off,
             )

@@ -4,7 +4,7 @@ Source: Nocedal & Wright 2006, Numerical Optimization, ch. 7; preconditioned as 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import maximum_filter
@@ -20,8 +20,8 @@ _SHORTER, _SHORTEST = 0.3, 1e-2
 _LONGER = 3.0
 """Most by which the last pair may lengthen the metric's step."""
 _ROUNDING = 1e-15
-_STIFFER, _STIFFEST = 30.0, 30.0
-"""By how much the metric's floor is raised where its own step gains nothing, and up to what."""
+_STIFFER = 30.0
+"""By how much the metric's floor is raised where its own step gains nothing."""
 _CURVED = 1e-12
 _RESCUES = 3
 
@@ -31,21 +31,28 @@ class Manner:
     """How to climb.
 
     floor: see Dual.metric.   base: V, where no mass means p <= V; holes in p below it are filled where the ascent
-    stops at one.   rise: most by which a coefficient rises in a step.   limit: of iterations.
+    stops at one.   rise: most by which a coefficient rises in a step.   limit: of iterations.   stiffest: up to what
+    the floor is raised where the metric's own step gains nothing; 0: the ascent ends there.
     """
 
     floor: float
     base: Array | None = None
     rise: float = np.inf
     limit: int = 200
+    stiffest: float = 30.0
 
 
 @dataclass(frozen=True, eq=False)
 class Climbed:
-    """Where the ascent ended, and (g . H g)^(1/2) there, H the metric: D is about half its square from its maximum."""
+    """The answer, and (g . H g)^(1/2) there, H the metric: D is about half its square from its maximum.
+
+    last: where the ascent ended, which at a kink of D is not where the residual is least.   steps: iterations.
+    """
 
     here: Reached
     residual: float
+    last: Reached
+    steps: int = 0
 
 
 def ascend(dual: Dual, start: Reached, goal: float, manner: Manner) -> Climbed:
@@ -57,19 +64,20 @@ def ascend(dual: Dual, start: Reached, goal: float, manner: Manner) -> Climbed:
     here, floor, rescues = start, manner.floor, _RESCUES
     pairs: list[tuple[Array, Array]] = []
     best: Climbed | None = None
-    for _ in range(manner.limit):
+    steps = 0
+    for steps in range(1, manner.limit + 1):
         metric = dual.metric(here, floor)
         direction = np.where(here.idle, 0.0, _direction(here.slope, pairs, metric))
         residual = math.sqrt(max(product(here.slope, direction), 0.0))
         if floor == manner.floor and (best is None or residual <= best.residual):
-            best = Climbed(here, residual)
+            best = Climbed(here, residual, here)
             if residual <= goal:
-                return best
+                return replace(best, steps=steps)
         there = _ahead(dual, here, direction, manner)
         if there is None:
             if not pairs:
                 floor *= _STIFFER
-                if floor > _STIFFEST:
+                if floor > manner.stiffest:
                     filled = _filled(dual, here.c, manner.base)
                     if filled is None or not rescues:
                         break
@@ -80,7 +88,7 @@ def ascend(dual: Dual, start: Reached, goal: float, manner: Manner) -> Climbed:
         if product(step, change) > _CURVED * math.sqrt(product(step, step) * product(change, change)):
             pairs = [*pairs[1 - _MEMORY :], (step, change)]
         here, floor = there, max(floor / _STIFFER, manner.floor)
-    return Climbed(here, np.inf) if best is None else best
+    return Climbed(here, np.inf, here, steps) if best is None else replace(best, last=here, steps=steps)
 
 
 def _direction(slope: Array, pairs: list[tuple[Array, Array]], metric: Multigrid) -> Array:

@@ -70,14 +70,51 @@ def transformed(f: Array, pull: tuple[float, float], sides: Sides) -> tuple[Arra
     return least, places
 
 
+@inlined
+def _at(f: Array, pull: tuple[float, float], sides: Sides, k0: int, k1: int, x0: float, x1: float) -> float:
+    """f(k) + sum_a pull_a (x_a - k_a)^2/2; beyond walls infinity."""
+    n0, n1 = f.shape
+    i, j = (k0 % n0 if sides.first else k0), (k1 % n1 if sides.second else k1)
+    if not (0 <= i < n0 and 0 <= j < n1):
+        return np.inf
+    value: float = f[i, j] + 0.5 * pull[0] * (k0 - x0) ** 2 + 0.5 * pull[1] * (k1 - x1) ** 2
+    return value
+
+
+@inlined
+def _below(f: Array, pull: tuple[float, float], sides: Sides, k: tuple[int, int], x0: float, x1: float) -> float:
+    """How far below the value at a node the minima of parabolas through it and those beside it are, summed over axes.
+
+    0 unless the node's value is the least of these.
+    """
+    value, total = _at(f, pull, sides, k[0], k[1], x0, x1), 0.0
+    for axis in range(2):
+        d0, d1 = 1 - axis, axis
+        before = _at(f, pull, sides, k[0] - d0, k[1] - d1, x0, x1)
+        if before < value:
+            return 0.0
+        after = _at(f, pull, sides, k[0] + d0, k[1] + d1, x0, x1)
+        if after < value:
+            return 0.0
+        bend = before + after - 2.0 * value
+        if 0.0 < bend < np.inf:
+            total += 0.125 * (after - before) ** 2 / bend
+    return total
+
+
 @kernel
 def started(f: Array, pull: tuple[float, float], sides: Sides, places: Places, x: Array, y: Array) -> None:
-    """For points x (m, 2), in cells: y (m, 2), the best of the nodes to which the up to four nodes round x go."""
+    """For points x (m, 2), in cells: y (m, 2), the best of the nodes between those to which the up to four round x go.
+
+    On one axis it is the best of all nodes (proved: a minimiser is a monotone function of x); on two of those in a box.
+    The box is larger than two by two nodes where the map stretches or jumps; there the nodes are compared by minima of
+    parabolas, since of two valleys the nodes' own values tell the deeper one only to first order.
+    """
     n0, n1 = f.shape
     for s in range(len(x)):
         x0, x1 = x[s, 0] - 0.5, x[s, 1] - 0.5
         f0, f1 = math.floor(x0), math.floor(x1)
-        best = np.inf
+        low0, low1, high0, high1 = 1 << 60, 1 << 60, -(1 << 60), -(1 << 60)
         for d0 in range(2 if x0 > f0 else 1):
             i, w0 = int(f0) + d0, 0
             if sides.first:
@@ -88,9 +125,19 @@ def started(f: Array, pull: tuple[float, float], sides: Sides, places: Places, x
                 if sides.second:
                     w1 = (j // n1) * n1
                 j = min(max(j - w1, 0), n1 - 1)
-                k0, k1 = places[0, i, j], places[1, i, j]
-                y0, y1 = k0 + w0, k1 + w1
-                value = f[k0 % n0, k1 % n1] + 0.5 * pull[0] * (y0 - x0) ** 2 + 0.5 * pull[1] * (y1 - x1) ** 2
+                k0, k1 = places[0, i, j] + w0, places[1, i, j] + w1
+                low0, high0 = min(low0, k0), max(high0, k0)
+                low1, high1 = min(low1, k1), max(high1, k1)
+        if not sides.first:  # between a wall and the node beside it
+            low0, high0 = (0 if f0 < 0 else low0), (n0 - 1 if f0 >= n0 - 1 and x0 > f0 else high0)
+        if not sides.second:
+            low1, high1 = (0 if f1 < 0 else low1), (n1 - 1 if f1 >= n1 - 1 and x1 > f1 else high1)
+        best, stretched = np.inf, high0 - low0 > 1 or high1 - low1 > 1
+        for k0 in range(low0, high0 + 1):
+            for k1 in range(low1, high1 + 1):
+                value = _at(f, pull, sides, k0, k1, x0, x1)
+                if stretched:
+                    value -= _below(f, pull, sides, (k0, k1), x0, x1)
                 if value < best:
                     best = value
-                    y[s, 0], y[s, 1] = y0 + 0.5, y1 + 0.5
+                    y[s, 0], y[s, 1] = k0 + 0.5, k1 + 0.5
