@@ -9,15 +9,7 @@ from wflow.activation import activation
 from wflow.barenblatt import Barenblatt, barenblatt_law
 from wflow.data import Data, read_csv
 from wflow.domain import Box, box, circle, cylinder, interval, line, plane, space, torus
-from wflow.energy import (
-    Constant,
-    Energy,
-    Interaction,
-    Potential,
-    Risk,
-    TotalVariation,
-    population_risk,
-)
+from wflow.energy import Energy, population_risk
 from wflow.errors import (
     Concentrated,
     EnergyRose,
@@ -44,6 +36,7 @@ from wflow.neuron import CircleNeuron, RidgeNeuron, TranslationNeuron
 from wflow.pair_kernel import LogKernel, NewtonianKernel, QuadraticKernel
 from wflow.solver import Order, Solver, State, Step
 from wflow.steps import Steps
+from wflow.terms import Constant, Interaction, Potential, Risk, TotalVariation
 from wflow.trajectory import Trajectory
 from wflow.transport import w2
 

@@ -20,7 +20,7 @@ from wflow.arrays import Array, count
 from wflow.certificates import Certificate
 from wflow.compiled import available
 from wflow.domain import Box
-from wflow.energy import Energy, Risk
+from wflow.energy import Energy
 from wflow.errors import Refused
 from wflow.grid import Grid
 from wflow.law import Atoms, Law
@@ -29,6 +29,7 @@ from wflow.measure import Density, Measure, Particles
 from wflow.neuron import RidgeNeuron
 from wflow.planar import between, densities
 from wflow.plans import atoms_of, optimal_plan
+from wflow.terms import Risk
 from wflow.transport import monotone, w2
 
 ROUNDING = 1e-12

@@ -6,9 +6,10 @@ from functools import lru_cache
 import numpy as np
 
 from wflow.arrays import Array
-from wflow.energy import Energy, Risk, Term
+from wflow.energy import Energy
 from wflow.grid import Grid
 from wflow.measure import Density
+from wflow.terms import Risk, Term
 
 
 def second_variation(energy: Energy, pi: Density) -> Array:

@@ -10,13 +10,14 @@ from solvers.starts import Quantised, Sampled, check, first, refusal_of_start, s
 from wflow.activation import piecewise_linear
 from wflow.arrays import count, positive
 from wflow.compiled import available
-from wflow.energy import Constant, Energy, Potential, Risk, TotalVariation
+from wflow.energy import Energy
 from wflow.errors import NotConverged
 from wflow.flow import Flow
 from wflow.loss import HalfSquare
 from wflow.measure import Particles
 from wflow.risk_dual import LINE
 from wflow.solver import EVERY_PROMISE, Order, Promise, Solver, State, Step
+from wflow.terms import Constant, Potential, Risk, TotalVariation
 
 AXES = 2
 _MOST = 1 << 23

@@ -9,10 +9,11 @@ from matplotlib.ticker import MaxNLocator
 
 from wflow.arrays import Array
 from wflow.data import Columns, Data
-from wflow.energy import Energy, Risk
+from wflow.energy import Energy
 from wflow.errors import Refused
 from wflow.measure import Measure
 from wflow.picture.style import Runs, canvas, legend, named, run_styles, styled
+from wflow.terms import Risk
 from wflow.trajectory import Trajectory
 
 _FINE, _MESH = 400, 80

@@ -5,13 +5,14 @@ from dataclasses import replace
 
 from wflow.arrays import positive
 from wflow.domain import plane
-from wflow.energy import Energy, Interaction
+from wflow.energy import Energy
 from wflow.flow import Flow
 from wflow.internal import Entropy
 from wflow.joint import Product
 from wflow.law import Gaussian
 from wflow.pair_kernel import LogKernel
 from wflow.problems.problem import Problem
+from wflow.terms import Interaction
 
 _REACH = 7.5
 """Standard deviations that the window keeps, of the start or of the end."""

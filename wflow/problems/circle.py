@@ -8,7 +8,7 @@ import numpy as np
 from wflow.activation import activation as activation_named
 from wflow.arrays import Array, finite, positive
 from wflow.domain import TURN, circle
-from wflow.energy import Constant, Energy, Interaction, population_risk
+from wflow.energy import Energy, population_risk
 from wflow.flow import Flow
 from wflow.fourier import FourierDensity
 from wflow.internal import Entropy
@@ -16,6 +16,7 @@ from wflow.kernel import FourierKernel, circle_kernel, sawtooth_kernel
 from wflow.law import Law, Transported, Uniform
 from wflow.problems.problem import Problem
 from wflow.spectrum import Inputs, NullModes, null_modes
+from wflow.terms import Constant, Interaction
 
 UNIFORM = Uniform(circle())
 _TAIL = 1e-18

@@ -8,7 +8,7 @@ import numpy as np
 from wflow.arrays import Array, finite, positive
 from wflow.barenblatt import barenblatt_law, peak
 from wflow.domain import box, interval, space
-from wflow.energy import Energy, Potential
+from wflow.energy import Energy
 from wflow.flow import Flow
 from wflow.internal import Entropy
 from wflow.joint import Product, Radial
@@ -16,6 +16,7 @@ from wflow.law import Law
 from wflow.limits import Congestion, Obstacle
 from wflow.problems.problem import Problem
 from wflow.steps import Steps
+from wflow.terms import Potential
 
 _ROOM = 1.5
 """Half the width of a window, in the reach of the crowd at the start."""

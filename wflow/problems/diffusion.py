@@ -7,12 +7,13 @@ import numpy as np
 
 from wflow.arrays import Array, finite, positive
 from wflow.domain import interval, space
-from wflow.energy import Energy, Potential
+from wflow.energy import Energy
 from wflow.flow import Flow
 from wflow.internal import Entropy
 from wflow.joint import Product
 from wflow.law import ClosedForm, Gaussian, Law, Uniform
 from wflow.problems.problem import Problem
+from wflow.terms import Potential
 
 _AXES = 2
 # standard deviations a window keeps: on 16 cells an axis, on 64 in the plane, the outer two hold less than 1e-10

@@ -9,7 +9,7 @@ from wflow.activation import activation as activation_named
 from wflow.arrays import Array, count, finite, positive
 from wflow.data import Data, gaussian_inputs, uniform_inputs
 from wflow.domain import box
-from wflow.energy import Energy, Potential, Risk
+from wflow.energy import Energy
 from wflow.flow import Flow
 from wflow.internal import Entropy
 from wflow.joint import Product
@@ -17,6 +17,7 @@ from wflow.law import Gaussian, Law, Regularity, Uniform
 from wflow.loss import LossName, loss_named
 from wflow.neuron import RidgeNeuron
 from wflow.problems.problem import Problem
+from wflow.terms import Potential, Risk
 
 _COARSEST, _COARSEST_FROM_JUMPS = 32, 64
 """Cells an axis of the coarsest grid: a square must be several of them wide before its fronts show an order."""

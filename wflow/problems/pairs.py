@@ -10,12 +10,13 @@ import numpy as np
 from wflow.arrays import Array, finite, positive
 from wflow.barenblatt import Barenblatt, barenblatt_law
 from wflow.domain import line, space
-from wflow.energy import Energy, Interaction
+from wflow.energy import Energy
 from wflow.flow import Flow
 from wflow.joint import Radial
 from wflow.law import Atoms, Law, Transported
 from wflow.pair_kernel import LogKernel, NewtonianKernel, PairKernel, QuadraticKernel
 from wflow.problems.problem import Problem
+from wflow.terms import Interaction
 
 AggregationKind = Literal["quadratic", "newtonian", "log_line", "log_plane"]
 _MARGIN = 1.4  # windows are that much wider than the largest support

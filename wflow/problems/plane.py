@@ -14,11 +14,12 @@ import numpy as np
 
 from wflow.arrays import finite, positive
 from wflow.balanced import Balanced
-from wflow.energy import Energy, Potential, population_risk
+from wflow.energy import Energy, population_risk
 from wflow.flow import Flow
 from wflow.law import Atoms
 from wflow.plane_kernel import ReluPlaneKernel
 from wflow.problems.problem import Problem
+from wflow.terms import Potential
 
 Start = Literal["spread", "clumped", "positive"]
 CLUMP = (0.5 * math.pi - 0.1, 0.5 * math.pi + 0.1)

@@ -5,11 +5,12 @@ import math
 from wflow.arrays import count, positive
 from wflow.barenblatt import barenblatt_law, peak
 from wflow.domain import space
-from wflow.energy import Energy, Potential
+from wflow.energy import Energy
 from wflow.flow import Flow
 from wflow.internal import Power
 from wflow.law import Law
 from wflow.problems.problem import Problem
+from wflow.terms import Potential
 
 _MARGIN = 1.5  # windows are that much wider than the largest support
 _PLANE_CELLS = 48  # fewer show the edge too coarsely for upwind fluxes to have their order

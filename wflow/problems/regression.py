@@ -9,13 +9,14 @@ from wflow.activation import activation as activation_named
 from wflow.arrays import count, finite, positive
 from wflow.data import Columns, Scaling, read_csv
 from wflow.domain import interval
-from wflow.energy import Energy, Risk
+from wflow.energy import Energy
 from wflow.flow import Flow
 from wflow.joint import Product
 from wflow.law import Atoms, Gaussian
 from wflow.loss import LossName, loss_named
 from wflow.neuron import RidgeNeuron
 from wflow.problems.problem import Problem
+from wflow.terms import Risk
 
 
 def regression(

@@ -11,11 +11,12 @@ import numpy as np
 
 from wflow.arrays import Array, finite
 from wflow.domain import TURN, circle
-from wflow.energy import Energy, Potential
+from wflow.energy import Energy
 from wflow.flow import Flow
 from wflow.law import Atoms, ClosedForm, Law
 from wflow.problems.problem import Problem
 from wflow.steps import Steps
+from wflow.terms import Potential
 
 _STARTS = {
     "steps": ([0.0, 1.0, 2.5, TURN], [0.15, 0.6, 0.25]),

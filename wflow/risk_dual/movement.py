@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from wflow.activation import rounded
 from wflow.arrays import Array
 from wflow.domain import Box
-from wflow.energy import Constant, Energy, Risk, Term
+from wflow.energy import Energy
 from wflow.measure import Particles
 from wflow.neuron import Neuron
 from wflow.sums import Sums
+from wflow.terms import Constant, Risk, Term
 
 Indices = NDArray[np.intp]
 Flags = NDArray[np.bool_]

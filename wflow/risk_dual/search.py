@@ -14,10 +14,10 @@ import numpy as np
 
 from wflow.arrays import Array
 from wflow.compiled import inlined, kernel
-from wflow.energy import Risk
 from wflow.risk_dual.inner import settled
 from wflow.risk_dual.movement import Indices, Movement
 from wflow.risk_dual.table import Nodes
+from wflow.terms import Risk
 
 FOUND = 4
 _FINER = 1.37

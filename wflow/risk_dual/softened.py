@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from wflow.arrays import Array
-from wflow.energy import Constant, Energy, Risk
+from wflow.energy import Energy
 from wflow.errors import NotConverged
 from wflow.measure import Density
 from wflow.risk_dual.heat import Heat, averaged, heat
+from wflow.terms import Constant, Risk
 
 _HALVINGS, _RISE = 30, 1e-4
 

@@ -13,11 +13,11 @@ import numpy as np
 
 from wflow.arrays import Array
 from wflow.domain import Box
-from wflow.energy import Risk
 from wflow.risk_dual import LINE
 from wflow.risk_dual.movement import Indices, Movement
 from wflow.spline.envelope import started, transformed
 from wflow.spline.lattice import Sides, fitted, moved, padded, read
+from wflow.terms import Risk
 
 
 @dataclass(frozen=True)
