@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import isotonic_regression
 
 from solvers.jko import Spline
-from wflow import Density, Energy, Entropy, Flow, NotConverged, problems, solve, w2
+from wflow import Congestion, Density, Energy, Entropy, Flow, NotConverged, problems, solve, w2
 from wflow.measure import Quantiles
 from wflow.problems.crowd import nearness
 
@@ -56,6 +56,7 @@ def to_the_exact(name: str, cells: int, steps: int) -> float:
 def test_order_one_in_both_to_the_exact_filling():
     """tau and h halved together, twice, on the line: order .8 at least, the last within a tenth of a cell."""
     errors = [to_the_exact("congestion", cells, steps) for cells, steps in ((64, 8), (128, 16), (256, 32))]
+    print("W2 to the exact filling:", errors)
     assert math.log2(errors[0] / errors[2]) / 2.0 >= 0.8
     assert errors[2] <= 0.1 * 3.0 / 256.0
 
@@ -64,6 +65,7 @@ def test_order_one_in_both_to_the_exact_filling():
 def test_order_in_the_plane():
     """Full disc and streaming ring: halved errors, at last .05 cells."""
     errors = [to_the_exact("congestion_2d", cells, steps) for cells, steps in ((48, 6), (96, 12))]
+    print("W2 to the exact filling:", errors)
     assert math.log2(errors[0] / errors[1]) >= 0.7
     assert errors[1] <= 0.1 * 3.0 / 96.0
 
@@ -157,14 +159,12 @@ def test_limits_that_are_far_change_nothing():
     """rho stays far below `most`: bit for bit the step without it."""
     posed = problems.ornstein_uhlenbeck(std=0.5)
     flow = posed.flow
-    from wflow import Congestion
-
     limited = Flow(
         Energy(*flow.energy.terms, *flow.energy.internal, Congestion(1e6)), flow.domain, flow.initial, 1.0, flow.window
     )
     solver = Spline(64)
-    ends = [solver.step(f, solver.init(f), 0.1).state.measure for f in (flow, limited)]
-    assert w2(*ends) <= 1e-6
+    ends = [solver.step(f, solver.init(f), 0.1).state.measure.values for f in (flow, limited)]
+    np.testing.assert_array_equal(*ends)
 
 
 @pytest.mark.parametrize("dim", [1, 2])
@@ -198,7 +198,7 @@ def test_wrong_crowds_are_named():
         problems.crowd(place=(1.0, 0.5, 0.5))
 
 
-def test_entropy_is_imported():
-    """The warm crowd has an entropy, the cold one none."""
+def test_a_warm_crowd_has_an_entropy():
+    """Of its temperature; the cold one has no internal energy."""
     assert problems.crowd(temperature=0.1).flow.energy.internal == (Entropy(0.1),)
     assert problems.crowd().flow.energy.internal == ()

@@ -1,9 +1,11 @@
 """This file owns the JKO step on cells of energies without an internal term, tabulated at the cells' centres."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Literal
 
 from solvers.cells import averages_of, refusal_of_cells, space_order
+from solvers.jko._halves import by_halves
 from wflow.arrays import count, positive
 from wflow.compiled import available
 from wflow.errors import NotConverged
@@ -84,27 +86,9 @@ class Hats(Solver):
         return State(0.0, averages_of(flow, self.cells, self.window))
 
     def step(self, flow: Flow, state: State, dt: float) -> Step:
-        return self._taken(flow, state, dt, self.halvings)
+        return by_halves(partial(self._whole, flow), state, dt, self.halvings)
 
-    def _taken(self, flow: Flow, state: State, dt: float, halvings: int) -> Step:
-        """A step, by halves where the whole fails and may be halved."""
-        try:
-            return self._moved(flow, state, dt)
-        except NotConverged:
-            if not halvings:
-                raise
-        first = self._taken(flow, state, 0.5 * dt, halvings - 1)
-        last = self._taken(flow, first.state, 0.5 * dt, halvings - 1)
-        assert first.dissipated is not None
-        assert last.dissipated is not None
-        return Step(
-            state.after(dt, last.state.measure),
-            first.dissipated + last.dissipated,
-            max(first.residual, last.residual),
-            dual=last.dual,
-        )
-
-    def _moved(self, flow: Flow, state: State, dt: float) -> Step:
+    def _whole(self, flow: Flow, state: State, dt: float) -> Step:
         from wflow.hats.step import Movement, minimised
 
         assert isinstance(state.measure, Density)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from solvers.cells import averages_of, refusal_of_cells
 from solvers.jko._climb import allowed
+from solvers.jko._halves import by_halves
 from solvers.jko._speed import cells_a_time
 from wflow.arrays import count, positive
 from wflow.compiled import available
@@ -150,28 +152,14 @@ class Spline(Solver):
         return _RESOLVED / fastest if fastest > 0.0 else math.inf
 
     def step(self, flow: Flow, state: State, dt: float) -> Step:
+        return by_halves(partial(self._whole, flow), state, dt, self.halvings)
+
+    def _whole(self, flow: Flow, state: State, dt: float) -> Step:
         start = state.measure
         assert isinstance(start, Density)
-        found = self._taken(flow, start, dt, state.time, self.halvings)
+        found = self.moved(flow, start, dt, state.time)
         return Step(
             state.after(dt, found.end), found.dissipated, found.residual, dual=found.dual, fallback=found.fallback
-        )
-
-    def _taken(self, flow: Flow, start: Density, dt: float, time: float, halvings: int) -> Taken:
-        """A step, by halves where the whole fails and may be halved."""
-        try:
-            return self.moved(flow, start, dt, time)
-        except NotConverged:
-            if not halvings:
-                raise
-        first = self._taken(flow, start, 0.5 * dt, time, halvings - 1)
-        last = self._taken(flow, first.end, 0.5 * dt, time + 0.5 * dt, halvings - 1)
-        return Taken(
-            last.end,
-            first.dissipated + last.dissipated,
-            max(first.residual, last.residual),
-            last.dual,
-            first.fallback or last.fallback,
         )
 
     def moved(self, flow: Flow, start: Density, dt: float, time: float) -> Taken:
@@ -217,11 +205,11 @@ class Spline(Solver):
     def check(self, flow: Flow, found: "Minimum", time: float, dt: float) -> None:
         """NotConverged where mass is off by more than the tolerance, or goes too far beside an obstacle."""
         grid = found.end.grid
-        if not found.farthest <= (most := _STRAIGHT * thinnest(flow.energy.limits, grid)):
+        if not found.farthest <= (straight := _STRAIGHT * thinnest(flow.energy.limits, grid)):
             raise NotConverged(
                 f"{self}: mass moves {found.farthest:.3g} in one step, more than a quarter of the thinnest obstacle "
-                f"({most:.3g}), at t = {time:g}, dt = {dt:.3g}: straight ways would lead through it; shorten dt or let "
-                "it halve (halvings)",
+                f"({straight:.3g}), at t = {time:g}, dt = {dt:.3g}: straight ways would lead through it; shorten dt or "
+                "let it halve (halvings)",
                 found.farthest,
             )
         if found.barred > 0.0:

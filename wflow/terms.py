@@ -1,0 +1,299 @@
+"""This file owns the summands of an energy that any measure has, each with its first variation."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from wflow.arrays import Array, finite
+from wflow.blocks import NeuronSums
+from wflow.data import Data
+from wflow.features import Features
+from wflow.grid import Grid
+from wflow.kernel import Kernel
+from wflow.law import Law
+from wflow.loss import HalfSquare, Loss
+from wflow.measure import Density, Measure, Quantiles
+from wflow.neuron import Neuron
+from wflow.pair_kernel import PairKernel
+from wflow.sums import PointSums, Sums
+
+
+@runtime_checkable
+class Term(Protocol):
+    """One summand of F with its first variation."""
+
+    @property
+    def convex(self) -> bool:
+        """F((1-s) a + s b) <= (1-s) F(a) + s F(b) along mixtures."""
+
+    def value(self, pi: Measure) -> float:
+        """F(pi)."""
+
+    def potential(self, pi: Measure, w: Array, derivative: int) -> Array:
+        """V[pi] (m,), its gradient (m, d) or Hessian (m, d, d) at w (m, d)."""
+
+    def coupling(self, pi: Measure, w: Array) -> tuple[Array, Array] | None:
+        """factor (m d, q), core (q,) with d_w d_w' (second variation) = factor diag(core) factor^T; None: zero."""
+
+
+@dataclass(frozen=True, eq=False)
+class Risk:
+    """E_x loss(f_pi(x), y(x)) with f_pi(x) = int psi(x; w) dpi(w), x by quadrature or sample."""
+
+    neuron: Neuron
+    data: Data
+    loss: Loss = field(default_factory=HalfSquare)
+
+    def __post_init__(self) -> None:
+        if self.data.inputs.shape[1] != self.neuron.inputs:
+            raise ValueError(
+                f"Risk: the data have {self.data.inputs.shape[1]} input columns, the neuron takes {self.neuron.inputs}"
+            )
+        self.loss.check(self.data.targets)
+
+    @property
+    def convex(self) -> bool:
+        """As the loss is: f_pi is linear in pi."""
+        return self.loss.convex
+
+    def predict(self, pi: Measure) -> Array:
+        """f_pi (n,) at the data."""
+        if isinstance(pi, Density):
+            return _prediction(self, pi)
+        if isinstance(pi, Quantiles):
+            return _predicted(self, pi)
+        return self._sums.at(pi.points).predict(pi.weights)
+
+    def predict_at(self, x: Array, pi: Measure) -> Array:
+        """f_pi (n,) at inputs x (n, p)."""
+        return Sums(self.neuron, x).at(pi.points).predict(pi.weights)
+
+    def value(self, pi: Measure) -> float:
+        """F(pi)."""
+        return float(self.data.weights @ self.loss.value(self.predict(pi), self.data.targets))
+
+    def potential(self, pi: Measure, w: Array, derivative: int) -> Array:
+        """E loss'(f_pi, y) d^j psi(x; w)."""
+        if isinstance(pi, Density) and derivative == 0 and w is pi.grid.centres:
+            return _features(self, pi.grid).against(self._slope(self.predict(pi)))
+        here = _sums_at(self, pi) if isinstance(pi, Quantiles) and w is pi.points else self._sums.at(w)
+        # particles are looked up once for both passes
+        own = w is pi.points and not isinstance(pi, Density | Quantiles)
+        return here.against(self._slope(here.predict(pi.weights) if own else self.predict(pi)), derivative)
+
+    def coupling(self, pi: Measure, w: Array) -> tuple[Array, Array]:
+        """Columns d_w psi(x_i; w) (m d, n), core weights_i loss''_i: exact."""
+        here = _sums_at(self, pi) if isinstance(pi, Quantiles) and w is pi.points else None
+        gradient = here.gradient() if isinstance(here, NeuronSums) else self.neuron.gradient(self.data.inputs, w)
+        factor = gradient.reshape(len(self.data), -1).T
+        return factor, self.data.weights * self.loss.curvature(self.predict(pi), self.data.targets)
+
+    @cached_property
+    def _sums(self) -> Sums:
+        return Sums(self.neuron, self.data.inputs)
+
+    def _slope(self, f: Array) -> Array:
+        """weights_i loss'(f_i, y_i) (n,)."""
+        return np.asarray(self.data.weights * self.loss.slope(f, self.data.targets))
+
+
+@lru_cache(maxsize=2)
+def _prediction(risk: Risk, pi: Density) -> Array:
+    """f_pi (n,) at the data: F of one step's end is followed by V of the next one's start; read-only."""
+    # scaled at the end: weights would be one more array of the size of the grid
+    predicted = _features(risk, pi.grid).predict(pi.values) * pi.grid.cell_volume
+    predicted.flags.writeable = False
+    return predicted
+
+
+@lru_cache(maxsize=2)
+def _sums_at(risk: Risk, pi: Quantiles) -> PointSums:
+    """At the edges: a step of Newton's method asks there for f, V', V'' and the coupling."""
+    return risk._sums.at(pi.points)
+
+
+@lru_cache(maxsize=2)
+def _predicted(risk: Risk, pi: Quantiles) -> Array:
+    """f_pi (n,) at the data; read-only."""
+    predicted = _sums_at(risk, pi).predict(pi.weights)
+    predicted.flags.writeable = False
+    return predicted
+
+
+@lru_cache(maxsize=4)
+def _features(risk: Risk, grid: Grid) -> Features:
+    """psi at the data and the cells of a grid, shared."""
+    return Features.on(risk.neuron, risk.data.inputs, grid)
+
+
+@dataclass(frozen=True, eq=False)
+class Potential:
+    """int r dpi for a function with its derivatives: field(w (m, d), j) -> (m,), (m, d) or (m, d, d).
+
+    On the cells of a grid, which stay where they are, the field is asked once: it must be a function of w and j alone.
+    """
+
+    field: Callable[[Array, int], Array]
+    name: str = "potential"
+    convex: bool = True
+
+    @classmethod
+    def quadratic(cls, strength: float, centre: float | Sequence[float] = 0.0) -> "Potential":
+        """strength |w - centre|^2 / 2; centre: a number for all axes or one entry an axis, else ValueError."""
+        if finite("Potential strength", strength).ndim:
+            raise ValueError(f"Potential strength: {strength!r} is not a number; give one for all axes")
+        middle = np.atleast_1d(finite("Potential centre", centre))
+
+        def field(w: Array, derivative: int) -> Array:
+            if middle.shape not in ((1,), w.shape[1:]):
+                raise _other_axes("Potential centre", middle, w, "a number or one entry an axis")
+            shift = w - middle
+            if derivative == 0:
+                return np.asarray(0.5 * strength * np.sum(shift**2, axis=1))
+            if derivative == 1:
+                return strength * shift
+            return np.broadcast_to(strength * np.eye(w.shape[1]), (len(w), w.shape[1], w.shape[1])).copy()
+
+        return cls(field, f"{strength:g} |w|^2/2")
+
+    @classmethod
+    def linear(cls, slope: float | Sequence[float]) -> "Potential":
+        """slope . w; ValueError where slope has not one entry an axis."""
+        direction = np.atleast_1d(finite("Potential slope", slope))
+
+        def field(w: Array, derivative: int) -> Array:
+            if direction.shape != w.shape[1:]:
+                raise _other_axes("Potential slope", direction, w, "one entry an axis")
+            if derivative == 0:
+                return np.asarray(w @ direction)
+            shape = (len(w),) + w.shape[1:] * derivative
+            return np.broadcast_to(direction if derivative == 1 else 0.0, shape).copy()
+
+        return cls(field, f"{slope} . w")
+
+    @classmethod
+    def of_target(cls, kernel: Kernel, target: Law) -> "Potential":
+        """-int k(w, .) dtarget."""
+        return cls(lambda w, derivative: -kernel.against(target, w, derivative), "-k * target")
+
+    def value(self, pi: Measure) -> float:
+        """int r dpi."""
+        return float(pi.weights.dot(self.potential(pi, pi.points, 0)))
+
+    def potential(self, pi: Measure, w: Array, derivative: int) -> Array:
+        """r and its derivatives, whatever pi."""
+        if isinstance(pi, Density) and w is pi.grid.centres:
+            return _at_centres(self, pi.grid, derivative)
+        return _asked(self, w, derivative)
+
+    def coupling(self, pi: Measure, w: Array) -> None:
+        """None: r does not depend on pi."""
+        return None
+
+
+def _asked(potential: Potential, w: Array, derivative: int) -> Array:
+    """The field's answer, ValueError if it has another shape: sums over points would broadcast it to a wrong F."""
+    values = potential.field(w, derivative)
+    if np.shape(values) != (wanted := (len(w),) + w.shape[1:] * derivative):
+        raise ValueError(
+            f"Potential field ({potential.name}): derivative {derivative} at w of shape {w.shape} has the shape "
+            f"{np.shape(values)}; return {wanted}, for instance f(w[:, 0]) of shape (m,) for derivative 0"
+        )
+    return values
+
+
+def _other_axes(name: str, value: Array, w: Array, wanted: str) -> ValueError:
+    return ValueError(f"{name}: {value.tolist()} on {w.shape[1]} axes; give {wanted}")
+
+
+@lru_cache(maxsize=16)
+def _at_centres(potential: Potential, grid: Grid, derivative: int) -> Array:
+    """The field at the cells of a grid; shared, hence read-only."""
+    values = np.array(_asked(potential, grid.centres, derivative))
+    values.flags.writeable = False
+    return values
+
+
+@dataclass(frozen=True, eq=False)
+class Interaction:
+    """(1/2) int int k dpi dpi for a symmetric kernel; V = int k(w, .) dpi."""
+
+    kernel: Kernel
+
+    @property
+    def convex(self) -> bool:
+        """As the kernel is positive semidefinite, at least on measures of mass 0."""
+        return self.kernel.convex
+
+    @property
+    def singular(self) -> bool:
+        """The kernel is infinite where two points meet."""
+        return isinstance(self.kernel, PairKernel) and self.kernel.singular
+
+    def value(self, pi: Measure) -> float:
+        """Half the double integral."""
+        return 0.5 * self.kernel.double(pi)
+
+    def potential(self, pi: Measure, w: Array, derivative: int) -> Array:
+        """k * pi and its derivatives."""
+        return self.kernel.against(pi, w, derivative)
+
+    def coupling(self, pi: Measure, w: Array) -> tuple[Array, Array]:
+        """The kernel's own."""
+        if isinstance(pi, Density) and w is pi.grid.centres:
+            return _coupling_at_centres(self, pi.grid)
+        return self.kernel.coupling(w)
+
+
+@lru_cache(maxsize=4)
+def _coupling_at_centres(term: Interaction, grid: Grid) -> tuple[Array, Array]:
+    """The kernel's coupling at the cells of a grid; shared, hence read-only."""
+    factor, core = term.kernel.coupling(grid.centres)
+    factor.flags.writeable = core.flags.writeable = False
+    return factor, core
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A number, so that F of a population risk vanishes at its minimum."""
+
+    number: float
+    convex: bool = True
+
+    def __post_init__(self) -> None:
+        finite("Constant number", self.number)
+
+    def value(self, pi: Measure) -> float:
+        """The number times the mass."""
+        return self.number
+
+    def potential(self, pi: Measure, w: Array, derivative: int) -> Array:
+        """Zero: a constant does not move mass."""
+        return np.zeros((len(w),) + w.shape[1:] * derivative)
+
+    def coupling(self, pi: Measure, w: Array) -> None:
+        """None."""
+        return None
+
+
+@dataclass(frozen=True)
+class TotalVariation:
+    """strength |pi|(domain): the norm of a signed measure; constant, hence no force, on probability measures."""
+
+    strength: float
+    convex: bool = True
+
+    def value(self, pi: Measure) -> float:
+        """strength sum |weights|."""
+        return self.strength * float(np.sum(np.abs(pi.weights)))
+
+    def potential(self, pi: Measure, w: Array, derivative: int) -> Array:
+        """strength on nonnegative measures (its gradient vanishes)."""
+        return np.full((len(w),) + w.shape[1:] * derivative, self.strength if derivative == 0 else 0.0)
+
+    def coupling(self, pi: Measure, w: Array) -> None:
+        """None."""
+        return None
