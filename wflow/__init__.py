@@ -8,7 +8,7 @@ from wflow import problems
 from wflow.activation import activation
 from wflow.barenblatt import Barenblatt, barenblatt_law
 from wflow.data import Data, read_csv
-from wflow.domain import Box, box, circle, cylinder, interval, line, plane, space, torus
+from wflow.domain import Box, Domain, box, circle, cylinder, interval, line, plane, space, torus
 from wflow.energy import Energy, population_risk
 from wflow.errors import (
     Concentrated,
@@ -32,8 +32,11 @@ from wflow.limits import Congestion, Obstacle
 from wflow.loop import solve
 from wflow.loss import HalfSquare, Huber, Logistic
 from wflow.measure import Density, Measure, Particles, Quantiles, SignedParticles
+from wflow.mesh import Mesh
+from wflow.mesh_density import MeshDensity
 from wflow.neuron import CircleNeuron, RidgeNeuron, TranslationNeuron
 from wflow.pair_kernel import LogKernel, NewtonianKernel, QuadraticKernel
+from wflow.shapes import Planar, Sphere, annulus, disk, polygon, punched, sphere
 from wflow.solver import Order, Solver, State, Step
 from wflow.steps import Steps
 from wflow.terms import Constant, Interaction, Potential, Risk, TotalVariation
@@ -43,12 +46,13 @@ from wflow.transport import w2
 __version__ = "0.1.0"
 __all__ = [
     "Atoms", "Barenblatt", "Box", "CircleNeuron", "ClosedForm", "Concentrated", "Congestion", "Constant", "Data",
-    "Density", "Energy", "EnergyRose", "Entropy", "Flow", "FourierDensity", "FourierKernel", "Gaussian",
+    "Density", "Domain", "Energy", "EnergyRose", "Entropy", "Flow", "FourierDensity", "FourierKernel", "Gaussian",
     "Geodesic", "Grid", "HalfSquare", "Huber", "Interaction", "Law", "LogKernel", "Logistic", "LostDensity",
-    "Measure", "NewtonianKernel", "NotConverged", "Obstacle", "Order", "Particles", "PiecewiseKernel", "Potential",
-    "Power", "Product", "QuadraticKernel", "Quantiles", "Radial", "Refused", "RidgeNeuron", "Risk",
-    "SignedParticles", "Solver", "State", "Step", "StepTooLarge", "Steps", "TotalVariation", "Trajectory",
-    "TranslationNeuron", "Transported", "Truncated", "Uniform", "WflowError", "activation", "barenblatt_law",
-    "box", "circle", "circle_kernel", "cylinder", "geodesic", "interval", "line", "plane", "population_risk",
-    "problems", "read_csv", "solve", "space", "torus", "w2",
+    "Measure", "Mesh", "MeshDensity", "NewtonianKernel", "NotConverged", "Obstacle", "Order", "Particles",
+    "PiecewiseKernel", "Planar", "Potential", "Power", "Product", "QuadraticKernel", "Quantiles", "Radial",
+    "Refused", "RidgeNeuron", "Risk", "SignedParticles", "Solver", "Sphere", "State", "Step", "StepTooLarge",
+    "Steps", "TotalVariation", "Trajectory", "TranslationNeuron", "Transported", "Truncated", "Uniform",
+    "WflowError", "activation", "annulus", "barenblatt_law", "box", "circle", "circle_kernel", "cylinder", "disk",
+    "geodesic", "interval", "line", "plane", "polygon", "population_risk", "problems", "punched", "read_csv",
+    "solve", "space", "sphere", "torus", "w2",
 ]  # fmt: skip

@@ -12,9 +12,8 @@ from typing import Literal
 import numpy as np
 
 from wflow.arrays import Array
-from wflow.domain import Box
+from wflow.domain import Domain
 from wflow.dual_norm import dual_norm
-from wflow.grid import Grid
 from wflow.law import Law
 from wflow.measure import Density, Measure
 from wflow.problems.problem import Problem
@@ -121,7 +120,7 @@ def lowest_potential(run: Trajectory, pi: Measure) -> float:
     return float(np.min(run.flow.energy.potential(pi, points)))
 
 
-def sample_points(domain: Box) -> Array:
+def sample_points(domain: Domain) -> Array:
     """(4096, 1) equispaced points of a bounded axis."""
     return np.linspace(domain.lower[0], domain.upper[0], SAMPLES)[:, None]
 
@@ -146,7 +145,7 @@ def global_gap(problem: Problem, run: Trajectory) -> Iterator[Certificate]:
     if gap is None or problem.minimiser is None:
         return
     # any measure near the minimiser serves: F - F(it) <= F - inf F <= gap
-    grid = Grid(run.flow.domain, (SAMPLES,))
+    grid = run.flow.grid(SAMPLES)
     best = run.flow.energy.value(Density(grid, np.maximum(problem.minimiser.averages(grid), 0.0)))
     excess = float(run.energies[-1]) - best
     yield Certificate("gap int V dpi - min V (sampled) bounds F - inf F", "at least", gap, excess, ROUNDING)

@@ -1,9 +1,13 @@
-"""This file owns where parameters live: boxes with walls, infinite, periodic and frozen axes. Geometry only."""
+"""This file owns where parameters live, and the flat ones: boxes with walls, infinite, periodic and frozen axes.
+
+Geometry only. Other shapes: wflow.shapes.
+"""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,8 +16,92 @@ from wflow.arrays import Array
 TURN = 2.0 * math.pi
 
 
+class Domain:
+    """Points w (m, d) in d coordinates, distances along shortest ways, and walls along which a gradient flow slides.
+
+    `lower`, `upper`, `periodic` and `frozen` are those of the box around it, which for a Box is the domain itself.
+    """
+
+    if TYPE_CHECKING:  # read-only for the checker; a field or a property in each domain
+
+        @property
+        def lower(self) -> tuple[float, ...]:
+            """Lower ends of the box around it."""
+
+        @property
+        def upper(self) -> tuple[float, ...]:
+            """Upper ends of the box around it."""
+
+        @property
+        def periodic(self) -> tuple[bool, ...]:
+            """Which axes close."""
+
+        @property
+        def frozen(self) -> tuple[bool, ...]:
+            """Along which axes nothing moves."""
+
+    @property
+    def dim(self) -> int:
+        """The number d of coordinates."""
+        return len(self.lower)
+
+    @cached_property
+    def lengths(self) -> Array:
+        """(d,) lengths of the axes, inf where infinite; read-only."""
+        lengths: Array = np.subtract(self.upper, self.lower, dtype=np.float64)
+        lengths.flags.writeable = False
+        return lengths
+
+    @property
+    def moving(self) -> tuple[int, ...]:
+        """The axes along which mass may move: all but the frozen ones."""
+        return tuple(axis for axis, still in enumerate(self.frozen) if not still)
+
+    @cached_property
+    def bounded(self) -> bool:
+        """Every axis has finite length (cells can cover it)."""
+        return bool(np.all(np.isfinite(self.lengths)))
+
+    @cached_property
+    def is_circle(self) -> bool:
+        """One periodic axis of length 2 pi."""
+        return False
+
+    def wrap(self, w: Array) -> Array:
+        """Points (m, d) with each periodic coordinate brought into [lower, upper)."""
+        return w
+
+    def retract(self, w: Array) -> Array:
+        """Points (m, d) moved to the nearest point of the domain."""
+        raise NotImplementedError
+
+    def slide(self, w: Array, velocity: Array) -> Array:
+        """Velocity (m, d) at w (m, d) without its part that leaves the domain."""
+        raise NotImplementedError
+
+    def difference(self, a: Array, b: Array) -> Array:
+        """The velocity (m, d) with which a shortest way leaves b (m, d) to be at a (m, d) in unit time."""
+        raise NotImplementedError
+
+    def distance(self, a: Array, b: Array) -> Array:
+        """Length (m,) of a shortest way from b to a (m, d)."""
+        return np.asarray(np.linalg.norm(self.difference(a, b), axis=-1))
+
+    def alike(self, other: "Domain") -> bool:
+        """Whether both measure distances in the same way, wherever they end: W2 and kernels can take points of both."""
+        if self.dim != other.dim or self.periodic != other.periodic or self.intrinsic != other.intrinsic:
+            return False
+        turns = np.array(self.periodic)
+        return bool(np.allclose(self.lengths[turns], other.lengths[turns], rtol=1e-12))
+
+    @property
+    def intrinsic(self) -> int:
+        """The dimension of the domain itself: d, less on a surface."""
+        return self.dim
+
+
 @dataclass(frozen=True)
-class Box:
+class Box(Domain):
     """Product of d axes [lower_i, upper_i]; each is periodic, walled (no flux) or infinite.
 
     A gradient flow slides along a wall (`slide`: the velocity is projected); a wall at +-inf is no wall. Nothing moves
@@ -44,28 +132,6 @@ class Box:
             if turns and not (math.isfinite(a) and math.isfinite(b)):
                 raise ValueError(f"Box: axis {axis} is periodic and infinite; a periodic axis needs finite ends")
 
-    @property
-    def dim(self) -> int:
-        """The number d of parameter axes."""
-        return len(self.lower)
-
-    @cached_property
-    def lengths(self) -> Array:
-        """(d,) lengths of the axes, inf where infinite; read-only."""
-        lengths: Array = np.subtract(self.upper, self.lower, dtype=np.float64)
-        lengths.flags.writeable = False
-        return lengths
-
-    @property
-    def moving(self) -> tuple[int, ...]:
-        """The axes along which mass may move: all but the frozen ones."""
-        return tuple(axis for axis, still in enumerate(self.frozen) if not still)
-
-    @cached_property
-    def bounded(self) -> bool:
-        """Every axis has finite length (a grid can cover it)."""
-        return bool(np.all(np.isfinite(self.lengths)))
-
     @cached_property
     def walled(self) -> bool:
         """Some axis ends at a wall."""
@@ -74,7 +140,6 @@ class Box:
 
     @cached_property
     def is_circle(self) -> bool:
-        """One periodic axis of length 2 pi."""
         return self.dim == 1 and self.periodic[0] and abs(self.lengths[0] - TURN) < 1e-12
 
     def wrap(self, w: Array) -> Array:
@@ -108,16 +173,12 @@ class Box:
         return np.where(out_low | out_high, 0.0, velocity)
 
     def difference(self, a: Array, b: Array) -> Array:
-        """a - b (m, d), the short way round on periodic axes."""
+        """a - b (m, d), the short way round on periodic axes; walls are no obstacle."""
         out = np.asarray(a, dtype=np.float64) - b
         for axis in np.flatnonzero(self.periodic):
             length = self.lengths[axis]
             out[..., axis] -= length * np.round(out[..., axis] / length)
         return out
-
-    def distance(self, a: Array, b: Array) -> Array:
-        """Geodesic distance (m,) of a and b (m, d)."""
-        return np.asarray(np.linalg.norm(self.difference(a, b), axis=-1))
 
 
 def line() -> Box:

@@ -13,7 +13,7 @@ import numpy as np
 
 from wflow.arrays import Array
 from wflow.coupling import Probe, norm
-from wflow.domain import Box
+from wflow.domain import Domain
 from wflow.errors import Refused
 from wflow.grid import Grid
 from wflow.internal import Entropy, Internal, Power
@@ -90,9 +90,9 @@ class Energy:
         return any(term.singular for term in self.terms if isinstance(term, Interaction))
 
     @property
-    def homes(self) -> list[Box]:
+    def homes(self) -> list[Domain]:
         """The domains on which neurons and kernels live."""
-        risks = [term.neuron.domain for term in self._risks]
+        risks: list[Domain] = [term.neuron.domain for term in self._risks]
         return risks + [term.kernel.domain for term in self.terms if isinstance(term, Interaction)]
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wflow.arrays import finite, positive
-from wflow.domain import Box
+from wflow.domain import Box, Domain
 from wflow.energy import Energy
 from wflow.errors import Refused
 from wflow.grid import Grid
@@ -29,7 +29,7 @@ class Flow:
     """
 
     energy: Energy
-    domain: Box
+    domain: Domain
     initial: Law
     horizon: float
     window: Window | None = None
@@ -48,7 +48,7 @@ class Flow:
         if not self.domain.moving:
             raise ValueError(f"Flow domain: every axis of {self.domain} is frozen; leave one free to move along")
         for home in self.energy.homes:
-            if not _same_turns(home, self.domain):
+            if not home.alike(self.domain):
                 raise ValueError(
                     f"Flow energy: a term lives on {home}, the flow on {self.domain}; give the same domain"
                 )
@@ -60,7 +60,12 @@ class Flow:
             object.__setattr__(self, "window", windows_of("Flow window", self.window, self.domain))
 
     def grid(self, cells: int, window: Window | None = None) -> Grid:
-        """`cells` equal cells an axis (two on a frozen one) on the domain, or on the window where it is infinite."""
+        """`cells` equal cells an axis (two on a frozen one) on the domain, or on the window where it is infinite.
+
+        Refused on a domain that is no box.
+        """
+        if not isinstance(self.domain, Box):
+            raise Refused(f"Flow: the domain {self.domain} is no box and has no grid; use a method on meshes")
         shape = tuple(SHEETS if still else cells for still in self.domain.frozen)
         if self.domain.bounded and window is None:
             return Grid(self.domain, shape)
@@ -94,15 +99,7 @@ class Flow:
         return edge * pi.grid.cell_volume
 
 
-def _same_turns(a: Box, b: Box) -> bool:
-    """Whether both have the same axes, but for where they end: periodic ones with one length, the others without."""
-    if a.periodic != b.periodic:
-        return False
-    turns = np.array(a.periodic)
-    return bool(np.allclose(a.lengths[turns], b.lengths[turns], rtol=1e-12))
-
-
-def windows_of(name: str, window: Window, domain: Box) -> tuple[tuple[float, float] | None, ...]:
+def windows_of(name: str, window: Window, domain: Domain) -> tuple[tuple[float, float] | None, ...]:
     """One entry an axis; ValueError naming an entry that is no bounded interval, or that belongs to a periodic axis."""
     if not isinstance(window, Sequence | np.ndarray):
         raise TypeError(f"{name}: {window!r} is not a window; give (lower, upper), or one such pair or None an axis")

@@ -19,7 +19,7 @@ import numpy as np
 from wflow.arrays import Array, count
 from wflow.certificates import Certificate
 from wflow.compiled import available
-from wflow.domain import Box
+from wflow.domain import Domain
 from wflow.energy import Energy
 from wflow.errors import Refused
 from wflow.grid import Grid
@@ -65,7 +65,7 @@ class Mixture:
 class Geodesic:
     """sum_k weights_k delta at start_k + s shift_k: mass is moved, by the plan that moves it least; length is W2."""
 
-    domain: Box
+    domain: Domain
     start: Array
     shift: Array
     weights: Array

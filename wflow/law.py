@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_ndtr, ndtr, ndtri
 
 from wflow.arrays import Array, count, finite, shaped, weights_of_mass_one
-from wflow.domain import Box, space
+from wflow.domain import Box, Domain, space
 from wflow.errors import Refused
 from wflow.grid import Grid
 
@@ -30,7 +30,7 @@ class Law:
     if TYPE_CHECKING:  # read-only for the checker; a field or a property in each law
 
         @property
-        def domain(self) -> Box:
+        def domain(self) -> Domain:
             """Where the law lives."""
 
     @property
@@ -274,7 +274,7 @@ class Uniform(Law):
 class Atoms(Law):
     """sum_j weights_j delta_{points_j}: the start of a finite network as it is."""
 
-    domain: Box
+    domain: Domain
     points: Array
     weights: Array = None  # type: ignore[assignment]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wflow.arrays import Array, ComplexArray, finite, shaped, weights_of_mass_one
-from wflow.domain import Box
+from wflow.domain import Box, Domain
 from wflow.errors import LostDensity, Refused
 from wflow.grid import Grid
 
@@ -23,7 +23,7 @@ class Measure:
     if TYPE_CHECKING:  # read-only for the checker; a field or a property in each measure
 
         @property
-        def domain(self) -> Box:
+        def domain(self) -> Domain:
             """Where the points live."""
 
         @property
@@ -80,7 +80,7 @@ def circle_modes(theta: Array, weights: Array, count: int) -> ComplexArray:
 class Particles(Measure):
     """sum_j weights_j delta_{points_j}; equal weights by default. Angles may be lifted beyond one turn."""
 
-    domain: Box
+    domain: Domain
     points: Array
     weights: Array = None  # type: ignore[assignment]
 
@@ -104,7 +104,7 @@ class Particles(Measure):
 class SignedParticles(Measure):
     """sum_j weights_j delta_{points_j} with weights of either sign: networks with outer weights as charges."""
 
-    domain: Box
+    domain: Domain
     points: Array
     weights: Array
 
@@ -220,7 +220,7 @@ class Quantiles(Measure):
     `points` are the edges with trapezoidal weights: the mean is exact, other moments to O(gap^2).
     """
 
-    domain: Box
+    domain: Domain
     edges: Array
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from wflow.arrays import Array
 from wflow.compiled import available
-from wflow.domain import Box
+from wflow.domain import Domain
 from wflow.errors import NotConverged
 from wflow.grid import Grid
 from wflow.law import Atoms, Law
@@ -113,7 +113,7 @@ def _on_nodes(a: Density, b: Density) -> Moved:
     return Moved(start, a.domain.difference(a.grid.centres[found.target], start), found.masses, found.squared)
 
 
-def _by_pairs(a: AtomsOf, b: AtomsOf, domain: Box) -> Moved:
+def _by_pairs(a: AtomsOf, b: AtomsOf, domain: Domain) -> Moved:
     plan = optimal_plan(a, b, domain)
     i, j = np.nonzero(plan.masses)
     return Moved(a.points[i], domain.difference(b.points[j], a.points[i]), plan.masses[i, j], plan.cost)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wflow.arrays import Array
-from wflow.domain import Box
+from wflow.domain import Box, Domain
 from wflow.errors import NotConverged, Refused
 from wflow.grid import Grid
 from wflow.law import Atoms, Law
@@ -62,6 +62,8 @@ def atoms_of(measure: Measure | Law) -> AtomsOf:
 def on_grid(law: Law) -> Density:
     """The averages of a law on 256 cells an axis; infinite axes are cut nine standard deviations from the mean."""
     box = law.domain
+    if not isinstance(box, Box):
+        raise Refused(f"w2: a law on {box}, which has no grid; pass its cell averages on a mesh, or a sample")
     if not box.bounded:
         drawn = law.quantised(MOST_ATOMS)
         middle, reach = drawn.mean(axis=0), _REACH * drawn.std(axis=0)
@@ -208,12 +210,12 @@ def cheapest_plan(p: Array, q: Array, cost: Array) -> Plan:
     return Plan(masses, scale * max(float(log["cost"]), 0.0), scale * left, scale * right)
 
 
-def optimal_plan(a: AtomsOf, b: AtomsOf, domain: Box) -> Plan:
+def optimal_plan(a: AtomsOf, b: AtomsOf, domain: Domain) -> Plan:
     """Of atoms at the squared geodesic distance."""
     cost = np.sum(domain.difference(a.points[:, None, :], b.points[None, :, :]) ** 2, axis=2)
     return cheapest_plan(a.weights, b.weights, cost)
 
 
-def w2_of_atoms(a: AtomsOf, b: AtomsOf, domain: Box) -> float:
+def w2_of_atoms(a: AtomsOf, b: AtomsOf, domain: Domain) -> float:
     """Exact W2 of atoms."""
     return math.sqrt(optimal_plan(a, b, domain).cost)

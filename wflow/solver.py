@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wflow.arrays import contiguous
+from wflow.domain import Box
 from wflow.energy import Energy
 from wflow.flow import Flow
 from wflow.measure import Density, Measure, Particles
@@ -127,6 +128,8 @@ class Solver(ABC):
     """Step.residual is a KKT residual, a share of what is gained: at most the method's `tolerance`."""
     limited: ClassVar[bool] = False
     """The method sees limits of the density: Congestion and Obstacle."""
+    shaped: ClassVar[bool] = False
+    """The method takes domains that are no boxes (wflow.shapes)."""
     multistep: ClassVar[bool] = False
     """A step needs the measures before the last: they are in State.memory, which then does more than save work."""
 
@@ -147,6 +150,8 @@ class Solver(ABC):
 
     def refusal(self, flow: Flow) -> str | None:
         """One sentence why this flow cannot be taken, or None."""
+        if not isinstance(flow.domain, Box) and not self.shaped:
+            return f"the domain {flow.domain} is no box, and this method needs one; use particles or solvers.fem"
         if flow.energy.limits and not self.limited:
             return (
                 "the energy limits the density (Congestion, Obstacle), which this method does not see; use jko.Spline"

@@ -14,7 +14,7 @@ import numpy as np
 
 from wflow import planar, plans
 from wflow.arrays import Array
-from wflow.domain import Box
+from wflow.domain import Domain
 from wflow.errors import NotConverged, Refused
 from wflow.fourier import FourierDensity
 from wflow.law import Atoms, Law, Transported, Uniform
@@ -107,9 +107,7 @@ def w2(a: Measure | Law, b: Measure | Law) -> float:
                 f"w2: the {name} argument is {type(measure).__name__}; pass a measure or a law (of a run: .final) "
                 "or Particles(domain, points)"
             )
-    turns = [[x for x, p in zip(m.domain.lengths, m.domain.periodic, strict=True) if p] for m in (a, b)]
-    same = a.domain.dim == b.domain.dim and a.domain.periodic == b.domain.periodic
-    if not (same and np.allclose(turns[0], turns[1], rtol=1e-12)):
+    if not a.domain.alike(b.domain):
         raise Refused(f"w2: the measures live on different domains ({a.domain} and {b.domain}); compare like with like")
     for name, measure in (("first", a), ("second", b)):
         if abs(measure.mass - 1.0) > 1e-6:
@@ -195,7 +193,7 @@ class _Pairing:
         return float(inside + np.sum(jumps))
 
 
-def _circle_pairing(x: Pieces, y: Pieces, domain: Box) -> _Pairing:
+def _circle_pairing(x: Pieces, y: Pieces, domain: Domain) -> _Pairing:
     """min over alpha of C(alpha), by tangents and secants until the tangents' lower bound meets the value."""
     length = float(domain.lengths[0])
     # one turn of Y against X shifts the difference by the whole circle, so the minimum lies in [-2, 2]

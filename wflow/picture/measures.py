@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from wflow.arrays import Array
-from wflow.domain import TURN, Box
+from wflow.domain import TURN, Domain
 from wflow.errors import Refused
 from wflow.fourier import FourierDensity
 from wflow.law import Law
@@ -35,7 +35,7 @@ _TAIL = 5e-4
 Exact = Callable[[float], Law | None]
 
 
-def one_axis(runs: dict[str, Trajectory]) -> Box:
+def one_axis(runs: dict[str, Trajectory]) -> Domain:
     """The common one-dimensional domain of some runs, else Refused."""
     domains = {run.flow.domain for run in runs.values()}
     if len(domains) > 1 or next(iter(domains)).dim != 1:
@@ -61,7 +61,7 @@ def _stairs(edges: Array, heights: Array) -> tuple[Array, Array]:
     return np.repeat(edges, 2)[1:-1], np.repeat(heights, 2)
 
 
-def _turned(domain: Box, edges: Array, heights: Array) -> tuple[Array, Array]:
+def _turned(domain: Domain, edges: Array, heights: Array) -> tuple[Array, Array]:
     """On the circle: lifted pieces laid out twice, cut to one turn from 0."""
     if not domain.is_circle:
         return edges, heights
@@ -102,7 +102,7 @@ def rug(pi: Measure) -> Array:
     return np.asarray(_sorted(pi)[0][kept])
 
 
-def window(domain: Box, measures: Sequence[Measure]) -> tuple[float, float]:
+def window(domain: Domain, measures: Sequence[Measure]) -> tuple[float, float]:
     """The part of the axis to show: all of a bounded one, else all but 0.1 % of the mass of each measure."""
     if domain.bounded:
         return domain.lower[0], domain.upper[0]

@@ -13,7 +13,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from wflow.domain import TURN, Box
+from wflow.domain import TURN, Domain
 from wflow.trajectory import Trajectory
 
 Runs = Mapping[str, Trajectory] | Sequence[Trajectory] | Trajectory
@@ -147,7 +147,7 @@ def legend(figure: Figure, axes: Axes) -> None:
         figure.legend(handles, labels, loc="outside upper center", ncols=columns)
 
 
-def parameter_axis(axes: Axes, domain: Box, window: tuple[float, float]) -> None:
+def parameter_axis(axes: Axes, domain: Domain, window: tuple[float, float]) -> None:
     """The horizontal axis of a one-dimensional domain: angles in radian, or w."""
     if domain.is_circle:
         axes.set_xlim(0.0, TURN)
@@ -158,7 +158,7 @@ def parameter_axis(axes: Axes, domain: Box, window: tuple[float, float]) -> None
         axes.set_xlabel("parameter w")
 
 
-def density_label(domain: Box) -> str:
+def density_label(domain: Domain) -> str:
     """What a density is measured in."""
     return r"density $\rho$ (per radian)" if domain.is_circle else r"density $\rho$ (per unit of w)"
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wflow.arrays import Array
-from wflow.domain import Box
+from wflow.domain import Domain
 from wflow.risk_dual.movement import Flags, Indices, Movement
 
 WIDTHS = tuple(10.0 ** -(0.5 * k) for k in range(3, 20))
@@ -112,7 +112,7 @@ class _Descent:
         return np.asarray(out * (may[:, :, None] & may[:, None, :]))
 
 
-def free(domain: Box, w: Array, slope: Array) -> Flags:
+def free(domain: Domain, w: Array, slope: Array) -> Flags:
     """(m, d) whether a coordinate may move: not frozen, not against a wall into which the slope drives it."""
     return np.asarray((domain.slide(w, -slope) != 0.0) | ((slope == 0.0) & ~np.asarray(domain.frozen)))
 

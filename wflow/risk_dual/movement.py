@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from wflow.activation import rounded
 from wflow.arrays import Array
-from wflow.domain import Box
+from wflow.domain import Domain
 from wflow.energy import Energy
 from wflow.measure import Particles
 from wflow.neuron import Neuron
@@ -45,7 +45,7 @@ class Movement:
     width: float = 0.0
 
     @property
-    def domain(self) -> Box:
+    def domain(self) -> Domain:
         """Where atoms move."""
         return self.start.domain
 

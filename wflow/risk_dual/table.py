@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from wflow.arrays import Array
-from wflow.domain import Box
+from wflow.domain import Domain
 from wflow.risk_dual import LINE
 from wflow.risk_dual.movement import Indices, Movement
 from wflow.spline.envelope import started, transformed
@@ -31,7 +31,7 @@ class Nodes:
     sides: Sides
 
     @classmethod
-    def on(cls, domain: Box, window: Sequence[tuple[float, float]], cells: int) -> "Nodes":
+    def on(cls, domain: Domain, window: Sequence[tuple[float, float]], cells: int) -> "Nodes":
         """`cells` cells an axis of two, LINE times as many on one; window: one entry an axis of the domain."""
         axes = domain.moving
         shape = (cells, cells) if len(axes) == 2 else (LINE * cells, 1)

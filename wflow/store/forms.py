@@ -41,7 +41,11 @@ class Form:
             raise TypeError(f"pack: {kind.__name__} is not among {', '.join(KINDS)}, the measures that can be stored")
         if isinstance(first, Density):
             return cls(kind, first.grid)
-        return cls(kind, None if kind is FourierDensity else first.domain)
+        if kind is FourierDensity:
+            return cls(kind, None)
+        if not isinstance(first.domain, Box):
+            raise TypeError(f"pack: measures on {first.domain} cannot be stored yet; keep them in memory")
+        return cls(kind, first.domain)
 
     @classmethod
     def read(cls, arrays: Mapping[str, NDArray[Any]]) -> "Form":

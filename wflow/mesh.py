@@ -1,0 +1,101 @@
+"""This file owns meshes of a domain as arrays: cells between nodes, their volumes, and who is whose neighbour.
+
+Cells are intervals, triangles or tetrahedra, with one node more than the domain has dimensions. Where the domain closes
+(periodic axes) nodes of both ends lie apart and are one vertex:
+
+    nodes   0--1--2--3      vertices   0--1--2--0
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import factorial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wflow.arrays import Array, shaped
+from wflow.domain import Domain
+
+Numbers = NDArray[np.int64]
+_EDGES = {2: ((0, 1),), 3: ((0, 1), (1, 2), (2, 0)), 4: ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))}
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """nodes (s, d), cells (m, c) of node numbers, vertices (s,): which vertex each node is, itself if none is given.
+
+    Raises ValueError for cells that are no simplices of the domain, or have no volume.
+    """
+
+    domain: Domain
+    nodes: Array
+    cells: Numbers
+    vertices: Numbers = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        nodes = shaped("Mesh nodes", self.nodes, (None, self.domain.dim))
+        cells = np.ascontiguousarray(self.cells, dtype=np.int64)
+        wanted = self.domain.intrinsic + 1
+        if cells.ndim != 2 or cells.shape[1] != wanted or not len(cells):
+            raise ValueError(f"Mesh cells: shape {cells.shape}; give (m, {wanted}), numbers of the corners of each")
+        if cells.min() < 0 or cells.max() >= len(nodes):
+            raise ValueError(f"Mesh cells: they name nodes {cells.min()}..{cells.max()} of {len(nodes)}")
+        vertices = np.arange(len(nodes)) if self.vertices is None else self.vertices
+        vertices = np.ascontiguousarray(vertices, dtype=np.int64)
+        if vertices.shape != (len(nodes),):
+            raise ValueError(f"Mesh vertices: shape {vertices.shape}; give one number for each of {len(nodes)} nodes")
+        for name, value in (("nodes", nodes), ("cells", cells), ("vertices", vertices)):
+            object.__setattr__(self, name, value)
+        if not self.volumes.min() > 0.0:
+            raise ValueError(f"Mesh cells: number {int(self.volumes.argmin())} has no volume; leave it out")
+
+    @cached_property
+    def size(self) -> int:
+        """Number of cells m."""
+        return len(self.cells)
+
+    @cached_property
+    def corners(self) -> Array:
+        """(m, c, d) where the corners of each cell are."""
+        return np.asarray(self.nodes[self.cells])
+
+    @cached_property
+    def volumes(self) -> Array:
+        """(m,) volumes of the flat cells: (det E E^T)^(1/2)/c!, E the edges from the first corner."""
+        edges = self.corners[:, 1:] - self.corners[:, :1]
+        gram = np.einsum("mid,mjd->mij", edges, edges)
+        return np.asarray(np.sqrt(np.maximum(np.linalg.det(gram), 0.0)) / factorial(self.domain.intrinsic))
+
+    @cached_property
+    def centres(self) -> Array:
+        """(m, d) barycentres, on a surface brought back to it."""
+        return self.at(np.full((1, self.cells.shape[1]), 1.0 / self.cells.shape[1]))[:, 0]
+
+    @cached_property
+    def width(self) -> float:
+        """The longest edge."""
+        return float(max(np.linalg.norm(self.corners[:, a] - self.corners[:, b], axis=1).max() for a, b in self._edges))
+
+    @cached_property
+    def diameter(self) -> float:
+        """Length of the diagonal of the box around it."""
+        return float(np.linalg.norm(np.ptp(self.nodes, axis=0)))
+
+    @cached_property
+    def spread(self) -> float:
+        """How far at most a cell's uniform mass moves in W2 to its barycentre: the largest standard deviation."""
+        away = self.corners - self.corners.mean(axis=1, keepdims=True)
+        c = self.cells.shape[1]
+        # of a simplex: the corners' variance over c + 1
+        return float(np.sqrt(np.max(np.sum(away**2, axis=(1, 2))) / (c * (c + 1))))
+
+    def at(self, barycentric: Array) -> Array:
+        """(m, q, d) the points of each cell with barycentric coordinates (q, c), on a surface brought back to it."""
+        points = np.asarray(np.einsum("qc,mcd->mqd", barycentric, self.corners))
+        if self.domain.intrinsic == self.domain.dim:
+            return points
+        return self.domain.retract(points.reshape(-1, self.domain.dim)).reshape(points.shape)
+
+    @property
+    def _edges(self) -> tuple[tuple[int, int], ...]:
+        return _EDGES[self.cells.shape[1]]

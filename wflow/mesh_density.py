@@ -1,0 +1,173 @@
+"""This file owns densities on the cells of a mesh: constant in each cell, or linear and discontinuous between cells."""
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+from wflow.arrays import Array, shaped
+from wflow.domain import Domain
+from wflow.errors import LostDensity, Refused
+from wflow.law import Law
+from wflow.measure import Measure
+from wflow.mesh import Mesh
+from wflow.simplex_rule import simplex_rule
+
+_NODES = 4
+"""Gauss nodes an axis by which a law enters: degree 7."""
+_MISSED = 0.02
+"""Most mass of a law that a mesh may miss: it is scaled away. A polygon in a disk misses O(h^2)."""
+
+
+@dataclass(frozen=True, eq=False)
+class MeshDensity(Measure):
+    """rho on a mesh: values (m, 1), the average of each cell, or (m, c), the limits at its c corners from within.
+
+    Each value is nonnegative and the mass is 1 to 1e-9. To everything else it is points with weights: barycentres;
+    where rho is linear a rule of degree 2 (three points of a triangle), so that int r dpi is exact for linear r.
+    """
+
+    mesh: Mesh
+    values: Array
+
+    def __post_init__(self) -> None:
+        values = shaped("MeshDensity values", self.values, (self.mesh.size, None))
+        object.__setattr__(self, "values", values)
+        corners = self.mesh.cells.shape[1]
+        if values.shape[1] not in (1, corners):
+            raise ValueError(
+                f"MeshDensity values: shape {values.shape}; give (m, 1), averages, or (m, {corners}), corners"
+            )
+        if self.least < 0.0:
+            worst = int(np.argmin(values.min(axis=1)))
+            raise ValueError(
+                f"MeshDensity values: {int(np.sum(values < 0.0))} are negative (min {self.least:.3g} in cell {worst}); "
+                "allowed: >= 0. Check the units of the input or the step"
+            )
+        if not abs(self.mass - 1.0) <= 1e-9:
+            raise ValueError(
+                f"MeshDensity values: the mass is {self.mass:.12g}, allowed: 1 to within 1e-9; values are per unit of "
+                "area, divide them by their mass"
+            )
+
+    @classmethod
+    def averages_of(cls, law: Law, mesh: Mesh) -> "MeshDensity":
+        """Cell averages of a law with a density, by 4^d Gauss points a cell; what cells miss (2 %) is scaled away."""
+        points, weights = simplex_rule(mesh.domain.intrinsic, _NODES)
+        return cls(mesh, _scaled(mesh, (_density(law, mesh, points) @ weights)[:, None]))
+
+    @classmethod
+    def linear_of(cls, law: Law, mesh: Mesh) -> "MeshDensity":
+        """The L2 projection of a law's density to linear functions of each cell, flattened where it dips below 0."""
+        points, weights = simplex_rule(mesh.domain.intrinsic, _NODES)
+        c = mesh.cells.shape[1]
+        moments = _density(law, mesh, points) @ (points * weights[:, None])
+        # the inverse of the mass matrix (I + J)/(c (c + 1)) of the corners' hats, J all ones
+        corners = c * (c + 1) * (moments - moments.sum(axis=1, keepdims=True) / (c + 1))
+        return cls(mesh, _scaled(mesh, lifted(corners)))
+
+    @property
+    def domain(self) -> Domain:
+        return self.mesh.domain
+
+    @property
+    def linear(self) -> bool:
+        """Linear in each cell, not constant."""
+        return bool(self.values.shape[1] > 1)
+
+    @cached_property
+    def averages(self) -> Array:
+        """(m,) cell averages."""
+        return np.asarray(self.values.mean(axis=1))
+
+    @cached_property
+    def mass(self) -> float:
+        """Total mass."""
+        return float(self.averages @ self.mesh.volumes)
+
+    @cached_property
+    def least(self) -> float:
+        """The smallest value."""
+        return float(self.values.min())
+
+    @property
+    def points(self) -> Array:
+        return _points(self.mesh, self.linear)
+
+    @cached_property
+    def weights(self) -> Array:
+        return (self._at_points * self._volumes).ravel()
+
+    def internal(self) -> float:
+        """int rho log rho by the points: exact for constants."""
+        rho = self._at_points
+        return float(np.sum(rho * np.log(np.where(rho > 0.0, rho, 1.0)) * self._volumes))
+
+    def power(self, exponent: float) -> float:
+        """int rho^exponent by the points."""
+        return float(np.sum(self._at_points**exponent * self._volumes))
+
+    @cached_property
+    def _at_points(self) -> Array:
+        """(m, q) rho at the points."""
+        if not self.linear:
+            return self.values
+        return np.asarray(self.values @ _rule(self.mesh.cells.shape[1], True).T)
+
+    @property
+    def _volumes(self) -> Array:
+        """(m, 1) the share of a cell's volume that each of its points has."""
+        return np.asarray(self.mesh.volumes[:, None] / self._at_points.shape[1])
+
+
+def lifted(corners: Array) -> Array:
+    """Corner values (m, c) drawn together about their mean just so far that none is negative (Zhang & Shu's limiter).
+
+    Raises LostDensity where the mean itself is negative. Source: Zhang & Shu 2010, J. Comput. Phys. 229, 3091-3120.
+    """
+    mean = corners.mean(axis=1, keepdims=True)
+    if mean.min() < 0.0:
+        raise LostDensity(
+            f"a mean density of {mean.min():.3g} in cell {int(mean.argmin())}, allowed: >= 0; shorten the step"
+        )
+    least = corners.min(axis=1, keepdims=True)
+    share = np.where(least < 0.0, mean / np.where(least < 0.0, mean - least, 1.0), 1.0)
+    # at the corner itself the sum rounds to either side of 0
+    return np.asarray(np.where(least < 0.0, np.maximum(mean + share * (corners - mean), 0.0), corners))
+
+
+@lru_cache(maxsize=8)
+def _rule(corners: int, linear: bool) -> Array:
+    """(q, c) the points of a cell: its barycentre, or c points of degree 2 next to its corners."""
+    if not linear:
+        return np.full((1, corners), 1.0 / corners)
+    # one coordinate a, the others b, a + (c - 1) b = 1: the moments of degree 2 ask (c + 1)(a^2 + (c - 1) b^2) = 2
+    dim = corners - 1
+    b = (1.0 - 1.0 / np.sqrt(dim + 2.0)) / corners
+    return np.asarray(b + (1.0 - corners * b) * np.eye(corners))
+
+
+@lru_cache(maxsize=8)
+def _points(mesh: Mesh, linear: bool) -> Array:
+    """(m q, d), one array a mesh: what is asked at it is remembered by identity; read-only."""
+    points: Array = mesh.at(_rule(mesh.cells.shape[1], linear)).reshape(-1, mesh.domain.dim)
+    points.flags.writeable = False
+    return points
+
+
+def _density(law: Law, mesh: Mesh, points: Array) -> Array:
+    """(m, q) at barycentric points."""
+    if not law.has_density:
+        raise Refused(f"{type(law).__name__} has no density to average over the cells of a mesh; use particles")
+    return np.reshape(law.density(mesh.at(points).reshape(-1, mesh.domain.dim)), (mesh.size, len(points)))
+
+
+def _scaled(mesh: Mesh, values: Array) -> Array:
+    """To mass 1; Refused where the mesh sees too little of the law."""
+    mass = float(values.mean(axis=1) @ mesh.volumes)
+    if not abs(mass - 1.0) <= _MISSED:
+        raise Refused(
+            f"the mesh sees the mass {mass:.4g} of the law, allowed: 1 to within {_MISSED:g}; "
+            "use more cells, or a domain with all of the mass"
+        )
+    return np.asarray(values / mass)
