@@ -4,6 +4,7 @@ import numpy as np
 
 from wflow.arrays import Array
 from wflow.compiled import available
+from wflow.domain import Box, Domain
 from wflow.errors import Refused
 from wflow.flow import Flow, Window
 from wflow.law import Atoms
@@ -14,6 +15,7 @@ OUTSIDE = 1e-6
 SHEETS_APART = 1e-9
 """Share of a frozen axis by which its atoms may miss the middles of its two cells."""
 AXES = 3
+COARSE = 2
 COMPILED = 1 << 14
 """Cells from which kernels are taken where numba is installed: its import then pays within some hundred steps."""
 
@@ -40,6 +42,11 @@ def averages_of(flow: Flow, cells: int, window: Window | None) -> Density:
         bounds = " x ".join(f"{low:g}..{high:g}" for low, high in sides)
         raise Refused(f"window: {bounds} leaves {outside:.3g} of the mass outside, allowed: {OUTSIDE:g}; widen it")
     return Density(grid, np.maximum(values, 0.0) / (1.0 - outside))
+
+
+def box_of(flow: Flow, window: Window | None) -> Domain:
+    """The domain, or the window of one that is infinite."""
+    return flow.grid(COARSE, window).domain if isinstance(flow.domain, Box) else flow.domain
 
 
 def space_order(flow: Flow, smooth: float, layer: float) -> float:

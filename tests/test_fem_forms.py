@@ -169,8 +169,8 @@ def test_forms_compile_once_for_each_number_of_axes(monkeypatch):
     from solvers.fem import assembly, forms
 
     compiled = []
-    compiler = forms._compiled
-    monkeypatch.setattr(forms, "_compiled", lambda form: compiled.append(form) or compiler(form))
+    compiler = forms.compiled
+    monkeypatch.setattr(forms, "compiled", lambda form: compiled.append(form) or compiler(form))
     monkeypatch.setattr(assembly, "forms_of", functools.cache(forms.Forms.on))
     assembly.assembly_of.cache_clear()
     for cells, temperature in itertools.product((16, 24, 32, 40), (0.1, 0.2, 0.3)):

@@ -13,6 +13,7 @@ from wflow.errors import Refused
 from wflow.grid import Grid
 from wflow.law import Law
 from wflow.measure import Density, Measure
+from wflow.mesh_density import MeshDensity
 
 SHEETS = 2
 """Cells on a frozen axis."""
@@ -90,6 +91,8 @@ class Flow:
 
     def at_edges(self, pi: Measure) -> float:
         """Mass of a density within two cells of a wall that stands for infinity; 0 for other measures."""
+        if isinstance(pi, MeshDensity):
+            return self._at_ends(pi)
         if not isinstance(pi, Density) or pi.domain == self.domain:
             return 0.0
         edge = 0.0
@@ -97,6 +100,17 @@ class Flow:
             across = np.moveaxis(pi.values.reshape(pi.grid.shape), axis, 0)
             edge += (float(across[:2].sum()) if lower else 0.0) + (float(across[-2:].sum()) if upper else 0.0)
         return edge * pi.grid.cell_volume
+
+    def _at_ends(self, pi: MeshDensity) -> float:
+        """The same on a mesh: of cells whose centre is within two of its widths of such a wall."""
+        own, cut, near = self.domain, pi.domain, 2.0 * pi.mesh.width
+        felt = np.zeros(pi.mesh.size, dtype=bool)
+        for axis, place in enumerate(pi.mesh.centres.T):
+            if cut.lower[axis] > own.lower[axis]:
+                felt |= place < cut.lower[axis] + near
+            if cut.upper[axis] < own.upper[axis]:
+                felt |= place > cut.upper[axis] - near
+        return float((pi.averages * pi.mesh.volumes)[felt].sum())
 
 
 def windows_of(name: str, window: Window, domain: Domain) -> tuple[tuple[float, float] | None, ...]:

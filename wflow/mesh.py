@@ -99,3 +99,48 @@ class Mesh:
     @property
     def _edges(self) -> tuple[tuple[int, int], ...]:
         return _EDGES[self.cells.shape[1]]
+
+    @cached_property
+    def facets(self) -> "Facets":
+        """The facets between two cells."""
+        return Facets.of(self)
+
+    @cached_property
+    def outward(self) -> Array:
+        """(m, c, d) for each corner the area of the opposite facet over the volume, times its normal outwards.
+
+        That is -dim grad lambda, lambda the barycentric coordinate of the corner; on a surface it lies in the cell.
+        """
+        edges = self.corners[:, 1:] - self.corners[:, :1]
+        gram = np.einsum("mid,mjd->mij", edges, edges)
+        slopes = np.linalg.solve(gram, edges)
+        first = -slopes.sum(axis=1, keepdims=True)
+        return np.asarray(-self.domain.intrinsic * np.concatenate([first, slopes], axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class Facets:
+    """Facets between two cells: cells (f, 2) on both sides, and in each the number (f, 2) of the opposite corner.
+
+    normals (f, d): the area times the normal from the first cell to the second, on a surface the mean of both cells'.
+    """
+
+    cells: Numbers
+    opposite: Numbers
+    normals: Array
+
+    @classmethod
+    def of(cls, mesh: Mesh) -> "Facets":
+        """ValueError where three cells meet."""
+        c = mesh.cells.shape[1]
+        vertices = mesh.vertices[mesh.cells]
+        sides = np.concatenate([np.sort(np.delete(vertices, k, axis=1), axis=1) for k in range(c)])
+        order = np.lexsort(sides.T)
+        same = np.all(sides[order[1:]] == sides[order[:-1]], axis=1)
+        if np.any(same[1:] & same[:-1]):
+            raise ValueError("Mesh cells: three cells share a facet; a domain without branches has two at most")
+        first, second = order[:-1][same], order[1:][same]
+        pairs = np.stack([first, second], axis=1)
+        cells, opposite = pairs % mesh.size, pairs // mesh.size
+        out = mesh.outward[cells, opposite] * mesh.volumes[cells][:, :, None]
+        return cls(cells, opposite, 0.5 * (out[:, 0] - out[:, 1]))

@@ -96,7 +96,11 @@ class MeshDensity(Measure):
 
     @cached_property
     def weights(self) -> Array:
-        return (self._at_points * self._volumes).ravel()
+        return self.weights_of(self.values)
+
+    def weights_of(self, values: Array) -> Array:
+        """(m q,) the weights that the points have where rho is `values`, of any sign."""
+        return (self._to_points(values) * self._volumes).ravel()
 
     def internal(self) -> float:
         """int rho log rho by the points: exact for constants."""
@@ -110,14 +114,17 @@ class MeshDensity(Measure):
     @cached_property
     def _at_points(self) -> Array:
         """(m, q) rho at the points."""
+        return self._to_points(self.values)
+
+    def _to_points(self, values: Array) -> Array:
         if not self.linear:
-            return self.values
-        return np.asarray(self.values @ _rule(self.mesh.cells.shape[1], True).T)
+            return values
+        return np.asarray(values @ _rule(self.mesh.cells.shape[1], True).T)
 
     @property
     def _volumes(self) -> Array:
         """(m, 1) the share of a cell's volume that each of its points has."""
-        return np.asarray(self.mesh.volumes[:, None] / self._at_points.shape[1])
+        return np.asarray(self.mesh.volumes[:, None] / self.values.shape[1])
 
 
 def lifted(corners: Array) -> Array:

@@ -65,7 +65,7 @@ class Forms:
         along = ufl.dot(self.velocity("+"), ufl.FacetNormal(self.domain)("+"))
         ahead, back = ufl.max_value(along, 0.0), ufl.max_value(-along, 0.0)
         moved = self.density("+") * ahead * gained("-") + self.density("-") * back * gained("+")
-        return _compiled((moved + ahead * sent("+") + back * sent("-")) * self._inner)
+        return compiled((moved + ahead * sent("+") + back * sent("-")) * self._inner)
 
     @cached_property
     def heat(self) -> CompiledForm:
@@ -73,7 +73,7 @@ class Forms:
         u, w = self.trial, self.test
         gap = abs(ufl.dot(ufl.FacetNormal(self.domain)("+"), self.spacing))
         inside = u * w * ufl.dx(domain=self.domain, metadata=_ONE_POINT)
-        return _compiled(inside + self.share / gap * ufl.jump(u) * ufl.jump(w) * self._inner)
+        return compiled(inside + self.share / gap * ufl.jump(u) * ufl.jump(w) * self._inner)
 
     @property
     def _inner(self) -> Any:
@@ -91,7 +91,7 @@ def forms_of(dim: int) -> Forms:
     return Forms.on(dim)
 
 
-def _compiled(form: ufl.Form) -> CompiledForm:
+def compiled(form: ufl.Form) -> CompiledForm:
     """By FFCx and the C compiler, kept in a folder of wflow's own within DOLFINx's cache.
 
     Raises OSError where that folder cannot be written, Refused where the compiler fails.

@@ -3,7 +3,7 @@
 import numpy as np
 
 from wflow.arrays import Array
-from wflow.domain import Box
+from wflow.domain import Domain
 from wflow.flow import Flow
 from wflow.measure import Density
 
@@ -29,7 +29,7 @@ def cells_a_time(flow: Flow, pi: Density) -> float:
     return max((_rise(slope, axis, flow.domain) / float(widths[axis]) ** 2 for axis in flow.domain.moving), default=0.0)
 
 
-def _rise(field: Array, axis: int, domain: Box) -> float:
+def _rise(field: Array, axis: int, domain: Domain) -> float:
     """The largest difference of neighbours along an axis, nan left out."""
     rise = np.abs(np.roll(field, -1, axis) - field)
     faces = rise if domain.periodic[axis] else np.delete(rise, -1, axis)

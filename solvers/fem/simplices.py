@@ -1,0 +1,187 @@
+"""This file owns DOLFINx's mesh of intervals or triangles and the upwind transport that it assembles there.
+
+Imported after `toolchain.start` alone.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import basix.ufl
+import numpy as np
+import ufl
+from dolfinx import cpp, fem, mesh
+from dolfinx.common import IndexMap
+from dolfinx.fem.forms import CompiledForm
+from mpi4py import MPI
+
+from solvers.fem.forms import compiled
+from wflow.arrays import Array
+from wflow.mesh import Mesh, Numbers
+
+_SHAPES = {2: "interval", 3: "triangle", 4: "tetrahedron"}
+_MESHES = 8
+
+
+@dataclass(frozen=True, eq=False)
+class TransportForm:
+    """On abstract simplices of a dimension in d coordinates, for rho of degree 0 or 1 with test functions w:
+
+        int rho v . grad w  -  sum_e int_e (rho+ (v.n)^+ - rho- (v.n)^-) (w+ - w-),    v.n = (v.n+ - v.n-)/2
+
+    v is continuous and linear between vertices. On a surface the conormals n+ and -n- of a facet differ by O(h); their
+    mean carries the same mass out of one cell that it carries into the other. Exact for such rho and v in the plane.
+    """
+
+    domain: Any
+    density: Any
+    velocity: Any
+    test: Any
+    degree: int
+
+    @classmethod
+    def on(cls, corners: int, dim: int, degree: int) -> "TransportForm":
+        """With its spaces."""
+        shape, domain = _SHAPES[corners], abstract_simplices(corners, dim)
+        cells = ufl.FunctionSpace(domain, basix.ufl.element("DG", shape, degree))
+        velocities = ufl.FunctionSpace(domain, domain.ufl_coordinate_element())
+        return cls(domain, ufl.Coefficient(cells), ufl.Coefficient(velocities), ufl.TestFunction(cells), degree)
+
+    @cached_property
+    def compiled(self) -> CompiledForm:
+        """Quadrature exact for polynomials; at one point of a facet for degree 0."""
+        rho, v, w, n = self.density, self.velocity, self.test, ufl.FacetNormal(self.domain)
+        along = 0.5 * (ufl.dot(v("+"), n("+")) - ufl.dot(v("-"), n("-")))
+        flux = rho("+") * ufl.max_value(along, 0.0) - rho("-") * ufl.max_value(-along, 0.0)
+        facets = ufl.dS(domain=self.domain, metadata={"quadrature_degree": 3 * self.degree})
+        form = flux * (w("-") - w("+")) * facets
+        if self.degree:
+            inside = ufl.dx(domain=self.domain, metadata={"quadrature_degree": 2})
+            form += rho * ufl.dot(v, ufl.grad(w)) * inside
+        return compiled(form)
+
+
+def abstract_simplices(corners: int, dim: int) -> Any:
+    """A UFL domain of cells with so many corners in `dim` coordinates; each mesh needs its own."""
+    return ufl.Mesh(basix.ufl.element("Lagrange", _SHAPES[corners], 1, shape=(dim,)))
+
+
+@lru_cache(maxsize=8)
+def _form_of(corners: int, dim: int, degree: int) -> TransportForm:
+    return TransportForm.on(corners, dim, degree)
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """DOLFINx's mesh of a Mesh, closed where nodes are one vertex; order (m,): the number of each of its cells."""
+
+    mesh: mesh.Mesh
+    order: Numbers
+
+    @classmethod
+    def of(cls, given: Mesh) -> "Made":
+        """Within a cell corners stay in their order, which is looked at."""
+        names, closed_cells = np.unique(given.vertices[given.cells], return_inverse=True)
+        closed_cells = closed_cells.reshape(given.cells.shape).astype(np.int64)
+        domain = abstract_simplices(given.cells.shape[1], given.domain.dim)
+        places = np.ascontiguousarray(given.nodes[names])
+        closed = mesh.create_mesh(MPI.COMM_SELF, closed_cells, domain, places)
+        order = np.asarray(closed.topology.original_cell_index, dtype=np.int64)
+        kept = closed.geometry.input_global_indices[closed.geometry.dofmaps[0]]
+        assert np.array_equal(kept, closed_cells[order]), "DOLFINx changed the order of the vertices within a cell"
+        if len(names) == len(given.nodes):
+            return cls(closed, order)
+        geometry = mesh.create_geometry(
+            IndexMap(MPI.COMM_SELF, len(given.nodes)), given.cells[order].astype(np.int32), closed.geometry.cmaps[0],
+            given.nodes, np.arange(len(given.nodes)),
+        )  # fmt: skip
+        joined = cpp.mesh.Mesh_float64(MPI.COMM_SELF, closed.topology._cpp_object, geometry._cpp_object)
+        return cls(mesh.Mesh(joined, domain), order)
+
+
+@dataclass(frozen=True, eq=False)
+class Transport:
+    """The assembled form on one mesh; its functions are workspace, written over at each call."""
+
+    given: Mesh
+    made: Made
+    form: TransportForm
+    density: fem.Function
+    velocity: fem.Function
+
+    @classmethod
+    def on(cls, given: Mesh, degree: int) -> "Transport":
+        """The spaces."""
+        made = Made.of(given)
+        form = _form_of(given.cells.shape[1], given.domain.dim, degree)
+        cells = fem.functionspace(made.mesh, ("DG", degree))
+        continuous = fem.functionspace(made.mesh, ("Lagrange", 1, (given.domain.dim,)))
+        return cls(given, made, form, fem.Function(cells), fem.Function(continuous))
+
+    @cached_property
+    def points(self) -> Array:
+        """(s, d) where the velocity is asked: a node for each vertex."""
+        places = np.empty((len(self._node_of), self.given.domain.dim))
+        places[:] = self.given.nodes[self._node_of]
+        places.flags.writeable = False
+        return places
+
+    def moments(self, values: Array, velocity: Array) -> Array:
+        """(m, q) the form tested with each of the cells' q basis functions, for rho (m, q) and v (s, d) at `points`."""
+        self.density.x.array[self._dofs] = values[self.made.order]
+        self.velocity.x.array[:] = velocity.ravel()
+        # one vector for all calls: DOLFINx's have a Python `__del__`, and an interrupt that falls there is lost
+        total = self._vector.array
+        total[:] = 0.0
+        fem.assemble_vector(total, self._bound)
+        found = np.empty_like(values)
+        found[self.made.order] = total[self._dofs]
+        return found
+
+    def at_corners(self, velocity: Array) -> Array:
+        """(m, c, d) the velocity at the corners of each cell of the given mesh."""
+        found = np.empty((self.given.size, self.given.cells.shape[1], self.given.domain.dim))
+        found[self.made.order] = velocity[self.velocity.function_space.dofmap.list]
+        return found
+
+    @cached_property
+    def _dofs(self) -> Numbers:
+        return np.asarray(self.density.function_space.dofmap.list, dtype=np.int64)
+
+    @cached_property
+    def _node_of(self) -> Numbers:
+        """A node for each degree of freedom of the velocity."""
+        dofs = self.velocity.function_space.dofmap.list
+        nodes = np.empty(int(dofs.max()) + 1, dtype=np.int64)
+        nodes[dofs] = self.given.cells[self.made.order]
+        return nodes
+
+    @cached_property
+    def _vector(self) -> Any:
+        return fem.create_vector(self.density.function_space)
+
+    @cached_property
+    def _bound(self) -> fem.Form:
+        given = {self.form.density: self.density, self.form.velocity: self.velocity}
+        made = self.made.mesh
+        return fem.create_form(self.form.compiled, [self.density.function_space], made, regions_of(made), given, {})
+
+
+def regions_of(made: mesh.Mesh) -> dict[Any, Any]:
+    """All cells and the facets between two of them, as create_form wants them."""
+    topology = made.topology
+    across = topology.dim - 1
+    topology.create_entities(across)
+    topology.create_connectivity(across, topology.dim)
+    topology.create_connectivity(topology.dim, across)
+    inner = np.flatnonzero(np.diff(topology.connectivity(across, topology.dim).offsets) == 2)
+    kind = fem.IntegralType.interior_facet
+    facets = fem.compute_integration_domains(kind, topology, inner.astype(np.int32))
+    own = np.arange(topology.index_map(topology.dim).size_local, dtype=np.int32)
+    return {fem.IntegralType.cell: [(-1, own)], kind: [(-1, facets)]}
+
+
+@lru_cache(maxsize=_MESHES)
+def transport_on(given: Mesh, degree: int) -> Transport:
+    """Kept for the last few meshes."""
+    return Transport.on(given, degree)

@@ -1,0 +1,111 @@
+"""This file owns what upwind transport on simplices asks of a flow: rates of change, the CFL bound, work."""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from solvers.cells import box_of
+from solvers.fem import toolchain
+from wflow.arrays import Array
+from wflow.errors import Refused
+from wflow.flow import Flow, Window
+from wflow.mesh import Mesh
+from wflow.mesh_density import MeshDensity
+from wflow.meshing import mesh_of
+
+if TYPE_CHECKING:
+    from solvers.fem.simplices import Transport
+
+_LITTLE = 1.0 - 1e-12
+"""At the bound itself rounding would empty a cell to either side of 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rates:
+    """values (m, q): d rho/dt of the scheme; largest: the longest Euler step that leaves every average nonnegative.
+
+    power: -int d rho/dt V, what the scheme takes from F by transport in a unit of time.
+    """
+
+    values: Array
+    largest: float
+    power: float
+
+
+def mesh_for(flow: Flow, cells: int, window: Window | None) -> Mesh:
+    """The mesh of the domain, or of the window of an infinite one."""
+    return mesh_of(box_of(flow, window), cells)
+
+
+def refusal_of_meshes(flow: Flow, window: Window | None) -> str | None:
+    """Why no mesh of simplices can take this flow, or None."""
+    if (lacking := toolchain.missing()) is not None:
+        return lacking
+    if not flow.initial.has_density:
+        return "the initial law has no density to average over the cells of a mesh; use particles or finite volumes"
+    try:
+        mesh_for(flow, 4, window)
+    except Refused as reason:
+        return str(reason)
+    return None
+
+
+@lru_cache(maxsize=2)
+def rates_of(flow: Flow, pi: MeshDensity) -> Rates:
+    """A bound and its step ask the same of one pi."""
+    mesh, degree = pi.mesh, int(pi.linear)
+    transport = _transport(mesh, degree)
+    velocity = _velocity(flow, pi) if flow.energy.interacting else _fixed_velocity(flow, mesh, degree)
+    moments = transport.moments(pi.values, velocity)
+    c = mesh.cells.shape[1]
+    if degree:  # the inverse of the mass matrix (I + J)/(c (c + 1)) of the corners' hats, J all ones
+        moments = c * (c + 1) * (moments - moments.sum(axis=1, keepdims=True) / (c + 1))
+    values = moments / mesh.volumes[:, None]
+    bound = _largest(mesh, transport.at_corners(velocity), degree)
+    taken = pi.weights_of(values) @ flow.energy.potential(pi, pi.points)
+    return Rates(values, bound, -float(taken))
+
+
+def _largest(mesh: Mesh, corners: Array, degree: int) -> float:
+    """Of dt: a mean is the mean of its values at facets, none of which may lose more than its share. (derived)
+
+    Degree 0: dt sum_e |e| (v.n)^+ <= |K|. Degree 1: dt |e| (v.n)^+ <= |K|/c at every point of each of its c facets.
+    """
+    facets = mesh.facets
+    ahead = np.einsum("fcd,fd->fc", corners[facets.cells[:, 0]], facets.normals)
+    c = corners.shape[1]
+    beside = np.arange(c) != facets.opposite[:, :1]
+    flows = ahead[beside].reshape(len(ahead), c - 1)
+    if degree:
+        most = np.maximum(np.stack([flows.max(axis=1), -flows.min(axis=1)], axis=1), 0.0)
+        fastest = c * float(np.max(most / mesh.volumes[facets.cells], initial=0.0))
+    else:
+        mean = flows.mean(axis=1)
+        out = np.stack([np.maximum(mean, 0.0), np.maximum(-mean, 0.0)], axis=1)
+        fastest = float(np.max(np.bincount(facets.cells.ravel(), out.ravel(), mesh.size) / mesh.volumes))
+    return _LITTLE / fastest if fastest > 0.0 else math.inf
+
+
+def _velocity(flow: Flow, pi: MeshDensity) -> Array:
+    """-grad V[pi] (s, d) at the vertices, on a surface its tangent part."""
+    points = _transport(pi.mesh, int(pi.linear)).points
+    velocity = flow.energy.velocity(pi, points)
+    return velocity if flow.domain.intrinsic == flow.domain.dim else flow.domain.slide(points, velocity)
+
+
+@lru_cache(maxsize=4)
+def _fixed_velocity(flow: Flow, mesh: Mesh, degree: int) -> Array:
+    """Where V does not depend on pi: asked once a mesh."""
+    c = mesh.cells.shape[1] if degree else 1
+    return _velocity(flow, MeshDensity(mesh, np.full((mesh.size, c), 1.0 / mesh.volumes.sum())))
+
+
+def _transport(mesh: Mesh, degree: int) -> "Transport":
+    """DOLFINx is met here for the first time."""
+    toolchain.start()
+    from solvers.fem.simplices import transport_on
+
+    return transport_on(mesh, degree)
