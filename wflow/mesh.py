@@ -17,6 +17,7 @@ from wflow.arrays import Array, shaped
 from wflow.domain import Domain
 
 Numbers = NDArray[np.int64]
+_APART = 1e-6
 _EDGES = {2: ((0, 1),), 3: ((0, 1), (1, 2), (2, 0)), 4: ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))}
 
 
@@ -68,8 +69,26 @@ class Mesh:
 
     @cached_property
     def centres(self) -> Array:
-        """(m, d) barycentres, on a surface brought back to it."""
-        return self.at(np.full((1, self.cells.shape[1]), 1.0 / self.cells.shape[1]))[:, 0]
+        """(m, d) of a Delaunay mesh the circumcentres, which may lie in the next cell; otherwise the barycentres.
+
+        Lines between neighbouring circumcentres are normal to facets: differences along them are fluxes. As points of
+        quadrature they are as good as barycentres: abs(K) (b - c) = -sum_e abs(e)^3 n/12 in the plane, which
+        neighbours cancel (derived). On a surface they are brought back to it.
+        """
+        flat = self.circumcentres if self.delaunay else self.corners.mean(axis=1)
+        centres = self._back(flat.copy())
+        centres.flags.writeable = False
+        return centres
+
+    @cached_property
+    def circumcentres(self) -> Array:
+        """(m, d) as far from each corner of a cell as from the others, on a surface in the plane of the flat cell."""
+        return np.asarray(np.einsum("mc,mcd->md", self._circumcentres, self.corners))
+
+    @cached_property
+    def delaunay(self) -> bool:
+        """Circumcentres of neighbours lie in the order of their cells, and apart: two-point fluxes may stand on it."""
+        return bool(np.all(self.facets.gaps > _APART * self.width))
 
     @cached_property
     def width(self) -> float:
@@ -91,10 +110,20 @@ class Mesh:
 
     def at(self, barycentric: Array) -> Array:
         """(m, q, d) the points of each cell with barycentric coordinates (q, c), on a surface brought back to it."""
-        points = np.asarray(np.einsum("qc,mcd->mqd", barycentric, self.corners))
+        return self._back(np.asarray(np.einsum("qc,mcd->mqd", barycentric, self.corners)))
+
+    def _back(self, points: Array) -> Array:
         if self.domain.intrinsic == self.domain.dim:
             return points
         return self.domain.retract(points.reshape(-1, self.domain.dim)).reshape(points.shape)
+
+    @cached_property
+    def _circumcentres(self) -> Array:
+        """(m, c) barycentric coordinates: G y = diag(G)/2 for the edges from the first corner, G their products."""
+        edges = self.corners[:, 1:] - self.corners[:, :1]
+        gram = np.einsum("mid,mjd->mij", edges, edges)
+        y = np.linalg.solve(gram, 0.5 * np.einsum("mii->mi", gram)[:, :, None])[:, :, 0]
+        return np.concatenate([1.0 - y.sum(axis=1, keepdims=True), y], axis=1)
 
     @property
     def _edges(self) -> tuple[tuple[int, int], ...]:
@@ -123,11 +152,14 @@ class Facets:
     """Facets between two cells: cells (f, 2) on both sides, and in each the number (f, 2) of the opposite corner.
 
     normals (f, d): the area times the normal from the first cell to the second, on a surface the mean of both cells'.
+    areas (f,), gaps (f,): between the circumcentres of both cells, along the normals; negative where they are crossed.
     """
 
     cells: Numbers
     opposite: Numbers
     normals: Array
+    areas: Array
+    gaps: Array
 
     @classmethod
     def of(cls, mesh: Mesh) -> "Facets":
@@ -143,4 +175,7 @@ class Facets:
         pairs = np.stack([first, second], axis=1)
         cells, opposite = pairs % mesh.size, pairs // mesh.size
         out = mesh.outward[cells, opposite] * mesh.volumes[cells][:, :, None]
-        return cls(cells, opposite, 0.5 * (out[:, 0] - out[:, 1]))
+        areas = np.linalg.norm(out, axis=2)
+        # lambda vanishes on the facet and falls by areas/(dim volume) a unit of length on the way out
+        depth = mesh._circumcentres[cells, opposite] * mesh.domain.intrinsic * mesh.volumes[cells] / areas
+        return cls(cells, opposite, 0.5 * (out[:, 0] - out[:, 1]), areas.mean(axis=1), depth.sum(axis=1))

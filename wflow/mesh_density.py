@@ -23,8 +23,9 @@ _MISSED = 0.02
 class MeshDensity(Measure):
     """rho on a mesh: values (m, 1), the average of each cell, or (m, c), the limits at its c corners from within.
 
-    Each value is nonnegative and the mass is 1 to 1e-9. To everything else it is points with weights: barycentres;
-    where rho is linear a rule of degree 2 (three points of a triangle), so that int r dpi is exact for linear r.
+    Each value is nonnegative and the mass is 1 to 1e-9. To everything else it is points with weights: the mesh's
+    centres; where rho is linear a rule of degree 2 (three points of a triangle), so that int r dpi is exact for linear
+    r.
     """
 
     mesh: Mesh
@@ -119,7 +120,7 @@ class MeshDensity(Measure):
     def _to_points(self, values: Array) -> Array:
         if not self.linear:
             return values
-        return np.asarray(values @ _rule(self.mesh.cells.shape[1], True).T)
+        return np.asarray(values @ _rule(self.mesh.cells.shape[1]).T)
 
     @property
     def _volumes(self) -> Array:
@@ -144,10 +145,8 @@ def lifted(corners: Array) -> Array:
 
 
 @lru_cache(maxsize=8)
-def _rule(corners: int, linear: bool) -> Array:
-    """(q, c) the points of a cell: its barycentre, or c points of degree 2 next to its corners."""
-    if not linear:
-        return np.full((1, corners), 1.0 / corners)
+def _rule(corners: int) -> Array:
+    """(q, c) c points of a cell, of degree 2, one next to each corner."""
     # one coordinate a, the others b, a + (c - 1) b = 1: the moments of degree 2 ask (c + 1)(a^2 + (c - 1) b^2) = 2
     dim = corners - 1
     b = (1.0 - 1.0 / np.sqrt(dim + 2.0)) / corners
@@ -157,7 +156,9 @@ def _rule(corners: int, linear: bool) -> Array:
 @lru_cache(maxsize=8)
 def _points(mesh: Mesh, linear: bool) -> Array:
     """(m q, d), one array a mesh: what is asked at it is remembered by identity; read-only."""
-    points: Array = mesh.at(_rule(mesh.cells.shape[1], linear)).reshape(-1, mesh.domain.dim)
+    if not linear:
+        return mesh.centres
+    points: Array = mesh.at(_rule(mesh.cells.shape[1])).reshape(-1, mesh.domain.dim)
     points.flags.writeable = False
     return points
 

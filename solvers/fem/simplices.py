@@ -19,7 +19,7 @@ from solvers.fem.forms import compiled
 from wflow.arrays import Array
 from wflow.mesh import Mesh, Numbers
 
-_SHAPES = {2: "interval", 3: "triangle", 4: "tetrahedron"}
+SHAPES = {2: "interval", 3: "triangle", 4: "tetrahedron"}
 _MESHES = 8
 
 
@@ -42,7 +42,7 @@ class TransportForm:
     @classmethod
     def on(cls, corners: int, dim: int, degree: int) -> "TransportForm":
         """With its spaces."""
-        shape, domain = _SHAPES[corners], abstract_simplices(corners, dim)
+        shape, domain = SHAPES[corners], abstract_simplices(corners, dim)
         cells = ufl.FunctionSpace(domain, basix.ufl.element("DG", shape, degree))
         velocities = ufl.FunctionSpace(domain, domain.ufl_coordinate_element())
         return cls(domain, ufl.Coefficient(cells), ufl.Coefficient(velocities), ufl.TestFunction(cells), degree)
@@ -63,7 +63,7 @@ class TransportForm:
 
 def abstract_simplices(corners: int, dim: int) -> Any:
     """A UFL domain of cells with so many corners in `dim` coordinates; each mesh needs its own."""
-    return ufl.Mesh(basix.ufl.element("Lagrange", _SHAPES[corners], 1, shape=(dim,)))
+    return ufl.Mesh(basix.ufl.element("Lagrange", SHAPES[corners], 1, shape=(dim,)))
 
 
 @lru_cache(maxsize=8)
@@ -112,7 +112,7 @@ class Transport:
     @classmethod
     def on(cls, given: Mesh, degree: int) -> "Transport":
         """The spaces."""
-        made = Made.of(given)
+        made = made_on(given)
         form = _form_of(given.cells.shape[1], given.domain.dim, degree)
         cells = fem.functionspace(made.mesh, ("DG", degree))
         continuous = fem.functionspace(made.mesh, ("Lagrange", 1, (given.domain.dim,)))
@@ -165,6 +165,12 @@ class Transport:
         given = {self.form.density: self.density, self.form.velocity: self.velocity}
         made = self.made.mesh
         return fem.create_form(self.form.compiled, [self.density.function_space], made, regions_of(made), given, {})
+
+
+@lru_cache(maxsize=_MESHES)
+def made_on(given: Mesh) -> Made:
+    """Kept for the last few meshes."""
+    return Made.of(given)
 
 
 def regions_of(made: mesh.Mesh) -> dict[Any, Any]:
