@@ -16,6 +16,7 @@ from wflow.kernel import Kernel
 from wflow.law import Law
 from wflow.loss import HalfSquare, Loss
 from wflow.measure import Density, Measure, Quantiles
+from wflow.mesh_density import MeshDensity
 from wflow.neuron import Neuron
 from wflow.pair_kernel import PairKernel
 from wflow.sums import PointSums, Sums
@@ -63,7 +64,7 @@ class Risk:
         """f_pi (n,) at the data."""
         if isinstance(pi, Density):
             return _prediction(self, pi)
-        if isinstance(pi, Quantiles):
+        if isinstance(pi, Quantiles | MeshDensity):
             return _predicted(self, pi)
         return self._sums.at(pi.points).predict(pi.weights)
 
@@ -79,9 +80,9 @@ class Risk:
         """E loss'(f_pi, y) d^j psi(x; w)."""
         if isinstance(pi, Density) and derivative == 0 and w is pi.grid.centres:
             return _features(self, pi.grid).against(self._slope(self.predict(pi)))
-        here = _sums_at(self, pi) if isinstance(pi, Quantiles) and w is pi.points else self._sums.at(w)
+        here = _sums_at(self, pi) if isinstance(pi, Quantiles | MeshDensity) and w is pi.points else self._sums.at(w)
         # particles are looked up once for both passes
-        own = w is pi.points and not isinstance(pi, Density | Quantiles)
+        own = w is pi.points and not isinstance(pi, Density | Quantiles | MeshDensity)
         return here.against(self._slope(here.predict(pi.weights) if own else self.predict(pi)), derivative)
 
     def coupling(self, pi: Measure, w: Array) -> tuple[Array, Array]:
@@ -110,13 +111,13 @@ def _prediction(risk: Risk, pi: Density) -> Array:
 
 
 @lru_cache(maxsize=2)
-def _sums_at(risk: Risk, pi: Quantiles) -> PointSums:
-    """At the edges: a step of Newton's method asks there for f, V', V'' and the coupling."""
+def _sums_at(risk: Risk, pi: Quantiles | MeshDensity) -> PointSums:
+    """At the edges of quantiles: a step of Newton's method asks there for f, V', V'' and the coupling."""
     return risk._sums.at(pi.points)
 
 
 @lru_cache(maxsize=2)
-def _predicted(risk: Risk, pi: Quantiles) -> Array:
+def _predicted(risk: Risk, pi: Quantiles | MeshDensity) -> Array:
     """f_pi (n,) at the data; read-only."""
     predicted = _sums_at(risk, pi).predict(pi.weights)
     predicted.flags.writeable = False

@@ -14,12 +14,15 @@ import numpy as np
 
 from solvers.cells import averages_of, refusal_of_cells, space_order
 from solvers.fem import toolchain
+from solvers.fem.upwind import allowed_rates, mesh_for, rates_of, refusal_of_meshes
 from wflow.arrays import Array, count, rounded_down
+from wflow.domain import Box
 from wflow.energy import Energy
 from wflow.errors import LostDensity, StepTooLarge
 from wflow.flow import Flow, Window
 from wflow.grid import Grid
 from wflow.measure import Density
+from wflow.mesh_density import MeshDensity
 from wflow.solver import Order, Promise, Solver, State, Step, explicit_bound
 
 if TYPE_CHECKING:
@@ -38,13 +41,15 @@ class DG0(Solver):
     finite volumes take. Both agree to O(h^2); what these give up is the proof that F falls, which is not promised.
         rho* = rho (1 - dt out) + dt in(rho),     (I - dt T Laplace_h) rho_new = rho*
     Positive for dt <= 1/out, whatever T; mass is kept. Order (1, 1); 1/2 in space from atoms, as for Upwind.
-    The matrix does not depend on V: PETSc factors it once a step length.
+    The matrix does not depend on V: PETSc factors it once a step length. Cells are those of a grid on boxes; on other
+    domains triangles, at temperature 0 (with heat: TwoPoint), the flux at the middles of facets.
     Raises StepTooLarge above 1/out, LostDensity where rounding in the solve is above what is expected of it.
     Source: Di Pietro & Ern 2012, Mathematical Aspects of Discontinuous Galerkin Methods, chapters 2 (upwind) and 4.
     """
 
     cells: int
     window: Window | None = None
+    shaped: ClassVar[bool] = True
     resolution: ClassVar[str] = "cells"
     needs: ClassVar[Literal["density", "quantile", "sample"]] = "density"
 
@@ -61,25 +66,38 @@ class DG0(Solver):
 
     def _refusal(self, flow: Flow) -> str | None:
         """A machine without DOLFINx or a C compiler; Power terms; singular interactions; what no cells can take."""
+        if not isinstance(flow.domain, Box):
+            if flow.energy.internal:
+                return "DG0 has no heat on triangles; use fem.TwoPoint"
+            if (reason := refusal_of_meshes(flow, self.window)) is not None:
+                return reason
         if (lacking := toolchain.missing()) is not None:
             return lacking
         if flow.energy.power is not None:
             return "DG0 has no flux for a Power term; use finite volumes"
         if flow.energy.singular:
             return "a singular interaction has no velocity at the vertices, where the density jumps; use finite volumes"
-        return refusal_of_cells(flow, self.window)
+        return refusal_of_cells(flow, self.window) if isinstance(flow.domain, Box) else None
 
     def init(self, flow: Flow) -> State:
+        if not isinstance(flow.domain, Box):
+            return State(0.0, MeshDensity.averages_of(flow.initial, mesh_for(flow, self.cells, self.window)))
         return State(0.0, averages_of(flow, self.cells, self.window))
 
     def largest_step(self, flow: Flow, state: State) -> float:
         """min(positivity: 1/out, 1/(max|V''| + coupling))."""
         pi = state.measure
+        if isinstance(pi, MeshDensity):
+            return min(rates_of(flow, pi).largest, explicit_bound(flow.energy, pi))
         assert isinstance(pi, Density)
         return min(_longest(_exchanged(flow, pi)[1]), explicit_bound(flow.energy, pi))
 
     def step(self, flow: Flow, state: State, dt: float) -> Step:
         pi = state.measure
+        if isinstance(pi, MeshDensity):
+            rates = allowed_rates(self, flow, pi, dt)
+            moved = MeshDensity(pi.mesh, pi.values + dt * rates.values)
+            return Step(state.after(dt, moved), dissipated=dt * rates.power)
         assert isinstance(pi, Density)
         gained, out = _exchanged(flow, pi)
         allowed = _longest(out)

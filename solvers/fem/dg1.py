@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from solvers.cells import space_order
-from solvers.fem.upwind import Rates, mesh_for, rates_of, refusal_of_meshes
-from wflow.arrays import count, rounded_down
-from wflow.errors import StepTooLarge
+from solvers.fem.upwind import allowed_rates, mesh_for, rates_of, refusal_of_meshes
+from wflow.arrays import count
 from wflow.flow import Flow, Window
 from wflow.mesh_density import MeshDensity, lifted
 from wflow.solver import Order, Promise, Solver, State, Step, explicit_bound
@@ -65,19 +64,9 @@ class DG1(Solver):
     def step(self, flow: Flow, state: State, dt: float) -> Step:
         pi = state.measure
         assert isinstance(pi, MeshDensity)
-        first = self._rates(flow, pi, dt)
+        first = allowed_rates(self, flow, pi, dt)
         ahead = MeshDensity(pi.mesh, lifted(pi.values + dt * first.values))
-        second = self._rates(flow, ahead, dt)
+        second = allowed_rates(self, flow, ahead, dt)
         end = lifted(0.5 * (pi.values + ahead.values + dt * second.values))
         new = MeshDensity(pi.mesh, end)
         return Step(state.after(dt, new), dissipated=0.5 * dt * (first.power + second.power))
-
-    def _rates(self, flow: Flow, pi: MeshDensity, dt: float) -> Rates:
-        found = rates_of(flow, pi)
-        if dt > found.largest:
-            raise StepTooLarge(
-                f"{self}: dt = {dt:.4g} is above the CFL bound {found.largest:.4g}; "
-                f"pass dt <= {rounded_down(found.largest)}",
-                found.largest,
-            )
-        return found

@@ -9,12 +9,13 @@ import numpy as np
 
 from solvers.cells import box_of
 from solvers.fem import toolchain
-from wflow.arrays import Array
-from wflow.errors import Refused
+from wflow.arrays import Array, rounded_down
+from wflow.errors import Refused, StepTooLarge
 from wflow.flow import Flow, Window
 from wflow.mesh import Mesh
 from wflow.mesh_density import MeshDensity
 from wflow.meshing import mesh_of
+from wflow.solver import Solver
 
 if TYPE_CHECKING:
     from solvers.fem.simplices import Transport
@@ -67,6 +68,18 @@ def rates_of(flow: Flow, pi: MeshDensity) -> Rates:
     bound = _largest(mesh, transport.at_corners(velocity), degree)
     taken = pi.weights_of(values) @ flow.energy.potential(pi, pi.points)
     return Rates(values, bound, -float(taken))
+
+
+def allowed_rates(solver: Solver, flow: Flow, pi: MeshDensity, dt: float) -> Rates:
+    """The rates, or StepTooLarge for a step beyond the bound."""
+    found = rates_of(flow, pi)
+    if dt > found.largest:
+        raise StepTooLarge(
+            f"{solver}: dt = {dt:.4g} is above the CFL bound {found.largest:.4g}; "
+            f"pass dt <= {rounded_down(found.largest)}",
+            found.largest,
+        )
+    return found
 
 
 def _largest(mesh: Mesh, corners: Array, degree: int) -> float:
