@@ -16,10 +16,11 @@ import numpy as np
 from scipy.spatial import Delaunay
 
 from wflow.arrays import Array, count
+from wflow.curves import Corners, Curve, Ring
 from wflow.domain import Box, Domain
 from wflow.errors import Refused
 from wflow.mesh import Mesh, Numbers
-from wflow.shapes import Corners, Curve, Planar, Ring, Sphere
+from wflow.shapes import Planar, Sphere
 
 _ROWS = math.sqrt(0.75)
 """Height of an equilateral triangle of side 1."""

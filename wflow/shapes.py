@@ -6,114 +6,12 @@ Distances in the plane are straight: in a region that is not convex W2 is that o
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 
-from wflow.arrays import Array, finite, positive
+from wflow.arrays import Array
+from wflow.curves import Corners, Curve, Ring, place
 from wflow.domain import Domain
-
-_AT_WALL = 1e-12
-"""Of the size of the domain: nearer points are at the wall."""
-
-
-class Curve(Protocol):
-    """A closed curve of the plane."""
-
-    @property
-    def area(self) -> float:
-        """Enclosed."""
-
-    @property
-    def ends(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        """Lower and upper corner of the box around it."""
-
-    def wall(self, w: Array) -> tuple[Array, Array]:
-        """How far w (m, 2) lies outside (m,), negative inside, and the direction outwards (m, 2) from the curve."""
-
-
-@dataclass(frozen=True)
-class Ring:
-    """A circle with a centre and a radius."""
-
-    radius: float
-    centre: tuple[float, float] = (0.0, 0.0)
-
-    def __post_init__(self) -> None:
-        positive("Ring radius", self.radius)
-        object.__setattr__(self, "centre", _place("Ring centre", self.centre))
-
-    @property
-    def area(self) -> float:
-        """pi radius^2."""
-        return math.pi * self.radius**2
-
-    @property
-    def ends(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        """Of the square around it."""
-        (x, y), r = self.centre, self.radius
-        return (x - r, y - r), (x + r, y + r)
-
-    def wall(self, w: Array) -> tuple[Array, Array]:
-        """abs(w - centre) - radius, and the direction away from the centre."""
-        ray = w - np.asarray(self.centre)
-        length = np.linalg.norm(ray, axis=1)
-        out = np.where(length[:, None] > 0.0, ray, [1.0, 0.0]) / np.where(length > 0.0, length, 1.0)[:, None]
-        return length - self.radius, out
-
-
-@dataclass(frozen=True)
-class Corners:
-    """A polygon, its corners counterclockwise."""
-
-    points: tuple[tuple[float, float], ...]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "points", tuple(_place("Corners points", p) for p in self.points))
-        if len(self.points) < 3:
-            raise ValueError(f"Corners points: {len(self.points)} corners enclose nothing; give at least 3")
-        if self.area <= 0.0:
-            raise ValueError(
-                f"Corners points: the area is {self.area:.3g}; list the corners counterclockwise, the first one once"
-            )
-
-    @property
-    def area(self) -> float:
-        """By the corners' cross products."""
-        x, y = np.asarray(self.points).T
-        return float(0.5 * np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y))
-
-    @property
-    def ends(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        """The least and the largest coordinates."""
-        low, high = np.min(self.points, axis=0).tolist(), np.max(self.points, axis=0).tolist()
-        return (low[0], low[1]), (high[0], high[1])
-
-    def wall(self, w: Array) -> tuple[Array, Array]:
-        """The distance of the nearest side, negative where the sides turn round w, and the way to it or from it."""
-        start = np.asarray(self.points)
-        side = np.roll(start, -1, axis=0) - start
-        ray = w[:, None, :] - start
-        along = np.clip(np.sum(ray * side, axis=2) / np.sum(side**2, axis=1), 0.0, 1.0)
-        away = ray - along[:, :, None] * side
-        near = np.argmin(np.sum(away**2, axis=2), axis=1)
-        away = away[np.arange(len(w)), near]
-        length = np.linalg.norm(away, axis=1)
-        sign = np.where(self._encloses(ray), -1.0, 1.0)
-        outward = np.stack([side[:, 1], -side[:, 0]], axis=1) / np.linalg.norm(side, axis=1)[:, None]
-        apart = length > _AT_WALL * math.sqrt(self.area)
-        out = np.where(apart[:, None], (sign / np.where(apart, length, 1.0))[:, None] * away, outward[near])
-        return sign * length, out
-
-    def _encloses(self, ray: Array) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
-        """Whether a ray to the right of each w crosses an odd number of sides; ray (m, corners, 2) from the corners."""
-        x, y = ray[:, :, 0], ray[:, :, 1]
-        ahead_x, ahead_y = np.roll(x, -1, axis=1), np.roll(y, -1, axis=1)
-        crosses = (y > 0.0) != (ahead_y > 0.0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            at = x - y * (ahead_x - x) / (ahead_y - y)
-        odd: np.ndarray[tuple[int], np.dtype[np.bool_]] = np.sum(crosses & (at < 0.0), axis=1) % 2 == 1
-        return odd
 
 
 @dataclass(frozen=True)
@@ -167,9 +65,9 @@ class Planar(Domain):
         return w
 
     def slide(self, w: Array, velocity: Array) -> Array:
-        for depth, out in self._walls(w):
-            leaving = np.where(depth >= -_AT_WALL * math.sqrt(self.volume), np.sum(velocity * out, axis=1), 0.0)
-            velocity = velocity - np.maximum(leaving, 0.0)[:, None] * out
+        velocity = self.outer.slid(w, velocity, 1.0)
+        for hole in self.holes:
+            velocity = hole.slid(w, velocity, -1.0)
         return velocity
 
     def difference(self, a: Array, b: Array) -> Array:
@@ -260,17 +158,10 @@ def punched(
     lower: tuple[float, float], upper: tuple[float, float], centre: tuple[float, float], radius: float
 ) -> Planar:
     """A rectangle with a round hole."""
-    (a, b), (c, d) = _place("punched lower", lower), _place("punched upper", upper)
+    (a, b), (c, d) = place("punched lower", lower), place("punched upper", upper)
     return Planar(Corners(((a, b), (c, b), (c, d), (a, d))), (Ring(radius, centre),))
 
 
 def sphere() -> Sphere:
     """The unit sphere of R^3."""
     return Sphere()
-
-
-def _place(name: str, value: object) -> tuple[float, float]:
-    place = finite(name, value)  # type: ignore[arg-type]
-    if place.shape != (2,):
-        raise ValueError(f"{name}: {value!r} is not a point of the plane; give (x, y)")
-    return float(place[0]), float(place[1])

@@ -47,7 +47,7 @@ class DG1(Solver):
     def _refusal(self, flow: Flow) -> str | None:
         """Internal energies; singular interactions; what no mesh can take."""
         if flow.energy.internal:
-            return "DG1 has no flux for Entropy or Power terms; use fem.ScharfetterGummel or finite volumes"
+            return "DG1 has no flux for Entropy or Power terms; use fem.TwoPoint or finite volumes"
         if flow.energy.singular:
             return "a singular interaction has no velocity at the vertices, where the density jumps; use finite volumes"
         return refusal_of_meshes(flow, self.window)

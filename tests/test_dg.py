@@ -1,0 +1,220 @@
+"""DG0 and DG1 on simplices: exact drifts on the circle, the plane and the sphere, order, what they keep, refusals."""
+
+import math
+
+import numpy as np
+import pytest
+
+from solvers.fem import DG0, DG1, toolchain
+from solvers.finite_volume import Muscl
+from wflow import (
+    Atoms,
+    Energy,
+    Entropy,
+    Flow,
+    Gaussian,
+    Potential,
+    Refused,
+    StepTooLarge,
+    box,
+    circle,
+    disk,
+    interval,
+    line,
+    problems,
+    punched,
+    solve,
+    sphere,
+)
+from wflow.law import Law
+from wflow.mesh_density import MeshDensity
+
+pytestmark = [
+    pytest.mark.fem,
+    pytest.mark.skipif(toolchain.missing() is not None, reason=toolchain.missing() or ""),
+]
+LOST = 0.15
+
+
+class Given(Law):
+    """A law by its density."""
+
+    def __init__(self, domain, formula):
+        self.domain, self.formula = domain, formula
+
+    def density(self, w):
+        return self.formula(w)
+
+
+def contracting(domain, t, std=0.6, centre=(0.8, -0.4)):
+    """N(c e^-t, (s e^-t)^2): w' = -w moves w to w e^-t. Far from walls."""
+    centre, std = np.asarray(centre[: domain.dim]) * math.exp(-t), std * math.exp(-t)
+    norm = (std * math.sqrt(2.0 * math.pi)) ** domain.dim
+    return Given(domain, lambda w: np.exp(-0.5 * np.sum((w - centre) ** 2, axis=1) / std**2) / norm)
+
+
+def turning(t):
+    """theta' = -sin theta on the circle: tan(theta/2) falls by e^-t, so rho_t = rho_0(theta_0) dtheta_0/dtheta."""
+
+    def density(w):
+        s, grown = np.tan(0.5 * w[:, 0]), math.exp(t)
+        start = 2.0 * np.arctan(grown * s)
+        return (1.0 + 0.5 * np.cos(start - 1.0)) / (2.0 * math.pi) * grown * (1.0 + s**2) / (1.0 + (grown * s) ** 2)
+
+    return Given(circle(), density)
+
+
+def gathering(t):
+    """V = -z on the sphere: the same along meridians, rho_t = rho_0 (dtheta_0/dtheta) (sin theta_0/sin theta)."""
+
+    def density(w):
+        s, grown = (1.0 - w[:, 2]) / np.maximum(1.0 + w[:, 2], 1e-300), math.exp(2.0 * t)
+        height = (1.0 - grown * s) / (1.0 + grown * s)
+        return (1.0 + 0.5 * height) / (4.0 * math.pi) * grown * ((1.0 + s) / (1.0 + grown * s)) ** 2
+
+    return Given(sphere(), density)
+
+
+def tilted(w, derivative):
+    """V = -z with its tangential slope and Hessian z P."""
+    tangent = np.eye(3) - w[:, :, None] * w[:, None, :]
+    return (-w[:, 2], -tangent[:, :, 2], w[:, 2, None, None] * tangent)[derivative]
+
+
+def pulling(w, derivative):
+    """V = -cos theta."""
+    return (-np.cos(w[:, 0]), np.sin(w), np.cos(w)[:, :, None])[derivative]
+
+
+LINE, SQUARE, DISK = interval(-4.0, 4.0), box((-4, -4), (4, 4)), disk(4.0)
+PULL = Potential.quadratic(1.0)
+CASES = {
+    "interval": (LINE, PULL, lambda t: contracting(LINE, t), (32, 64, 128)),
+    "circle": (circle(), Potential(pulling), turning, (32, 64, 128)),
+    "box": (SQUARE, PULL, lambda t: contracting(SQUARE, t), (20, 40, 80)),
+    "disk": (DISK, PULL, lambda t: contracting(DISK, t), (20, 40, 80)),
+    "sphere": (sphere(), Potential(tilted), gathering, (16, 32, 64)),
+}
+FINEST = {"interval": 6e-4, "circle": 5e-4, "box": 1.2e-3, "disk": 1.2e-3, "sphere": 4e-4}
+
+
+def l1(pi, law):
+    """sum_K |K| |rho_K - average of the law|."""
+    return float(np.abs(pi.averages - MeshDensity.averages_of(law, pi.mesh).averages) @ pi.mesh.volumes)
+
+
+def flow_of(name, horizon=0.5):
+    domain, potential, law, _ = CASES[name]
+    return Flow(Energy(potential), domain, law(0.0), horizon)
+
+
+def errors(name, solver, finer=1):
+    """L1 at t = .5, the step halved with the cells."""
+    law, levels = CASES[name][2], [finer * n for n in CASES[name][3]]
+    ends = [solve(flow_of(name), solver(cells=n), steps=6 * n, times=[0.5]).final for n in levels]
+    return [l1(end, law(0.5)) for end in ends]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_dg1_converges_at_order_two(name):
+    """In L1 against the exact drift, and below a stated error on the finest mesh."""
+    found = errors(name, DG1)
+    assert math.log2(found[1] / found[2]) >= 2.0 - 2.0 * LOST
+    assert math.log2(found[0] / found[2]) / 2.0 >= 2.0 - 2.0 * LOST
+    assert found[2] <= FINEST[name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["disk", "sphere"])
+def test_dg0_converges_at_order_one(name):
+    """In L1."""
+    found = errors(name, DG0, finer=2)
+    assert math.log2(found[1] / found[2]) >= 1.0 - LOST
+
+
+@pytest.mark.parametrize("solver", [DG0(cells=16), DG1(cells=16)])
+@pytest.mark.parametrize("name", ["disk", "sphere"])
+def test_mass_sign_and_work(name, solver):
+    """The mass is kept to rounding, nothing is negative, and F falls."""
+    run = solve(flow_of(name), solver)
+    assert np.max(np.abs(run.diagnostics["mass"] - 1.0)) <= 1e-12
+    assert run.diagnostics["least"].min() >= 0.0
+    assert np.max(np.diff(run.energies)) < 0.0
+
+
+def test_work_is_exact_while_nothing_is_flattened():
+    """On the sphere, where rho stays far from 0."""
+    run = solve(flow_of("sphere"), DG1(cells=16))
+    assert run.energies[0] - run.energies[-1] == pytest.approx(run.dissipated[-1], abs=1e-13)
+
+
+@pytest.mark.parametrize("solver", [DG0(cells=12), DG1(cells=12)])
+@pytest.mark.parametrize("name", ["disk", "sphere"])
+def test_one_cell_empties_at_the_bound(name, solver):
+    """All mass in one cell: at the bound no average is negative, beyond it the step is refused."""
+    flow = flow_of(name)
+    start = solver.init(flow)
+    mesh = start.measure.mesh
+    for cell in (0, mesh.size // 2, mesh.size - 1):
+        values = np.zeros_like(start.measure.values)
+        values[cell] = 1.0 / mesh.volumes[cell]
+        state = type(start)(0.0, MeshDensity(mesh, values))
+        bound = solver.largest_step(flow, state)
+        new = solver.step(flow, state, bound).state.measure
+        assert new.least >= 0.0
+        with pytest.raises(StepTooLarge, match="CFL"):
+            solver.step(flow, state, 40.0 * bound)
+
+
+def test_the_bound_is_sharp():
+    """Euler's step of twice the bound makes some average negative: mass in the worst corner of the worst cell."""
+    from solvers.fem.upwind import rates_of
+
+    flow = flow_of("disk")
+    mesh = DG1(cells=12).init(flow).measure.mesh
+    worst = math.inf
+    for corner in range(3):
+        values = np.zeros((mesh.size, 3))
+        values[:, corner] = 1.0
+        pi = MeshDensity(mesh, values / (values.mean(axis=1) @ mesh.volumes))
+        rates = rates_of(flow, pi)
+        alone = [np.where(np.arange(mesh.size)[:, None] == k, values, 0.0) for k in range(0, mesh.size, 7)]
+        for only in alone:
+            one = MeshDensity(mesh, only / (only.mean(axis=1) @ mesh.volumes))
+            ahead = one.values + 2.5 * rates.largest * rates_of(flow, one).values
+            worst = min(worst, float(ahead.mean(axis=1).min()))
+    assert worst < 0.0
+
+
+def test_nothing_crosses_walls():
+    """A uniform drift in a square with a hole: mass gathers at walls and stays 1."""
+    domain = punched((0.0, 0.0), (1.0, 1.0), (0.5, 0.5), 0.2)
+    uniform = Given(domain, lambda w: np.full(len(w), 1.0 / domain.volume))
+    flow = Flow(Energy(Potential.linear((-1.0, 0.0))), domain, uniform, 1.0)
+    run = solve(flow, DG1(cells=16))
+    assert run.final.mass == pytest.approx(1.0, abs=1e-12)
+    assert run.final.weights @ run.final.points[:, 0] > 0.7
+
+
+@pytest.mark.slow
+def test_a_network_agrees_with_finite_volumes():
+    """two_layer_1d in (a, w): F at the end within the sum of both methods' own refinement distances."""
+    flow = problems.two_layer_1d().flow
+    coarse, fine = (solve(flow, DG1(cells=n)).energies[-1] for n in (20, 40))
+    coarser, finer = (solve(flow, Muscl(cells=n)).energies[-1] for n in (64, 128))
+    assert abs(fine - finer) <= abs(fine - coarse) + abs(finer - coarser)
+
+
+def test_refusals():
+    """Internal energies, atoms, infinite domains, singular interactions."""
+    start = contracting(disk(4.0), 0.0)
+    with pytest.raises(Refused, match="TwoPoint"):
+        solve(Flow(Energy(Potential.quadratic(1.0), Entropy(1.0)), disk(4.0), start, 1.0), DG0(cells=8))
+    with pytest.raises(Refused, match="TwoPoint"):
+        solve(Flow(Energy(Potential.quadratic(1.0), Entropy(1.0)), disk(4.0), start, 1.0), DG1(cells=8))
+    atoms = Atoms(disk(4.0), np.zeros((1, 2)))
+    with pytest.raises(Refused, match="no density to average"):
+        solve(Flow(Energy(Potential.quadratic(1.0)), disk(4.0), atoms, 1.0), DG1(cells=8))
+    with pytest.raises(Refused, match="window"):
+        solve(Flow(Energy(Potential.quadratic(1.0)), line(), Gaussian(), 1.0), DG1(cells=8))

@@ -1,0 +1,185 @@
+"""TwoPoint: equilibria without flux, heat on the sphere, Ornstein-Uhlenbeck on a disk, porous media, what it keeps."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from solvers.fem import TwoPoint, toolchain
+from wflow import (
+    Energy,
+    Entropy,
+    Flow,
+    Mesh,
+    NotConverged,
+    Potential,
+    Power,
+    Refused,
+    annulus,
+    box,
+    disk,
+    polygon,
+    problems,
+    solve,
+    sphere,
+)
+from wflow.law import Law
+from wflow.mesh_density import MeshDensity
+from wflow.meshing import mesh_of
+from wflow.solver import State
+
+pytestmark = [
+    pytest.mark.fem,
+    pytest.mark.skipif(toolchain.missing() is not None, reason=toolchain.missing() or ""),
+]
+LOST = 0.15
+
+
+class Given(Law):
+    """A law by its density."""
+
+    def __init__(self, domain, formula):
+        self.domain, self.formula = domain, formula
+
+    def density(self, w):
+        return self.formula(w)
+
+
+def l1(pi, law):
+    """sum_K |K| |rho_K - average of the law|."""
+    return float(np.abs(pi.averages - MeshDensity.averages_of(law, pi.mesh).averages) @ pi.mesh.volumes)
+
+
+def uniform(domain):
+    """1/volume."""
+    volume = getattr(domain, "volume", None) or float(np.prod(domain.lengths))
+    return Given(domain, lambda w: np.full(len(w), 1.0 / volume))
+
+
+def wave(w, derivative):
+    """V = cos w_1 + w_2/2 in the plane or on the sphere (there not tangential: only V itself is asked)."""
+    assert derivative == 0
+    return np.cos(w[:, 0]) + 0.5 * w[:, -1]
+
+
+@pytest.mark.parametrize("internal", [(Entropy(0.7),), (Entropy(0.3), Power(2.0, 0.5)), (Power(3.0, 0.5),)])
+@pytest.mark.parametrize("domain", [disk(), annulus(0.3, 1.0), sphere()], ids=["disk", "annulus", "sphere"])
+def test_no_flux_at_equilibrium(domain, internal):
+    """V + T log rho + U'(rho) = constant at the centres: a long step leaves it where it is."""
+    mesh = mesh_of(domain, 10)
+    v = wave(mesh.centres, 0)
+    low, high = v.min() - 10.0, v.max() + 10.0
+    for _ in range(200):  # the level at which the mass is 1
+        level = 0.5 * (low + high)
+        rho = at_level(internal, level - v)
+        low, high = (level, high) if rho @ mesh.volumes < 1.0 else (low, level)
+    pi = MeshDensity(mesh, (rho / (rho @ mesh.volumes))[:, None])
+    flow = Flow(Energy(Potential(wave), *internal), domain, uniform(domain), 100.0)
+    new = TwoPoint(cells=10).step(flow, State(0.0, pi), 10.0).state.measure
+    np.testing.assert_allclose(new.averages, pi.averages, rtol=1e-9, atol=1e-15)
+
+
+def at_level(internal, force):
+    """rho with T log rho + U'(rho) = force, by bisection in log rho; 0 where a power alone is below its slope at 0."""
+    entropy = sum(t.temperature for t in internal if isinstance(t, Entropy))
+    powers = [t for t in internal if isinstance(t, Power)]
+    low, high = np.full_like(force, -60.0), np.full_like(force, 5.0)
+    for _ in range(200):
+        y = 0.5 * (low + high)
+        slope = entropy * (y + 1.0) + sum(p.slope(np.exp(y)) for p in powers)
+        low, high = np.where(slope < force, y, low), np.where(slope < force, high, y)
+    return np.exp(0.5 * (low + high))
+
+
+def heated(t, degree=2, temperature=0.3):
+    """rho = (1 + e^{-l(l+1) T t} P_l(z)/2)/4 pi, l = 1 or 2."""
+    left = 0.5 * math.exp(-degree * (degree + 1) * temperature * t)
+    legendre = {1: lambda z: z, 2: lambda z: 1.5 * z**2 - 0.5}[degree]
+    return Given(sphere(), lambda w: (1.0 + left * legendre(w[:, 2])) / (4.0 * math.pi))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("degree", [1, 2])
+def test_heat_on_the_sphere(degree):
+    """Of the amplitude of P_l at t = .5: order 2 in h with dt ~ h^2."""
+    flow = Flow(Energy(Entropy(0.3)), sphere(), heated(0.0, degree), 0.5)
+    missed = []
+    for n in (12, 24, 48):
+        end = solve(flow, TwoPoint(cells=n), steps=n * n // 6, times=[0.5]).final
+        z = end.points[:, 2]
+        legendre = z if degree == 1 else 1.5 * z**2 - 0.5
+        exact = 0.5 * math.exp(-degree * (degree + 1) * 0.15) / (2 * degree + 1)
+        missed.append(abs(float(end.weights @ legendre) - exact))
+    assert math.log2(missed[1] / missed[2]) >= 2.0 - 2.0 * LOST
+    assert missed[2] <= 2e-4
+
+
+def ornstein_uhlenbeck(domain, t):
+    """N(c e^-t, s^2 e^-2t + T (1 - e^-2t)), T = 1/4."""
+    left = math.exp(-t)
+    centre, variance = np.array([0.8, -0.4]) * left, 0.36 * left**2 + 0.25 * (1.0 - left**2)
+    norm = 2.0 * math.pi * variance
+    return Given(domain, lambda w: np.exp(-0.5 * np.sum((w - centre) ** 2, axis=1) / variance) / norm)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("domain", [disk(4.0), box((-4, -4), (4, 4))], ids=["disk", "box"])
+def test_ornstein_uhlenbeck(domain):
+    """L1 at t = .5: order 2 in h with dt ~ h^2."""
+    flow = Flow(Energy(Potential.quadratic(1.0), Entropy(0.25)), domain, ornstein_uhlenbeck(domain, 0.0), 0.5)
+    missed = []
+    for n in (16, 32, 64):
+        end = solve(flow, TwoPoint(cells=n), steps=n * n // 10, times=[0.5]).final
+        missed.append(l1(end, ornstein_uhlenbeck(domain, 0.5)))
+    assert math.log2(missed[1] / missed[2]) >= 2.0 - 2.0 * LOST
+    assert missed[2] <= 2.5e-3
+
+
+@pytest.mark.slow
+def test_barenblatt_on_a_disk():
+    """The spreading profile of the plane, before it meets the wall: L1 falls at order 1 in h and dt."""
+    problem, domain = problems.barenblatt(dim=2, horizon=0.003), disk(0.6)
+    flow = Flow(problem.flow.energy, domain, Given(domain, problem.exact(0.0).density), 0.003)
+    ends = [solve(flow, TwoPoint(cells=n), steps=n // 4).final for n in (16, 32, 64)]
+    missed = [l1(end, Given(domain, problem.exact(0.003).density)) for end in ends]
+    assert math.log2(missed[0] / missed[2]) / 2.0 >= 1.0 - LOST
+    assert missed[2] <= 1.5e-3
+
+
+@pytest.mark.parametrize("internal", [(Entropy(0.2),), (Power(2.0, 0.3),), (Entropy(0.1), Power(1.5, 0.2))])
+def test_what_it_keeps(internal):
+    """Mass, sign and falling energy from a start with an empty half, by steps far beyond any explicit bound."""
+    domain = polygon((0.0, 0.0), (2.0, 0.0), (2.0, 1.0), (1.0, 1.0), (1.0, 2.0), (0.0, 2.0))
+    start = Given(domain, lambda w: np.where((w[:, 0] < 0.5) & (w[:, 1] < 1.0), 2.0, 0.0))
+    flow = Flow(Energy(Potential.linear((-1.0, 1.0)), *internal), domain, start, 1.0)
+    run = solve(flow, TwoPoint(cells=16), steps=10)
+    assert np.max(np.abs(run.diagnostics["mass"] - 1.0)) <= 1e-12
+    assert run.diagnostics["least"].min() >= 0.0
+    assert np.max(np.diff(run.energies)) < 0.0
+    assert run.dissipated[-1] <= run.energies[0] - run.energies[-1] + 1e-12
+
+
+@pytest.mark.slow
+def test_the_circle_teacher_with_heat_matches_the_grid_version():
+    """An interacting energy on intervals: the same fluxes as finite_volume.ScharfetterGummel on one axis."""
+    from solvers.finite_volume import ScharfetterGummel
+
+    flow = problems.circle_teacher(temperature=0.1, horizon=2.0).flow
+    ours, theirs = (
+        solve(flow, method(cells=64), steps=20, times=[2.0]).final for method in (TwoPoint, ScharfetterGummel)
+    )
+    # averages begin by quadrature here and by the exact cdf there
+    np.testing.assert_allclose(ours.averages, theirs.values, atol=1e-7)
+
+
+def test_refusals():
+    """No heat, a crossed mesh, an iteration that is cut short."""
+    start = ornstein_uhlenbeck(disk(4.0), 0.0)
+    with pytest.raises(Refused, match="temperature is 0"):
+        solve(Flow(Energy(Potential.quadratic(1.0)), disk(4.0), start, 1.0), TwoPoint(cells=8))
+    flow = Flow(Energy(Power(2.0, 1.0)), disk(4.0), start, 1.0)
+    with pytest.raises(NotConverged, match="raise `limit`"):
+        solve(flow, replace(TwoPoint(cells=8), limit=2), steps=1)
+    nodes = np.array([[0.0, 0.0], [2.0, 0.0], [1.0, 0.1], [1.0, -0.1]])
+    assert not Mesh(disk(4.0), nodes, np.array([[0, 1, 2], [0, 3, 1]])).delaunay
