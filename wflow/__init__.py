@@ -42,17 +42,18 @@ from wflow.steps import Steps
 from wflow.terms import Constant, Interaction, Potential, Risk, TotalVariation
 from wflow.trajectory import Trajectory
 from wflow.transport import w2
+from wflow.within import Gibbs, Within
 
 __version__ = "0.1.0"
 __all__ = [
     "Atoms", "Barenblatt", "Box", "CircleNeuron", "ClosedForm", "Concentrated", "Congestion", "Constant", "Data",
     "Density", "Domain", "Energy", "EnergyRose", "Entropy", "Flow", "FourierDensity", "FourierKernel", "Gaussian",
-    "Geodesic", "Grid", "HalfSquare", "Huber", "Interaction", "Law", "LogKernel", "Logistic", "LostDensity",
+    "Geodesic", "Gibbs", "Grid", "HalfSquare", "Huber", "Interaction", "Law", "LogKernel", "Logistic", "LostDensity",
     "Measure", "Mesh", "MeshDensity", "NewtonianKernel", "NotConverged", "Obstacle", "Order", "Particles",
     "PiecewiseKernel", "Planar", "Potential", "Power", "Product", "QuadraticKernel", "Quantiles", "Radial",
     "Refused", "RidgeNeuron", "Risk", "SignedParticles", "Solver", "Sphere", "State", "Step", "StepTooLarge",
     "Steps", "TotalVariation", "Trajectory", "TranslationNeuron", "Transported", "Truncated", "Uniform",
-    "WflowError", "activation", "annulus", "barenblatt_law", "box", "circle", "circle_kernel", "cylinder", "disk",
-    "geodesic", "interval", "line", "plane", "polygon", "population_risk", "problems", "punched", "read_csv",
+    "WflowError", "Within", "activation", "annulus", "barenblatt_law", "box", "circle", "circle_kernel", "cylinder",
+    "disk", "geodesic", "interval", "line", "plane", "polygon", "population_risk", "problems", "punched", "read_csv",
     "solve", "space", "sphere", "torus", "w2",
 ]  # fmt: skip

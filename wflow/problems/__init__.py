@@ -15,6 +15,7 @@ from wflow.problems.pairs import aggregation
 from wflow.problems.plane import relu_teacher_plane
 from wflow.problems.porous import barenblatt, porous_well
 from wflow.problems.problem import Problem
+from wflow.problems.regions import around_obstacle, barenblatt_disk, porous_well_disk
 from wflow.problems.regression import regression
 from wflow.problems.rough import atom_start, jump_start
 
@@ -34,6 +35,9 @@ CATALOGUE: dict[str, Callable[..., Problem]] = {
         keller_segel,
         congestion,
         crowd,
+        around_obstacle,
+        barenblatt_disk,
+        porous_well_disk,
         atom_start,
         jump_start,
         two_layer_1d,
