@@ -384,6 +384,22 @@ def test_random_steps_are_found():
         assert movement.energy.value(found.end) + found.spent <= movement.before, seed
 
 
+@pytest.mark.parametrize("share", [1.0, 0.5, -0.3])
+def test_d_is_known_along_a_step(share):
+    """F is quadratic: V and F - V . rho at rho + share d from V[rho] and K d are those of the density that is there."""
+    movement = drawn(4)
+    here, m = movement.at(movement.start, 0.0), len(movement.start.weights)
+    other = np.random.default_rng(4).dirichlet(np.ones(m))
+    step = 0.5 * (other - here.rho)
+    if share < 0.0:
+        step = 0.5 * here.rho * np.cos(np.arange(m)) - 0.5 * float(here.rho @ np.cos(np.arange(m))) * here.rho
+    bend = movement.curved(step)
+    there, expected = here.moved(step, bend, share), movement.at(movement.density(here.rho + share * step), 0.0)
+    assert 0.5 * abs(float(step @ bend)) >= 1e-3 * abs(expected.base)  # the second order counts
+    np.testing.assert_allclose(there.field, expected.field, rtol=0.0, atol=1e-12 * np.abs(expected.field).max())
+    assert there.base == pytest.approx(expected.base, rel=1e-12)
+
+
 def test_mass_that_ties_is_shared():
     """Repulsion from the middle of a symmetric start, 33 cells: the middle one has two equal ways.
 

@@ -135,3 +135,21 @@ def test_refusals():
     with pytest.raises(ValueError, match="QuantileDual cells"):
         QuantileDual(20, cells=4)
     assert math.isinf(QuantileDual(20).largest_step(on_interval(), QuantileDual(20).init(on_interval())))
+
+
+def test_an_edge_that_could_only_split_stays():
+    """Edges -1, -.5, 0, .5, 1 and narrow bumps there but at 0: f - y = -1/8 at +-1/2, what halves of the middle edge are.
+
+    F = 1/8^2/4. Whole, the edge mends one side and spoils the other, F as before, for a way of 1/4 1/2^2/20: as edges
+    cannot gain, they are the start, and D says what splitting would.
+    """
+    domain, x = interval(-1.0, 1.0), np.array([[-1.0], [-0.5], [0.5], [1.0]])
+    neuron = BumpNeuron(0.1, domain)
+    y = neuron.value(x, x) @ np.array([1.0, 3.0, 3.0, 1.0]) / 8.0
+    flow, solver = Flow(Energy(Risk(neuron, Data(x, y))), domain, Uniform(domain), 10.0), QuantileDual(4, tolerance=1.0)
+    start = solver.init(flow)
+    assert flow.energy.value(start.measure) == pytest.approx(1.0 / 256.0, rel=1e-4)
+    step = solver.step(flow, start, 10.0)
+    np.testing.assert_array_equal(step.state.measure.edges, start.measure.edges)
+    assert (step.dissipated, step.residual) == (0.0, 1.0)
+    assert 0.0 < step.dual <= 0.25 * 0.25 / 20.0  # no more than both halves' way

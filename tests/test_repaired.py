@@ -136,6 +136,23 @@ def test_a_way_there_and_a_way_on_cost_the_square_of_their_sum():
         assert bound == pytest.approx((13.0 * h[0]) ** 2, rel=1e-12)
 
 
+def test_a_flux_sets_out_from_what_stays():
+    """Islands of two cells and of one, four cells apart; of 7 and 1 on the first, the second wants half.
+
+    4 of 8 are carried off, in proportion, so that 3.5 and .5 stay for 2 and 2: 1.5 passes the middle face, and costs
+    int |f|^2 int g'^2/((1 - g) a + g b) ds dw from a = 3.5, .5, by adaptive quadrature. From 7 and 1 it would be less.
+    """
+    start, target, h = np.zeros((8, 3)), np.zeros((8, 3)), 0.1
+    start[0, 1], start[1, 1] = 7.0, 1.0
+    target[0, 1], target[1, 1], target[6, 1] = 2.0, 2.0, 4.0
+    carried = joined_cost(np.where(target == 4.0, -4.0, 0.5 * start), (h, h))
+    slow = 0.0
+    for a in (3.5, 0.5):  # f falls from 1.5/h to 0 within a cell, |f|^2 is a third of its square on the mean
+        slow += quad(lambda s, a=a: speed(s) ** 2 / (a + gone(s) * (2.0 - a)), 0.0, 1.0)[0] * 1.5**2 * h**2 / 3.0
+    bound = repaired_bound(boxes_of(start), target, (h, h), WALLS)
+    assert bound == pytest.approx((math.sqrt(carried) + math.sqrt(slow)) ** 2, rel=1e-4)
+
+
 @pytest.mark.parametrize("sides", [Sides(True, False), Sides(False, True)], ids=["first", "second"])
 def test_boxes_stay_within_the_walls_of_a_cylinder(sides):
     """A corner cell sent past its wall is held there; round the other axis it goes on: the cost of that, exactly."""
