@@ -138,7 +138,7 @@ def test_refusals():
 
 
 def test_an_edge_that_could_only_split_stays():
-    """Edges -1, -.5, 0, .5, 1 and narrow bumps there but at 0: f - y = -1/8 at +-1/2, what halves of the middle edge are.
+    """Edges -1, -.5, 0, .5, 1, narrow bumps at all but 0: f - y = -1/8 at +-1/2, what halves of the middle edge are.
 
     F = 1/8^2/4. Whole, the edge mends one side and spoils the other, F as before, for a way of 1/4 1/2^2/20: as edges
     cannot gain, they are the start, and D says what splitting would.

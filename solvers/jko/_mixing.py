@@ -7,7 +7,6 @@ import numpy as np
 from wflow.arrays import Array
 
 _DEPTH = 10
-_WORSE = 10.0
 _SINGULAR = 1e-12
 """Of the largest singular value: differences of residuals below it are dependent."""
 
@@ -17,19 +16,14 @@ class Mixing:
     """Next iterates of x = g(x): the combination of the last ones whose residuals g(x) - x are smallest together.
 
     With residuals r_k and weights w: alpha minimises sum w (r - sum_k alpha_k (r - r_k))^2, and the next x is
-    g(x) - sum_k alpha_k (g(x) - g(x_k)). The past is dropped where a residual is ten times the one before.
+    g(x) - sum_k alpha_k (g(x) - g(x_k)). Where weights are nothing x may go anywhere: its user looks at the residual.
     Source: Anderson 1965, J. ACM 12(4), 547-560; in this form Walker & Ni 2011, SIAM J. Numer. Anal. 49(4), 1715-1735.
     """
 
     _past: list[tuple[Array, Array]] = field(default_factory=list)
-    _size: float = np.inf
 
     def after(self, x: Array, residual: Array, weights: Array) -> Array:
         """The next iterate, from x, g(x) - x and weights >= 0, all of one shape."""
-        size = float(np.sqrt(np.sum(weights * residual**2)))
-        if size > _WORSE * self._size:
-            self._past.clear()
-        self._size = size
         image, root = x + residual, np.sqrt(weights).ravel()
         last, self._past = self._past, [*self._past, (image, residual)][-_DEPTH:]
         if not last:

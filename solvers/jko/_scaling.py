@@ -20,6 +20,7 @@ from wflow.measure import Density
 NARROWEST = 0.6
 """Cells: the least standard deviation of a kernel. Sums over cells are then integrals to 2 e^-7, 2e-3."""
 _FAINTEST = 1e-300
+_WORSE = 10.0
 _BALANCED, _CORRECTIONS = 1e-13, 50
 
 Costs = Callable[[int, float, bool], Array]
@@ -101,14 +102,24 @@ class Scaling(ABC):
         return np.asarray(0.5 * np.maximum(self.masses, math.log(_FAINTEST)))
 
     def solved(self, x: Array, field: Array, tolerance: float, limit: int) -> Swept:
-        """From x for V (n0, n1); the last sweep, whose residual is for the caller to judge."""
-        mixing, here = Mixing(), self.swept(x, field)
+        """From x for V (n0, n1); the best sweep, whose residual is for the caller to judge.
+
+        Cells of faint mass count for nothing where iterates are mixed, and may be thrown far off: where that costs ten
+        times the best residual, a plain sweep goes on from the best.
+        """
+        mixing = Mixing()
+        here = best = self.swept(x, field)
         for _ in range(limit):
-            if here.residual <= tolerance or not math.isfinite(here.residual):
+            if best.residual <= tolerance or not math.isfinite(best.residual):
                 break
             weights = np.broadcast_to(np.exp(here.logarithm), here.x.shape)
             here = self.swept(mixing.after(here.x, here.image - here.x, weights), field)
-        return here
+            if not here.residual <= _WORSE * best.residual:
+                mixing = Mixing()
+                here = best = self.swept(best.image, field)
+            elif here.residual < best.residual:
+                best = here
+        return best
 
     def density_of(self, force: Array) -> Array:
         """log rho (n0, n1) with temperature (log rho + 1) + U_power'(rho) = force + const, of the mass of the start."""
