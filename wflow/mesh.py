@@ -151,12 +151,15 @@ class Mesh:
 class Facets:
     """Facets between two cells: cells (f, 2) on both sides, and in each the number (f, 2) of the opposite corner.
 
+    corners (f, c - 1): their nodes, as the first cell has them.
+
     normals (f, d): the area times the normal from the first cell to the second, on a surface the mean of both cells'.
     areas (f,), gaps (f,): between the circumcentres of both cells, along the normals; negative where they are crossed.
     """
 
     cells: Numbers
     opposite: Numbers
+    corners: Numbers
     normals: Array
     areas: Array
     gaps: Array
@@ -178,4 +181,6 @@ class Facets:
         areas = np.linalg.norm(out, axis=2)
         # lambda vanishes on the facet and falls by areas/(dim volume) a unit of length on the way out
         depth = mesh._circumcentres[cells, opposite] * mesh.domain.intrinsic * mesh.volumes[cells] / areas
-        return cls(cells, opposite, 0.5 * (out[:, 0] - out[:, 1]), areas.mean(axis=1), depth.sum(axis=1))
+        beside = np.arange(c) != opposite[:, :1]
+        corners = mesh.cells[cells[:, 0]][beside].reshape(len(cells), c - 1)
+        return cls(cells, opposite, corners, 0.5 * (out[:, 0] - out[:, 1]), areas.mean(axis=1), depth.sum(axis=1))

@@ -138,10 +138,10 @@ class Transport:
         found[self.made.order] = total[self._dofs]
         return found
 
-    def at_corners(self, velocity: Array) -> Array:
-        """(m, c, d) the velocity at the corners of each cell of the given mesh."""
-        found = np.empty((self.given.size, self.given.cells.shape[1], self.given.domain.dim))
-        found[self.made.order] = velocity[self.velocity.function_space.dofmap.list]
+    def at_nodes(self, velocity: Array) -> Array:
+        """(s, d) the velocity at the nodes of the given mesh, of which several may be one vertex."""
+        found = np.empty_like(self.given.nodes)
+        found[self.given.cells[self.made.order]] = velocity[self.velocity.function_space.dofmap.list]
         return found
 
     @cached_property

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,13 +59,12 @@ def rates_of(flow: Flow, pi: MeshDensity) -> Rates:
     """A bound and its step ask the same of one pi."""
     mesh, degree = pi.mesh, int(pi.linear)
     transport = _transport(mesh, degree)
-    velocity = _velocity(flow, pi) if flow.energy.interacting else _fixed_velocity(flow, mesh, degree)
+    velocity, bound = _wind(flow, pi) if flow.energy.interacting else _fixed_wind(flow, mesh, degree)
     moments = transport.moments(pi.values, velocity)
     c = mesh.cells.shape[1]
     if degree:  # the inverse of the mass matrix (I + J)/(c (c + 1)) of the corners' hats, J all ones
-        moments = c * (c + 1) * (moments - moments.sum(axis=1, keepdims=True) / (c + 1))
+        moments = moments @ (c * (c + 1) * np.eye(c) - c)
     values = moments / mesh.volumes[:, None]
-    bound = _largest(mesh, transport.at_corners(velocity), degree)
     taken = pi.weights_of(values) @ flow.energy.potential(pi, pi.points)
     return Rates(values, bound, -float(taken))
 
@@ -82,38 +81,39 @@ def allowed_rates(solver: Solver, flow: Flow, pi: MeshDensity, dt: float) -> Rat
     return found
 
 
-def _largest(mesh: Mesh, corners: Array, degree: int) -> float:
-    """Of dt: a mean is the mean of its values at facets, none of which may lose more than its share. (derived)
+def _largest(mesh: Mesh, velocities: Array, degree: int) -> float:
+    """Of dt, for velocities (s, d) at the nodes. A mean is the mean of its values at facets. (derived)
 
-    Degree 0: dt sum_e |e| (v.n)^+ <= |K|. Degree 1: dt |e| (v.n)^+ <= |K|/c at every point of each of its c facets.
+    None may lose more than its share. Degree 0: dt sum_e |e| (v.n)^+ <= |K|. Degree 1: dt |e| (v.n)^+ <= |K|/c at every
+    point of each of its c facets.
     """
     facets = mesh.facets
-    ahead = np.einsum("fcd,fd->fc", corners[facets.cells[:, 0]], facets.normals)
-    c = corners.shape[1]
-    beside = np.arange(c) != facets.opposite[:, :1]
-    flows = ahead[beside].reshape(len(ahead), c - 1)
+    flows = [np.einsum("fd,fd->f", v, facets.normals) for v in np.moveaxis(velocities[facets.corners], 1, 0)]
+    first, second = mesh.volumes[facets.cells.T]
     if degree:
-        most = np.maximum(np.stack([flows.max(axis=1), -flows.min(axis=1)], axis=1), 0.0)
-        fastest = c * float(np.max(most / mesh.volumes[facets.cells], initial=0.0))
+        ahead, back = reduce(np.maximum, flows), -reduce(np.minimum, flows)
+        fastest = mesh.cells.shape[1] * max(float(np.max(ahead / first)), float(np.max(back / second)))
     else:
-        mean = flows.mean(axis=1)
-        out = np.stack([np.maximum(mean, 0.0), np.maximum(-mean, 0.0)], axis=1)
-        fastest = float(np.max(np.bincount(facets.cells.ravel(), out.ravel(), mesh.size) / mesh.volumes))
+        mean = sum(flows) / len(flows)
+        out = np.concatenate([np.maximum(mean, 0.0), np.maximum(-mean, 0.0)])
+        fastest = float(np.max(np.bincount(facets.cells.T.ravel(), out, mesh.size) / mesh.volumes))
     return _LITTLE / fastest if fastest > 0.0 else math.inf
 
 
-def _velocity(flow: Flow, pi: MeshDensity) -> Array:
-    """-grad V[pi] (s, d) at the vertices, on a surface its tangent part."""
-    points = _transport(pi.mesh, int(pi.linear)).points
-    velocity = flow.energy.velocity(pi, points)
-    return velocity if flow.domain.intrinsic == flow.domain.dim else flow.domain.slide(points, velocity)
+def _wind(flow: Flow, pi: MeshDensity) -> tuple[Array, float]:
+    """-grad V[pi] (s, d) at the vertices, on a surface its tangent part, and the bound of dt."""
+    transport = _transport(pi.mesh, int(pi.linear))
+    velocity = flow.energy.velocity(pi, transport.points)
+    if flow.domain.intrinsic < flow.domain.dim:
+        velocity = flow.domain.slide(transport.points, velocity)
+    return velocity, _largest(pi.mesh, transport.at_nodes(velocity), int(pi.linear))
 
 
 @lru_cache(maxsize=4)
-def _fixed_velocity(flow: Flow, mesh: Mesh, degree: int) -> Array:
+def _fixed_wind(flow: Flow, mesh: Mesh, degree: int) -> tuple[Array, float]:
     """Where V does not depend on pi: asked once a mesh."""
     c = mesh.cells.shape[1] if degree else 1
-    return _velocity(flow, MeshDensity(mesh, np.full((mesh.size, c), 1.0 / mesh.volumes.sum())))
+    return _wind(flow, MeshDensity(mesh, np.full((mesh.size, c), 1.0 / mesh.volumes.sum())))
 
 
 def _transport(mesh: Mesh, degree: int) -> "Transport":
