@@ -255,7 +255,9 @@ class Uniform(Law):
         return tuple(Uniform(Box((a,), (b,), (turns,))) for a, b, turns in ends)
 
     def density(self, w: Array) -> Array:
-        return np.full(len(w), 1.0 / float(np.prod(self.domain.lengths)))
+        ends = np.asarray(self.domain.lower), np.asarray(self.domain.upper)
+        inside = np.all(((ends[0] <= w) & (w <= ends[1])) | np.asarray(self.domain.periodic), axis=1)
+        return np.where(inside, 1.0 / float(np.prod(self.domain.lengths)), 0.0)
 
     def cdf(self, w: Array) -> Array:
         self._needs_quantile()

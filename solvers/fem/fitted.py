@@ -47,6 +47,7 @@ class TwoPoint(Solver):
     resolution: ClassVar[str] = "cells"
     needs: ClassVar[Literal["density", "quantile", "sample"]] = "density"
     shaped: ClassVar[bool] = True
+    costly: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         count("TwoPoint cells", self.cells, least=4)

@@ -1,6 +1,6 @@
 """This file owns THE list of solvers, one instance each at its default resolution."""
 
-from solvers.fem import DG0
+from solvers.fem import DG0, DG1, TwoPoint
 from solvers.finite_volume import Muscl, ScharfetterGummel, Upwind
 from solvers.jko import (
     Bdf2,
@@ -30,6 +30,8 @@ METHODS: tuple[Solver, ...] = (
     Muscl(cells=128),
     ScharfetterGummel(cells=128),
     DG0(cells=128),
+    DG1(cells=64),
+    TwoPoint(cells=64),
     Fourier(modes=48),
     Quantile(points=200),
     Sdirk2(points=200),
