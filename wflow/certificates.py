@@ -16,6 +16,8 @@ from wflow.domain import Domain
 from wflow.dual_norm import dual_norm
 from wflow.law import Law
 from wflow.measure import Density, Measure
+from wflow.mesh_density import MeshDensity
+from wflow.mesh_norm import comparable, mesh_distance, seen_on
 from wflow.problems.problem import Problem
 from wflow.trajectory import Trajectory
 from wflow.transport import law_floor, w2
@@ -79,7 +81,7 @@ def kept(run: Trajectory) -> Iterator[Certificate]:
 def truncated(run: Trajectory) -> Iterator[Certificate]:
     """Grids on windows: the mass within two cells of a wall that stands for infinity, never above 1e-10."""
     first = run.measures[0]
-    if isinstance(first, Density) and first.domain != run.flow.domain:
+    if isinstance(first, Density | MeshDensity) and first.domain != run.flow.domain:
         most = float(np.max(run.diagnostics["edge"]))
         yield Certificate("mass within two cells of a wall that stands for infinity", "at most", most, 0.0, EDGE)
 
@@ -185,7 +187,9 @@ def _spread_by(run: Trajectory) -> float:
 
 
 def _in_dual_norm(pi: Measure, law: Law) -> bool:
-    """Whether `_apart` is the H^-1 distance: cells of several axes against a law with averages."""
+    """Whether `_apart` is the H^-1 distance: cells of several axes against a law with averages, or on a mesh any."""
+    if isinstance(pi, MeshDensity):
+        return law.has_density and comparable(pi, pi)
     return isinstance(pi, Density) and pi.domain.dim > 1 and law.has_averages
 
 
@@ -193,6 +197,8 @@ def _apart(pi: Measure, law: Law) -> float:
     """W2 of a measure and a law, on cells of several axes H^-1, which resolves what transport of 2000 atoms cannot."""
     if isinstance(pi, Density) and _in_dual_norm(pi, law):
         return dual_norm(pi, Density(pi.grid, law.averages(pi.grid)))
+    if isinstance(pi, MeshDensity) and _in_dual_norm(pi, law):
+        return mesh_distance(pi, seen_on(pi, law))
     return w2(pi, law)
 
 

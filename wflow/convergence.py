@@ -14,6 +14,7 @@ from wflow.flow import Flow
 from wflow.fourier import FourierDensity
 from wflow.loop import solve
 from wflow.measure import Density, Measure, Particles
+from wflow.mesh_norm import comparable, mesh_distance
 from wflow.solver import Solver
 from wflow.trajectory import Trajectory
 from wflow.transport import w2
@@ -31,11 +32,14 @@ def distance(a: Measure, b: Measure) -> float:
     """W2; between Fourier densities the H^-1 norm (2 sum_{n>=1} |a_n - b_n|^2 / n^2)^(1/2), without a floor at 1e-7.
 
     That is W2 to first order at the uniform law: W2^2 = int (F - G)^2 / rho, F and G the distribution functions.
-    On several axes: densities by wflow.dual_norm; particles that match one by one by their coupling,
-    (sum_j weights_j |x_j - y_j|^2)^(1/2), an upper bound of W2 that is equal to it where they are near.
+    On several axes: densities by wflow.dual_norm, on meshes of the plane and the sphere by wflow.mesh_norm; particles
+    that match one by one by their coupling, (sum_j weights_j |x_j - y_j|^2)^(1/2), an upper bound of W2
+    that is equal to it where they are near.
     """
     if a.domain.dim > 1 and isinstance(a, Density) and isinstance(b, Density):
         return dual_norm(a, b)
+    if comparable(a, b):
+        return mesh_distance(a, b)
     if a.domain.dim > 1 and isinstance(a, Particles) and isinstance(b, Particles) and len(a.points) == len(b.points):
         return math.sqrt(float(a.weights @ a.domain.distance(a.points, b.points) ** 2))
     if isinstance(a, FourierDensity) and isinstance(b, FourierDensity):
@@ -125,7 +129,7 @@ def _refinement(levels: tuple[int, ...], ends: Sequence[Measure], resolved: floa
 
 def norm_of(a: Measure, b: Measure) -> str:
     """The name of what `distance` measures between the two."""
-    if isinstance(a, FourierDensity) or (a.domain.dim > 1 and isinstance(a, Density)):
+    if isinstance(a, FourierDensity) or (a.domain.dim > 1 and isinstance(a, Density)) or comparable(a, b):
         return "H^-1"
     if a.domain.dim > 1 and len(a.points) == len(b.points):
         return "coupled"

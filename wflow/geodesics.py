@@ -23,6 +23,7 @@ from wflow.domain import Domain
 from wflow.energy import Energy
 from wflow.errors import Refused
 from wflow.grid import Grid
+from wflow.gridded import gridded
 from wflow.law import Atoms, Law
 from wflow.loss import HalfSquare
 from wflow.measure import Density, Measure, Particles
@@ -116,23 +117,27 @@ class Geodesic:
 def geodesic(a: Measure | Law, b: Measure | Law) -> Geodesic:
     """The W2 geodesic between two measures or laws; angles go the short way.
 
-    One axis: exact pairs of pieces. Two axes and two densities: the map of wflow.planar, from the one that is spread
-    out. Else at most 2000 atoms each, by POT; densities are gathered into that many. ValueError for two domains.
+    One axis: exact pairs of pieces. Two axes and two densities, on meshes as wflow.gridded says: the map of
+    wflow.planar, from the one that is spread out. Else at most 2000 atoms each, by POT; densities are gathered into
+    that many. ValueError for two domains.
     """
     if a.domain != b.domain:
         raise ValueError(f"geodesic: the measures live on {a.domain} and {b.domain}; give one domain")
+    domain = a.domain
     if a.domain.dim == 1 and not (isinstance(a, Particles | Atoms) and isinstance(b, Particles | Atoms)):
         start, shift, weights = monotone(a, b)
         return Geodesic(a.domain, start[:, None], shift[:, None], weights / weights.sum(), w2(a, b))
+    on_grids = gridded(a, b)
+    a, b = on_grids.first, on_grids.second
     if (pair := densities(a, b)) is not None:
         moved = between(*pair)
-        return Geodesic(a.domain, moved.start, moved.shift, moved.weights, math.sqrt(moved.squared))
+        return Geodesic(domain, moved.start, moved.shift, moved.weights, math.sqrt(moved.squared))
     first, second = atoms_of(a), atoms_of(b)
-    plan = optimal_plan(first, second, a.domain)
+    plan = optimal_plan(first, second, domain)
     i, j = np.nonzero(plan.masses)
     masses = plan.masses[i, j]
-    shift = a.domain.difference(second.points[j], first.points[i])
-    return Geodesic(a.domain, first.points[i], shift, masses / masses.sum(), math.sqrt(plan.cost))
+    shift = domain.difference(second.points[j], first.points[i])
+    return Geodesic(domain, first.points[i], shift, masses / masses.sum(), math.sqrt(plan.cost))
 
 
 def profile(energy: Energy, path: Path, pieces: int = 16) -> Array:

@@ -17,8 +17,12 @@ from wflow.arrays import Array
 from wflow.domain import Domain
 from wflow.errors import NotConverged, Refused
 from wflow.fourier import FourierDensity
+from wflow.gridded import gridded
 from wflow.law import Atoms, Law, Transported, Uniform
 from wflow.measure import Density, Measure, Particles, Quantiles, SignedParticles
+from wflow.mesh_density import MeshDensity
+from wflow.mesh_line import steps_of
+from wflow.shapes import Planar
 
 LAW_CELLS = 20000
 """Cells by which a law enters; its W2 floor is about 1e-7 of the domain's length."""
@@ -63,6 +67,9 @@ def pieces(measure: Measure | Law) -> Pieces:
         case Density():
             edges = measure.grid.edges()
             return Pieces.of(measure.weights, edges[:-1], edges[1:])
+        case MeshDensity():
+            steps = steps_of(measure)
+            return Pieces.of(steps.masses, steps.left, steps.right)
         case Quantiles():
             m = len(measure.gaps)
             return Pieces.of(np.full(m, 1.0 / m), measure.edges[:m], measure.edges[:m] + measure.gaps)
@@ -92,11 +99,13 @@ def finite_quantiles(law: Law, m: int) -> Array:
 def w2(a: Measure | Law, b: Measure | Law) -> float:
     """W2(a, b) in the geodesic distance of their domain.
 
-    One axis: exact for atoms, cells, quantiles and uniform laws; other laws by 20000 pieces (floor about 1e-7).
+    One axis: exact for atoms, cells, quantiles and uniform laws; other laws by 20000 pieces (floor about 1e-7), and
+    densities linear in the cells of a mesh by as many (floor: their own, some 1e-9).
     Two axes, two densities or laws with averages: at their full size by the dual with a spline as potential
     (wflow.planar); smooth ones on the same 256^2 cells to a share of 1e-4, any to `w2_floor` and a share of 1e-3.
     (What emd2 says of the masses at their middles: wflow.nodal.)
     Two axes, atoms and a density: exact, by Newton's method on Laguerre cells (wflow.semidiscrete).
+    Two axes, a density on a mesh: by its averages on a grid fine beside the mesh (wflow.gridded), then as above.
     Both need numba; without, and for other pairs and more axes: exact by POT with the primal-dual gap checked to 1e-9,
     of at most 2000 atoms each; densities and laws are gathered into that many first, which costs at most `w2_floor`.
     Raises Refused for measures it cannot compare, NotConverged if an optimum is not certified.
@@ -112,6 +121,8 @@ def w2(a: Measure | Law, b: Measure | Law) -> float:
     for name, measure in (("first", a), ("second", b)):
         if abs(measure.mass - 1.0) > 1e-6:
             raise ValueError(f"w2: the {name} measure has mass {measure.mass:.9g}, allowed: 1 to within 1e-6")
+    on_grids = gridded(a, b)
+    a, b = on_grids.first, on_grids.second
     if (pair := planar.densities(a, b)) is not None:
         return math.sqrt(planar.between(*pair).squared)
     if (mixed := planar.atoms_and_density(a, b)) is not None:
@@ -141,17 +152,26 @@ def _paired(a: Measure | Law, b: Measure | Law) -> "_Pairing":
 
 def w2_floor(a: Measure | Law, b: Measure | Law) -> float:
     """What w2(a, b) may be off by: 0 on one axis for measures, 1e-7 of the support for laws, more on several axes."""
+    on_grids = gridded(a, b)
+    return on_grids.floor + _floor(on_grids.first, on_grids.second)
+
+
+def _floor(a: Measure | Law, b: Measure | Law) -> float:
+    """Without densities on meshes of two axes."""
     if (pair := planar.densities(a, b)) is not None:
         return sum(planar.spread(pi.grid) for pi in pair)
     if (mixed := planar.atoms_and_density(a, b)) is not None:
         return 0.0 if isinstance(a, Density) or isinstance(b, Density) else planar.spread(mixed[1].grid)
     if a.domain.dim > 1:
         return plans.atoms_of(a).floor + plans.atoms_of(b).floor
-    return sum(law_floor(x) for x in (a, b) if isinstance(x, Law) and not isinstance(x, Atoms | Uniform))
+    laws = sum(law_floor(x) for x in (a, b) if isinstance(x, Law) and not isinstance(x, Atoms | Uniform))
+    return laws + sum(steps_of(x).floor for x in (a, b) if isinstance(x, MeshDensity))
 
 
 def law_floor(law: Law) -> float:
     """What W2 cannot resolve when a law enters by its 20000 cells: 1e-7 of the support's length."""
+    if isinstance(law.domain, Planar):
+        return 0.5 * w2_floor(law, law)
     if law.domain.dim > 1:
         return plans.atoms_of(law).floor
     low, high = law.support

@@ -10,6 +10,7 @@ from wflow.arrays import Array
 from wflow.errors import Concentrated, EnergyRose, Truncated
 from wflow.flow import Flow
 from wflow.measure import Density, Measure, Quantiles
+from wflow.mesh_density import MeshDensity
 from wflow.pace import SHORTEST
 from wflow.reached import Kept, Reached
 from wflow.solver import Solver, State, Step
@@ -77,7 +78,11 @@ class Watch:
     def _resolved(self, new: State) -> None:
         """Concentrated where cells hold more than the flow allows."""
         pi, most = new.measure, self.flow.densest
-        if isinstance(pi, Density) and math.isfinite(most) and not (found := float(pi.values.max())) <= most:
+        if (
+            isinstance(pi, Density | MeshDensity)
+            and math.isfinite(most)
+            and not (found := float(pi.values.max())) <= most
+        ):
             grown = "starts at" if not new.count else "has grown to"
             raise Concentrated(
                 f"{self.solver}: the density {grown} {found:.4g} > {most:g} at t = {new.time:.6g}; it blows up, "
@@ -152,7 +157,7 @@ def _edge(flow: Flow, solver: Solver, state: State) -> float:
 
 def least(pi: Measure) -> float:
     """The smallest density (cells, quantile gaps) or weight of a measure."""
-    if isinstance(pi, Density):
+    if isinstance(pi, Density | MeshDensity):
         return pi.least
     if isinstance(pi, Quantiles):
         return float(1.0 / (len(pi.gaps) * pi.gaps.max()))

@@ -37,6 +37,7 @@ from wflow.flow import SHEETS
 from wflow.fourier import FourierDensity
 from wflow.loop import SAVED
 from wflow.measure import Density, Measure
+from wflow.mesh_norm import comparable
 from wflow.problems import Problem, build
 from wflow.solver import Solver
 from wflow.trajectory import Trajectory
@@ -231,16 +232,23 @@ def order_certificate(claim: str, refinement: Refinement, declared: float) -> Ce
     return Certificate(f"{claim} ({refinement})", "at least", refinement.observed, declared, LOST)
 
 
+def _without_floor(a: Measure, b: Measure) -> bool:
+    """Whether `distance` is the H^-1 distance of cells of several axes."""
+    if isinstance(a, Density) and isinstance(b, Density):
+        return a.domain.dim > 1 and nested(a, b)
+    return comparable(a, b)
+
+
 def agreements(problem: Problem, outcomes: Sequence[Outcome]) -> Iterator[Row]:
     """W2 of the ends of two methods, allowed: both estimated errors, above the floor W2 of their starts.
 
-    Two densities on several axes and grids that fit: the H^-1 distance, which resolves what 2000 atoms cannot.
+    Two densities on several axes and grids that fit, or on meshes: the H^-1 distance, which resolves what 2000 atoms
+    cannot.
     """
     for a, b in combinations(outcomes, 2):
         began = time.monotonic()
         start, end = (a.measures[0], b.measures[0]), (a.measures[-1], b.measures[-1])
-        cells = [pi for pi in end if isinstance(pi, Density) and pi.domain.dim > 1]
-        norm, measured = ("H^-1", distance) if len(cells) == 2 and nested(*cells) else ("W2", w2)
+        norm, measured = ("H^-1", distance) if _without_floor(*end) else ("W2", w2)
         floor = measured(*start) + sum(law_floor(pi) for pi in start if isinstance(pi, FourierDensity))
         claim = f"the two agree at the end ({norm})"
         held = Certificate(claim, "at most", measured(*end), 0.0, a.error + b.error, floor)
