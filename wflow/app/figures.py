@@ -10,7 +10,9 @@ import numpy as np
 from wflow import picture
 from wflow.app.verify import Outcome
 from wflow.convergence import Refinement
+from wflow.domain import Box
 from wflow.measure import Density
+from wflow.mesh_density import MeshDensity
 from wflow.problems import Problem
 from wflow.trajectory import Trajectory
 
@@ -100,6 +102,9 @@ def _in_plane(problem: Problem, runs: Runs) -> Iterator[Picture]:
     """Densities on two moving axes with particles on top; the neurons of the largest cloud."""
     cells = next((run for run in runs.values() if isinstance(run.final, Density)), None)
     clouds = [(name, run) for name, run in runs.items() if run.final.atomic]
+    yield from _on_shapes(problem, runs)
+    if not isinstance(problem.flow.domain, Box):
+        return
     if cells is not None and len(problem.flow.domain.moving) == 2:
         cloud = max(clouds, key=lambda pair: len(pair[1].final.points))[1] if clouds else None
         caption = "The density at the start and at the end, with particles on top."
@@ -109,6 +114,21 @@ def _in_plane(problem: Problem, runs: Runs) -> Iterator[Picture]:
         caption = f"The neurons of {name} at the end; crosses: where they started."
         names = problem.flow.energy.names(problem.flow.domain.dim)
         yield Picture("neurons", caption, picture.neurons(largest.final, largest.measures[0], names))
+
+
+def _on_shapes(problem: Problem, runs: Runs) -> Iterator[Picture]:
+    """A density on a mesh of two axes or of the sphere with particles on top; without one the largest cloud there."""
+    domain = problem.flow.domain
+    meshed = next((run for run in runs.values() if isinstance(run.final, MeshDensity)), None)
+    clouds = [run for run in runs.values() if run.final.atomic]
+    cloud = max(clouds, key=lambda run: len(run.final.points)) if clouds else None
+    if domain.intrinsic != 2 or any(domain.frozen):
+        return
+    if meshed is not None:
+        caption = "The density at the start and at the end, with particles on top."
+        yield Picture("regions", caption, picture.regions(meshed, cloud))
+    elif cloud is not None and not isinstance(domain, Box):
+        yield Picture("regions", "The particles at the start and at the end.", picture.regions(cloud))
 
 
 def _distances(problem: Problem, runs: Runs) -> Iterator[Picture]:

@@ -12,6 +12,7 @@ from wflow.picture.movie import animation
 from wflow.picture.network import fit, risk, surface
 from wflow.picture.paths import profiles
 from wflow.picture.plane import maps, neurons, paths
+from wflow.picture.regions import film, regions
 from wflow.picture.style import Runs, png_base64, save
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "animation",
     "densities",
     "energies",
+    "film",
     "fit",
     "journey",
     "ledger",
@@ -28,6 +30,7 @@ __all__ = [
     "paths",
     "png_base64",
     "profiles",
+    "regions",
     "risk",
     "save",
     "surface",

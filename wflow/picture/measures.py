@@ -13,6 +13,7 @@ from wflow.errors import Refused
 from wflow.fourier import FourierDensity
 from wflow.law import Law
 from wflow.measure import Density, Measure, Quantiles
+from wflow.mesh_density import MeshDensity
 from wflow.picture.style import (
     KNOWN,
     Runs,
@@ -51,6 +52,8 @@ def outline(pi: Measure) -> tuple[Array, Array]:
             return x, pi.density(x[:, None])
         case Density():
             return _stairs(pi.grid.edges(), pi.values)
+        case MeshDensity():
+            return _segments(pi)
         case Quantiles():
             edges = np.concatenate([pi.edges[:1], pi.edges[0] + np.cumsum(pi.gaps)])
             return _stairs(*_turned(pi.domain, edges, 1.0 / (len(pi.gaps) * pi.gaps)))
@@ -59,6 +62,21 @@ def outline(pi: Measure) -> tuple[Array, Array]:
 
 def _stairs(edges: Array, heights: Array) -> tuple[Array, Array]:
     return np.repeat(edges, 2)[1:-1], np.repeat(heights, 2)
+
+
+def _segments(pi: MeshDensity) -> tuple[Array, Array]:
+    """The cells from left to right, each a constant or a slope."""
+    ends = pi.mesh.corners[:, :, 0]
+    if pi.domain.periodic[0]:
+        ends = (
+            ends
+            - pi.domain.lengths[0] * np.floor((ends.mean(axis=1) - pi.domain.lower[0]) / pi.domain.lengths[0])[:, None]
+        )
+    heights = np.broadcast_to(pi.values, ends.shape)
+    along = np.argsort(ends, axis=1)
+    ends, heights = np.take_along_axis(ends, along, axis=1), np.take_along_axis(heights, along, axis=1)
+    order = np.argsort(ends[:, 0])
+    return ends[order].ravel(), heights[order].ravel()
 
 
 def _turned(domain: Domain, edges: Array, heights: Array) -> tuple[Array, Array]:
@@ -95,7 +113,7 @@ def _sorted(pi: Measure) -> tuple[Array, Array]:
 
 def rug(pi: Measure) -> Array:
     """At most 100 positions of particles or quantile edges, of equal mass apart; none for cells and modes."""
-    if isinstance(pi, Density | FourierDensity):
+    if isinstance(pi, Density | MeshDensity | FourierDensity):
         return np.zeros(0)
     m = len(pi.points)
     kept = np.unique(np.linspace(0, m - 1, min(m, TICKS)).round().astype(int))
@@ -141,7 +159,7 @@ def density_axis(axes: Axes, runs: dict[str, Trajectory], shown: Sequence[Measur
     """An axis ready for these measures, with one empty drawing a run."""
     domain = one_axis(runs)
     top = 1.08 * max((float(np.max(h)) for h in (outline(pi)[1] for pi in shown) if len(h)), default=1.0)
-    rows = [not isinstance(run.final, Density | FourierDensity) for run in runs.values()]
+    rows = [not isinstance(run.final, Density | MeshDensity | FourierDensity) for run in runs.values()]
     axes.set_ylim(-top * (0.03 + 0.07 * sum(rows)), top)
     axes.axhline(0.0, color="black", linewidth=0.8)
     parameter_axis(axes, domain, window(domain, shown))

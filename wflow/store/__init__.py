@@ -1,8 +1,9 @@
-"""Run folders, the trajectories in them, and checkpoints: files that are whole or absent, checked, never pickled."""
+"""Run folders, the trajectories in them, checkpoints, files for ParaView: whole or absent, checked, never pickled."""
 
 from wflow.store.checkpoints import EVERY, Checkpoints
 from wflow.store.folder import RunFolder, now, slug
 from wflow.store.trajectories import Saved, pack, unpack
+from wflow.store.vtk import write_vtk
 from wflow.store.whole import write_whole
 
-__all__ = ["EVERY", "Checkpoints", "RunFolder", "Saved", "now", "pack", "slug", "unpack", "write_whole"]
+__all__ = ["EVERY", "Checkpoints", "RunFolder", "Saved", "now", "pack", "slug", "unpack", "write_vtk", "write_whole"]

@@ -7,64 +7,67 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wflow.domain import Box
 from wflow.fourier import FourierDensity
-from wflow.grid import Grid
 from wflow.measure import Density, Measure, Particles, Quantiles, SignedParticles
+from wflow.mesh import Mesh
+from wflow.mesh_density import MeshDensity
+from wflow.store import homes
 from wflow.store.archive import Arrays
+from wflow.store.homes import Home
 
 Kind = type[Measure]
 FIELDS: dict[Kind, tuple[str, ...]] = {
     Particles: ("points", "weights"),
     SignedParticles: ("points", "weights"),
     Density: ("values",),
+    MeshDensity: ("values",),
     Quantiles: ("edges",),
     FourierDensity: ("coefficients",),
 }
 """The arrays that make each kind of measure, in the order of its constructor."""
 KINDS = {kind.__name__: kind for kind in FIELDS}
-_BOX = ("lower", "upper", "periodic", "frozen")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Form:
-    """The kind of measure and where it lives: a grid, a box, or (None) a place that the kind itself implies."""
+    """The kind of measure and where it lives: a grid, a mesh, a domain, or (None) where the kind itself implies it."""
 
     kind: Kind
-    home: Grid | Box | None
+    home: Home | None
 
     @classmethod
     def of(cls, measures: Sequence[Measure]) -> "Form":
-        """That of measures of one kind on one domain; TypeError if they are not, or are of no kind that is stored."""
+        """That of measures of one kind in one place; TypeError if they are not, or are of no kind that is stored."""
         first, kind = measures[-1], type(measures[-1])
         if kind not in FIELDS or any(type(pi) is not kind for pi in measures):
             raise TypeError(f"pack: {kind.__name__} is not among {', '.join(KINDS)}, the measures that can be stored")
-        if isinstance(first, Density):
-            return cls(kind, first.grid)
-        if kind is FourierDensity:
-            return cls(kind, None)
-        if not isinstance(first.domain, Box):
-            raise TypeError(f"pack: measures on {first.domain} cannot be stored yet; keep them in memory")
-        return cls(kind, first.domain)
+        home = _home(first)
+        if isinstance(home, Mesh) and not all(homes.same(home, _home(pi)) for pi in measures):
+            raise TypeError("pack: the densities live on different meshes; keep one mesh for a run")
+        return cls(kind, home)
 
     @classmethod
     def read(cls, arrays: Mapping[str, NDArray[Any]]) -> "Form":
         """What `arrays` gave."""
-        kind = KINDS[str(arrays["kind"])]
-        if "lower" not in arrays:
-            return cls(kind, None)
-        box = Box(*(tuple(arrays[name].tolist()) for name in _BOX))
-        return cls(kind, Grid(box, tuple(arrays["shape"].tolist())) if "shape" in arrays else box)
+        return cls(KINDS[str(arrays["kind"])], homes.read(arrays))
 
     def arrays(self) -> Arrays:
-        """kind; lower, upper, periodic, frozen (d,) of the box and shape (d,) of the grid, where there is one."""
-        found = {"kind": np.array(self.kind.__name__)}
-        box = self.home.domain if isinstance(self.home, Grid) else self.home
-        if box is not None:
-            found |= {name: np.array(getattr(box, name)) for name in _BOX}
-        return found | ({"shape": np.array(self.home.shape)} if isinstance(self.home, Grid) else {})
+        """kind, and the place: once, however many measures there are."""
+        kind = {"kind": np.array(self.kind.__name__)}
+        return kind if self.home is None else kind | homes.stored(self.home)
 
     def measure(self, fields: Sequence[NDArray[Any]]) -> Measure:
         """The measure with these arrays."""
         make: Callable[..., Measure] = self.kind
         return make(*fields) if self.home is None else make(self.home, *fields)
+
+
+def _home(pi: Measure) -> Home | None:
+    match pi:
+        case Density():
+            return pi.grid
+        case MeshDensity():
+            return pi.mesh
+        case FourierDensity():
+            return None
+    return pi.domain
