@@ -15,7 +15,8 @@ from scipy.linalg import sqrtm
 
 from wflow import Density, Grid, box, interval, w2
 from wflow.arrays import Array
-from wflow.plans import AtomsOf, w2_of_atoms
+from wflow.clusters import AtomsOf
+from wflow.plans import w2_of_atoms
 
 SQUARE = box([-0.5, -0.5], [0.5, 0.5])
 

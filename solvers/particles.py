@@ -9,6 +9,7 @@ from solvers.starts import Quantised, Sampled, check, first, refusal_of_start, s
 from wflow.arrays import Array, count
 from wflow.flow import Flow
 from wflow.measure import Particles
+from wflow.shapes import Planar
 from wflow.solver import EVERY_PROMISE, RK4_REAL, Order, Promise, Solver, State, Step, explicit_bound
 
 __all__ = ["DormandPrince", "GradientFlow", "Quantised", "Sampled"]
@@ -24,6 +25,7 @@ class _ParticleFlow(Solver):
     particles: int
     start: Quantised | Sampled = field(default_factory=Quantised)
     resolution: ClassVar[str] = "particles"
+    shaped: ClassVar[bool] = True
     stages: ClassVar[float]
     """Order of the Runge-Kutta method in time."""
     stable: ClassVar[float]
@@ -43,9 +45,11 @@ class _ParticleFlow(Solver):
         """Time: the method's, or the lowest derivative of V that jumps. Space: that of the start (solvers.starts).
 
         Where the loss has a kink, time 1: it bends V where a residual passes, and at a time t* the error of a step dt
-        is of the order dt min(dt, t*).
+        is of the order dt min(dt, t*). In a region of the plane it is 1 too: beside a round wall some stage is
+        off it by O(dt^2) and goes straight into it, by O(dt), and the way back turns its direction by that share.
         """
-        time = 1.0 if flow.energy.kinked else min(self.stages, flow.energy.jumps)
+        walled = isinstance(flow.domain, Planar)
+        time = 1.0 if flow.energy.kinked or walled else min(self.stages, flow.energy.jumps)
         return Order(time, space_order(flow, self.start))
 
     def keeps(self, flow: Flow) -> frozenset[Promise]:
@@ -67,7 +71,11 @@ class _ParticleFlow(Solver):
 
 
 def _velocity(flow: Flow, pi: Particles, at: Array) -> Array:
-    """-grad V (m, d) with the particles of pi moved to the given points."""
+    """-grad V (m, d) with the particles of pi moved to the given points, each to the nearest point of the domain first.
+
+    On the sphere this is the field X(y/|y|) on R^3: it keeps |y|, so that every Runge-Kutta method has its order for it
+    there, and bringing the end back to the sphere at most doubles its distance to a point of the sphere.
+    """
     here = flow.domain.retract(at)
     return flow.domain.slide(here, flow.energy.velocity(pi.moved(here), here))
 

@@ -58,10 +58,10 @@ def first(flow: Flow, start: Start, m: int) -> State:
 
 
 def space_order(flow: Flow, start: Start) -> float:
-    """1 from quantiles on one bounded axis; on d axes or from draws 1/max(2, d).
+    """1 from quantiles on one bounded axis; on d axes or from draws 1/max(2, d), d = 2 on the sphere.
 
     A gap in the support costs 1/2: the particle in whose mass it falls stands for both sides.
     """
     one = isinstance(start, Quantised) and flow.domain.bounded and flow.domain.dim == 1
     whole = one and (flow.initial.connected or isinstance(flow.initial, Atoms))
-    return 1.0 if whole else 1.0 / max(2, flow.domain.dim)
+    return 1.0 if whole else 1.0 / max(2, flow.domain.intrinsic)

@@ -6,7 +6,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from scipy.special import sph_harm_y
 
 from tests.meshes import constants, disk_mesh, line_mesh, linears, noise, sphere_mesh, square_mesh, uniform
 from tests.mixing import Mixing, Tilted, mixing
@@ -36,7 +35,6 @@ from wflow.arrays import Array
 from wflow.certificates import Certificate, distance_to_exact, distance_to_limit, kept, truncated
 from wflow.convergence import Laboratory, distance, estimated_error, in_space, in_time, norm_of
 from wflow.dual_norm import dual_norm
-from wflow.harmonics import moments
 from wflow.mesh_norm import comparable, mean_difference, mesh_distance, seen_on
 from wflow.raster import raster
 from wflow.watch import least
@@ -102,19 +100,6 @@ def test_a_harmonic_on_the_sphere(degree: int, axis: int) -> None:
     a = linears(mesh, lambda w: 1.0 + e * np.polynomial.legendre.legval(w[:, axis], coefficients))
     exact = e / math.sqrt((2 * degree + 1) * degree * (degree + 1.0))
     assert distance(a, uniform(sphere_mesh(3))) == pytest.approx(exact, rel=0.002 * (1 + degree**2))
-
-
-def test_harmonics_are_those_of_scipy() -> None:
-    """Moments of five points to degree 32, the pole among them."""
-    points = np.random.default_rng(1).normal(size=(5, 3))
-    points[0] = [0.0, 0.0, 1.0]
-    points /= np.linalg.norm(points, axis=1, keepdims=True)
-    weights = np.array([0.1, 0.3, 0.2, 0.25, 0.15])
-    turn, angle = np.arctan2(points[:, 1], points[:, 0]), np.arccos(points[:, 2])
-    found = moments(points, weights, 32)
-    for n in range(33):
-        for m in range(n + 1):
-            assert abs(abs(found[n, m]) - abs(weights @ sph_harm_y(n, m, angle, turn))) < 1e-13
 
 
 def test_what_has_no_common_norm_is_refused() -> None:

@@ -329,8 +329,10 @@ def test_a_circle_is_turned() -> None:
     assert w2(MeshDensity(torn, pi.values), pi) < 1e-7
 
 
-def test_meshes_of_three_axes_are_refused() -> None:
+def test_meshes_of_three_axes_enter_as_atoms() -> None:
+    """A tetrahedron and itself moved: one atom each, as far apart as the way, and the floor is their spread."""
     corners = np.concatenate([np.zeros((1, 3)), np.eye(3)])
-    pi = uniform(Mesh(space(3), corners, np.array([[0, 1, 2, 3]])))
-    with pytest.raises(Refused, match="3 axes"):
-        w2(pi, Particles(space(3), corners))
+    cells, way = np.array([[0, 1, 2, 3]]), np.array([0.3, -0.2, 0.1])
+    a, b = (uniform(Mesh(space(3), nodes, cells)) for nodes in (corners, corners + way))
+    assert w2(a, b) == pytest.approx(np.linalg.norm(way), rel=1e-12)
+    assert w2_floor(a, b) == pytest.approx(2.0 * a.mesh.spread, rel=1e-12)

@@ -38,22 +38,25 @@ from wflow.neuron import CircleNeuron, RidgeNeuron, TranslationNeuron
 from wflow.pair_kernel import LogKernel, NewtonianKernel, QuadraticKernel
 from wflow.shapes import Planar, Sphere, annulus, disk, polygon, punched, sphere
 from wflow.solver import Order, Solver, State, Step
+from wflow.sphere_kernel import ArcCosineKernel, LegendreKernel, sphere_kernel
 from wflow.steps import Steps
 from wflow.terms import Constant, Interaction, Potential, Risk, TotalVariation
 from wflow.trajectory import Trajectory
 from wflow.transport import w2
 from wflow.within import Gibbs, Within
+from wflow.zonal import Drifted, Zonal, ZonalDensity
 
 __version__ = "0.1.0"
 __all__ = [
-    "Atoms", "Barenblatt", "Box", "CircleNeuron", "ClosedForm", "Concentrated", "Congestion", "Constant", "Data",
-    "Density", "Domain", "Energy", "EnergyRose", "Entropy", "Flow", "FourierDensity", "FourierKernel", "Gaussian",
-    "Geodesic", "Gibbs", "Grid", "HalfSquare", "Huber", "Interaction", "Law", "LogKernel", "Logistic", "LostDensity",
-    "Measure", "Mesh", "MeshDensity", "NewtonianKernel", "NotConverged", "Obstacle", "Order", "Particles",
-    "PiecewiseKernel", "Planar", "Potential", "Power", "Product", "QuadraticKernel", "Quantiles", "Radial",
-    "Refused", "RidgeNeuron", "Risk", "SignedParticles", "Solver", "Sphere", "State", "Step", "StepTooLarge",
-    "Steps", "TotalVariation", "Trajectory", "TranslationNeuron", "Transported", "Truncated", "Uniform",
-    "WflowError", "Within", "activation", "annulus", "barenblatt_law", "box", "circle", "circle_kernel", "cylinder",
-    "disk", "geodesic", "interval", "line", "plane", "polygon", "population_risk", "problems", "punched", "read_csv",
-    "solve", "space", "sphere", "torus", "w2",
+    "ArcCosineKernel", "Atoms", "Barenblatt", "Box", "CircleNeuron", "ClosedForm", "Concentrated", "Congestion",
+    "Constant", "Data", "Density", "Domain", "Drifted", "Energy", "EnergyRose", "Entropy", "Flow", "FourierDensity",
+    "FourierKernel", "Gaussian", "Geodesic", "Gibbs", "Grid", "HalfSquare", "Huber", "Interaction", "Law",
+    "LegendreKernel", "LogKernel", "Logistic", "LostDensity", "Measure", "Mesh", "MeshDensity", "NewtonianKernel",
+    "NotConverged", "Obstacle", "Order", "Particles", "PiecewiseKernel", "Planar", "Potential", "Power", "Product",
+    "QuadraticKernel", "Quantiles", "Radial", "Refused", "RidgeNeuron", "Risk", "SignedParticles", "Solver",
+    "Sphere", "State", "Step", "StepTooLarge", "Steps", "TotalVariation", "Trajectory", "TranslationNeuron",
+    "Transported", "Truncated", "Uniform", "WflowError", "Within", "Zonal", "ZonalDensity", "activation", "annulus",
+    "barenblatt_law", "box", "circle", "circle_kernel", "cylinder", "disk", "geodesic", "interval", "line", "plane",
+    "polygon", "population_risk", "problems", "punched", "read_csv", "solve", "space", "sphere", "sphere_kernel",
+    "torus", "w2",
 ]  # fmt: skip

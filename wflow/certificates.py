@@ -14,14 +14,17 @@ import numpy as np
 from wflow.arrays import Array
 from wflow.domain import Domain
 from wflow.dual_norm import dual_norm
-from wflow.law import Law
+from wflow.harmonic_norm import harmonic_norm
+from wflow.law import Law, Uniform
 from wflow.measure import Density, Measure
 from wflow.mesh_density import MeshDensity
 from wflow.mesh_norm import comparable, mesh_distance, seen_on
 from wflow.problems.problem import Problem
+from wflow.shapes import Sphere
 from wflow.trajectory import Trajectory
 from wflow.transport import law_floor, w2
 from wflow.watch import EDGE
+from wflow.zonal import Zonal
 
 Relation = Literal["equal", "at most", "at least"]
 MASS = 1e-12
@@ -187,18 +190,20 @@ def _spread_by(run: Trajectory) -> float:
 
 
 def _in_dual_norm(pi: Measure, law: Law) -> bool:
-    """Whether `_apart` is the H^-1 distance: cells of several axes against a law with averages, or on a mesh any."""
+    """Whether `_apart` is the H^-1 distance: cells of several axes and averages, meshes and laws that they see."""
     if isinstance(pi, MeshDensity):
-        return law.has_density and comparable(pi, pi)
+        return law.has_density and (isinstance(pi.domain, Sphere) or comparable(pi, pi))
     return isinstance(pi, Density) and pi.domain.dim > 1 and law.has_averages
 
 
 def _apart(pi: Measure, law: Law) -> float:
     """W2 of a measure and a law, on cells of several axes H^-1, which resolves what transport of 2000 atoms cannot."""
+    if isinstance(pi, MeshDensity) and _in_dual_norm(pi, law):
+        if isinstance(pi.domain, Sphere):
+            return harmonic_norm(pi, law if isinstance(law, Zonal | Uniform) else seen_on(pi, law))
+        return mesh_distance(pi, seen_on(pi, law))
     if isinstance(pi, Density) and _in_dual_norm(pi, law):
         return dual_norm(pi, Density(pi.grid, law.averages(pi.grid)))
-    if isinstance(pi, MeshDensity) and _in_dual_norm(pi, law):
-        return mesh_distance(pi, seen_on(pi, law))
     return w2(pi, law)
 
 

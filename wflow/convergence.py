@@ -12,9 +12,12 @@ from wflow.dual_norm import dual_norm
 from wflow.errors import StepTooLarge
 from wflow.flow import Flow
 from wflow.fourier import FourierDensity
+from wflow.harmonic_norm import harmonic_norm
 from wflow.loop import solve
 from wflow.measure import Density, Measure, Particles
+from wflow.mesh_density import MeshDensity
 from wflow.mesh_norm import comparable, mesh_distance
+from wflow.shapes import Sphere
 from wflow.solver import Solver
 from wflow.trajectory import Trajectory
 from wflow.transport import w2
@@ -32,10 +35,12 @@ def distance(a: Measure, b: Measure) -> float:
     """W2; between Fourier densities the H^-1 norm (2 sum_{n>=1} |a_n - b_n|^2 / n^2)^(1/2), without a floor at 1e-7.
 
     That is W2 to first order at the uniform law: W2^2 = int (F - G)^2 / rho, F and G the distribution functions.
-    On several axes: densities by wflow.dual_norm, on meshes of the plane and the sphere by wflow.mesh_norm; particles
-    that match one by one by their coupling, (sum_j weights_j |x_j - y_j|^2)^(1/2), an upper bound of W2
-    that is equal to it where they are near.
+    On several axes: densities by wflow.dual_norm, on meshes of the plane by wflow.mesh_norm; particles that match one
+    by one by their coupling, (sum_j weights_j |x_j - y_j|^2)^(1/2), an upper bound of W2 that is equal to it where they
+    are near. On the sphere, where one of them lies on a mesh: H^-1 by spherical harmonics (wflow.harmonic_norm).
     """
+    if _by_harmonics(a, b):
+        return harmonic_norm(a, b)
     if a.domain.dim > 1 and isinstance(a, Density) and isinstance(b, Density):
         return dual_norm(a, b)
     if comparable(a, b):
@@ -47,6 +52,11 @@ def distance(a: Measure, b: Measure) -> float:
         n = np.arange(1, count + 1)
         return math.sqrt(2.0) * float(np.linalg.norm((a.modes(count) - b.modes(count))[1:] / n))
     return w2(a, b)
+
+
+def _by_harmonics(a: Measure, b: Measure) -> bool:
+    """On the sphere, and not both are particles."""
+    return isinstance(a.domain, Sphere) and (isinstance(a, MeshDensity) or isinstance(b, MeshDensity))
 
 
 @dataclass(frozen=True)
@@ -129,7 +139,9 @@ def _refinement(levels: tuple[int, ...], ends: Sequence[Measure], resolved: floa
 
 def norm_of(a: Measure, b: Measure) -> str:
     """The name of what `distance` measures between the two."""
-    if isinstance(a, FourierDensity) or (a.domain.dim > 1 and isinstance(a, Density)) or comparable(a, b):
+    if isinstance(a, FourierDensity) or _by_harmonics(a, b) or comparable(a, b):
+        return "H^-1"
+    if a.domain.dim > 1 and isinstance(a, Density):
         return "H^-1"
     if a.domain.dim > 1 and len(a.points) == len(b.points):
         return "coupled"

@@ -14,7 +14,7 @@ import numpy as np
 
 from wflow.activation import Activation
 from wflow.arrays import Array, ComplexArray, shaped
-from wflow.domain import TURN, Box, circle
+from wflow.domain import TURN, Box, Domain, circle
 from wflow.fourier import FourierDensity, series_at_nodes
 from wflow.law import Atoms, Law, Uniform
 from wflow.measure import Density, Measure, circle_modes
@@ -49,7 +49,7 @@ class Kernel(Protocol):
         """What the d parameters are called."""
 
     @property
-    def domain(self) -> Box:
+    def domain(self) -> Domain:
         """Where w and w' live."""
 
     @property

@@ -17,6 +17,7 @@ from wflow.arrays import Array, count, finite, shaped, weights_of_mass_one
 from wflow.domain import Box, Domain, space
 from wflow.errors import Refused
 from wflow.grid import Grid
+from wflow.shapes import Planar, Sphere
 
 Regularity = Literal["smooth", "jump", "atom"]
 _BISECTIONS = 60
@@ -239,22 +240,35 @@ class Gaussian(Law):
 
 @dataclass(frozen=True)
 class Uniform(Law):
-    """Uniform law on a bounded box."""
+    """Uniform law on a bounded box, on a region of the plane or on the sphere."""
 
-    domain: Box
+    domain: Domain
 
     def __post_init__(self) -> None:
         if not self.domain.bounded:
             raise ValueError("Uniform: the domain is infinite; give a bounded box, an interval or the circle")
+        if not isinstance(self.domain, Box | Planar | Sphere):
+            raise TypeError(f"Uniform: {self.domain} is no domain that it knows; give a Box, a Planar or a Sphere")
 
     @property
     def marginals(self) -> tuple[Law, ...]:
+        if not isinstance(self.domain, Box):
+            return ()
         if self.domain.dim == 1:
             return (self,)
         ends = zip(self.domain.lower, self.domain.upper, self.domain.periodic, strict=True)
         return tuple(Uniform(Box((a,), (b,), (turns,))) for a, b, turns in ends)
 
+    @property
+    def has_quantised(self) -> bool:
+        return isinstance(self.domain, Sphere) or super().has_quantised
+
     def density(self, w: Array) -> Array:
+        """One over the volume, 0 outside the box or region; on the sphere 1/4 pi."""
+        if isinstance(self.domain, Sphere):
+            return np.full(len(w), 1.0 / self.domain.volume)
+        if isinstance(self.domain, Planar):
+            return np.where(self.domain.outside(w) <= 0.0, 1.0 / self.domain.volume, 0.0)
         ends = np.asarray(self.domain.lower), np.asarray(self.domain.upper)
         inside = np.all(((ends[0] <= w) & (w <= ends[1])) | np.asarray(self.domain.periodic), axis=1)
         return np.where(inside, 1.0 / float(np.prod(self.domain.lengths)), 0.0)
@@ -269,7 +283,30 @@ class Uniform(Law):
         return np.asarray(self.domain.lower[0] + self.domain.lengths[0] * s)
 
     def sample(self, m: int, rng: np.random.Generator) -> Array:
+        """In a region of the plane by rejection from the box around it, on the sphere by height and angle."""
+        if isinstance(self.domain, Planar):
+            return _accepted(self.domain, count("m", m), rng)
+        if isinstance(self.domain, Sphere):
+            heights, turns = rng.random((2, count("m", m)))
+            return self.domain.turned(2.0 * heights - 1.0, 2.0 * math.pi * turns, np.array([0.0, 0.0, 1.0]))
         return np.asarray(self.domain.lower + self.domain.lengths * rng.random((count("m", m), self.domain.dim)))
+
+    def quantised(self, m: int) -> Array:
+        """On the sphere the m spherical Fibonacci points, heights 1 - (2j + 1)/m."""
+        if not isinstance(self.domain, Sphere):
+            return super().quantised(m)
+        heights = 1.0 - (2.0 * np.arange(count("m", m)) + 1.0) / m
+        return self.domain.spiral(heights, np.array([0.0, 0.0, 1.0]))
+
+
+def _accepted(region: Planar, m: int, rng: np.random.Generator) -> Array:
+    """m uniform points (m, 2) of a region: those of its box that lie inside, drawn until there are enough."""
+    low, size = np.asarray(region.lower), region.lengths
+    kept = np.zeros((0, 2))
+    while len(kept) < m:
+        drawn = low + size * rng.random((m, 2))
+        kept = np.concatenate([kept, drawn[region.outside(drawn) <= 0.0]])
+    return kept[:m]
 
 
 @dataclass(frozen=True, eq=False)

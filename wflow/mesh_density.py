@@ -103,6 +103,13 @@ class MeshDensity(Measure):
         """(m q,) the weights that the points have where rho is `values`, of any sign."""
         return (self._to_points(values) * self._volumes).ravel()
 
+    def quadrature(self, nodes: int) -> tuple[Array, Array]:
+        """Points (m nodes^d, d), on a surface brought back to it, and weights: degree 2 nodes - 1 a cell."""
+        places, share = simplex_rule(self.mesh.domain.intrinsic, nodes)
+        rho = self.values @ places.T if self.linear else np.broadcast_to(self.values, (self.mesh.size, len(share)))
+        weights = rho * share * self.mesh.volumes[:, None]
+        return self.mesh.at(places).reshape(-1, self.domain.dim), np.asarray(weights).ravel()
+
     def internal(self) -> float:
         """int rho log rho by the points: exact for constants."""
         rho = self._at_points

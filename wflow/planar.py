@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wflow.arrays import Array
+from wflow.clusters import AtomsOf
 from wflow.compiled import available
 from wflow.domain import Domain
 from wflow.errors import NotConverged
 from wflow.grid import Grid
 from wflow.law import Atoms, Law
 from wflow.measure import Density, Measure, Particles
-from wflow.plans import AtomsOf, on_grid, optimal_plan
+from wflow.plans import on_grid, optimal_plan
 
 if TYPE_CHECKING:
     from wflow.spline.transport import Cloud, Lattice

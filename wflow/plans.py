@@ -2,7 +2,8 @@
 
 A density is gathered by a tree of blocks, each replaced by its barycentre: that moves its mass by its standard
 deviation, so W2(density, atoms) <= (sum_blocks mass spread^2)^(1/2), the floor. Blocks with the largest share of it are
-split first. The same holds for a law, which enters by its averages on a grid or by its quantised points.
+split first. The same holds for a law, which enters by its averages on a grid, and on meshes and the sphere
+(wflow.clusters).
 """
 
 import math
@@ -17,11 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wflow.arrays import Array
+from wflow.clusters import AtomsOf, of_mesh, of_zonal
 from wflow.domain import Box, Domain
 from wflow.errors import NotConverged, Refused
 from wflow.grid import Grid
-from wflow.law import Atoms, Law
+from wflow.law import Atoms, Law, Uniform
 from wflow.measure import Density, Measure, Particles
+from wflow.mesh_density import MeshDensity
+from wflow.shapes import Sphere
+from wflow.zonal import Zonal
 
 MOST_ATOMS = 2000
 GAP = 1e-9
@@ -30,15 +35,7 @@ _REACH = 9.0
 _SMALLEST = 2.0**-60
 """Blocks of a smaller cost are never split."""
 _TIE = 1e-9
-
-
-@dataclass(frozen=True, eq=False)
-class AtomsOf:
-    """Points (m, d) with weights (m,), within W2 `floor` of the measure that they stand for."""
-
-    points: Array
-    weights: Array
-    floor: float = 0.0
+_BLOCK = 1 << 18
 
 
 def atoms_of(measure: Measure | Law) -> AtomsOf:
@@ -51,6 +48,10 @@ def atoms_of(measure: Measure | Law) -> AtomsOf:
         return AtomsOf(measure.points, np.asarray(measure.weights))
     if isinstance(measure, Density):
         return gathered(measure)
+    if isinstance(measure, MeshDensity):
+        return of_mesh(measure, MOST_ATOMS)
+    if isinstance(measure, Zonal) or (isinstance(measure, Uniform) and isinstance(measure.domain, Sphere)):
+        return of_zonal(measure, MOST_ATOMS)
     if isinstance(measure, Law) and measure.has_averages:
         return gathered(on_grid(measure))
     raise Refused(
@@ -212,8 +213,16 @@ def cheapest_plan(p: Array, q: Array, cost: Array) -> Plan:
 
 def optimal_plan(a: AtomsOf, b: AtomsOf, domain: Domain) -> Plan:
     """Of atoms at the squared geodesic distance."""
-    cost = np.sum(domain.difference(a.points[:, None, :], b.points[None, :, :]) ** 2, axis=2)
-    return cheapest_plan(a.weights, b.weights, cost)
+    return cheapest_plan(a.weights, b.weights, _squares(a.points, b.points, domain))
+
+
+def _squares(a: Array, b: Array, domain: Domain) -> Array:
+    """(n, m) squared distances, by blocks of rows: an array (n, m, d) is not held."""
+    size = max(1, _BLOCK // b.size)
+    rows = [a[k : k + size, None, :] for k in range(0, len(a), size)]
+    if domain.intrinsic < domain.dim:  # the way along a great circle needs no direction
+        return np.concatenate([domain.distance(row, b[None]) ** 2 for row in rows])
+    return np.concatenate([np.sum(domain.difference(row, b[None]) ** 2, axis=2) for row in rows])
 
 
 def w2_of_atoms(a: AtomsOf, b: AtomsOf, domain: Domain) -> float:

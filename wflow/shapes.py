@@ -13,6 +13,9 @@ from wflow.arrays import Array
 from wflow.curves import Corners, Curve, Ring, place
 from wflow.domain import Domain
 
+_ON_SPHERE = 4.0 * np.finfo(float).eps
+_GOLDEN = math.pi * (3.0 - math.sqrt(5.0))
+
 
 @dataclass(frozen=True)
 class Planar(Domain):
@@ -112,11 +115,12 @@ class Sphere(Domain):
         return 4.0 * math.pi
 
     def retract(self, w: Array) -> Array:
-        """w/abs(w); ValueError for the centre, from which all points are as far."""
+        """w/abs(w), w itself where abs(w) = 1 to rounding; ValueError for the centre, which has no nearest point."""
         length = np.linalg.norm(w, axis=-1, keepdims=True)
         if not np.all(length > 0.0):
             raise ValueError("Sphere: the point 0 has no nearest point on the sphere; leave it out")
-        return np.asarray(w / length)
+        # a point that was brought back stays, bit by bit
+        return np.asarray(w / np.where(np.abs(length - 1.0) <= _ON_SPHERE, 1.0, length))
 
     def slide(self, w: Array, velocity: Array) -> Array:
         """The tangent part."""
@@ -132,6 +136,24 @@ class Sphere(Domain):
         aside /= np.linalg.norm(aside, axis=-1, keepdims=True)
         direction = np.where(length > 0.0, along / np.where(length > 0.0, length, 1.0), aside)
         return np.asarray(self.distance(a, b)[..., None] * direction)
+
+    def spiral(self, heights: Array, axis: Array) -> Array:
+        """Points (m, 3) at heights w . axis (m,), each a golden angle pi (3 - 5^(1/2)) further round the axis (3,).
+
+        Heights of equal masses give the spherical Fibonacci points: as even on the sphere as the heights on the axis.
+        Source: Swinbank & Purser 2006, Q. J. R. Meteorol. Soc. 132, 1769-1793.
+        """
+        return self.turned(heights, _GOLDEN * np.arange(len(heights), dtype=np.float64), axis)
+
+    def turned(self, heights: Array, angles: Array, axis: Array) -> Array:
+        """Points (m, 3) at heights w . axis (m,) and angles (m,) round the unit axis (3,)."""
+        aside: Array = np.zeros((1, 3))
+        aside[0, int(np.argmin(np.abs(axis)))] = 1.0
+        first = self.retract(self.slide(axis[None], aside))[0]
+        second = np.cross(axis, first)
+        radius = np.sqrt(np.maximum((1.0 - heights) * (1.0 + heights), 0.0))[:, None]
+        round_ = np.cos(angles)[:, None] * first + np.sin(angles)[:, None] * second
+        return self.retract(heights[:, None] * axis + radius * round_)
 
     def distance(self, a: Array, b: Array) -> Array:
         """2 atan2(abs(a - b), abs(a + b)): exact to rounding for near points and for antipodes."""

@@ -23,9 +23,11 @@ from wflow.measure import Density, Measure, Particles, Quantiles, SignedParticle
 from wflow.mesh_density import MeshDensity
 from wflow.mesh_line import steps_of
 from wflow.shapes import Planar
+from wflow.zonal import coaxial, w2_along_meridians
 
 LAW_CELLS = 20000
 """Cells by which a law enters; its W2 floor is about 1e-7 of the domain's length."""
+COAXIAL = 1e-7
 _SLIVER = 32.0 * np.finfo(float).eps
 _SHIFTS = 200
 
@@ -106,8 +108,9 @@ def w2(a: Measure | Law, b: Measure | Law) -> float:
     (What emd2 says of the masses at their middles: wflow.nodal.)
     Two axes, atoms and a density: exact, by Newton's method on Laguerre cells (wflow.semidiscrete).
     Two axes, a density on a mesh: by its averages on a grid fine beside the mesh (wflow.gridded), then as above.
-    Both need numba; without, and for other pairs and more axes: exact by POT with the primal-dual gap checked to 1e-9,
-    of at most 2000 atoms each; densities and laws are gathered into that many first, which costs at most `w2_floor`.
+    These need numba. Two zonal laws about one axis of the sphere: along meridians, to 1e-7.
+    Otherwise, on more axes and the sphere: exact by POT with the primal-dual gap checked to 1e-9, of at most 2000 atoms
+    each; densities and laws are gathered into that many first, which costs at most `w2_floor`.
     Raises Refused for measures it cannot compare, NotConverged if an optimum is not certified.
     """
     for name, measure in (("first", a), ("second", b)):
@@ -121,6 +124,8 @@ def w2(a: Measure | Law, b: Measure | Law) -> float:
     for name, measure in (("first", a), ("second", b)):
         if abs(measure.mass - 1.0) > 1e-6:
             raise ValueError(f"w2: the {name} measure has mass {measure.mass:.9g}, allowed: 1 to within 1e-6")
+    if isinstance(a, Law) and isinstance(b, Law) and coaxial(a, b):
+        return w2_along_meridians(a, b)
     on_grids = gridded(a, b)
     a, b = on_grids.first, on_grids.second
     if (pair := planar.densities(a, b)) is not None:
@@ -152,6 +157,8 @@ def _paired(a: Measure | Law, b: Measure | Law) -> "_Pairing":
 
 def w2_floor(a: Measure | Law, b: Measure | Law) -> float:
     """What w2(a, b) may be off by: 0 on one axis for measures, 1e-7 of the support for laws, more on several axes."""
+    if coaxial(a, b):
+        return COAXIAL
     on_grids = gridded(a, b)
     return on_grids.floor + _floor(on_grids.first, on_grids.second)
 

@@ -18,6 +18,7 @@ from wflow.problems.problem import Problem
 from wflow.problems.regions import around_obstacle, barenblatt_disk, porous_well_disk
 from wflow.problems.regression import regression
 from wflow.problems.rough import atom_start, jump_start
+from wflow.problems.sphere import sphere_drift, sphere_teacher
 
 CATALOGUE: dict[str, Callable[..., Problem]] = {
     function.__name__: function
@@ -43,6 +44,8 @@ CATALOGUE: dict[str, Callable[..., Problem]] = {
         two_layer_1d,
         relu_teacher_plane,
         regression,
+        sphere_teacher,
+        sphere_drift,
     )
 }
 
@@ -123,5 +126,7 @@ __all__ = [
     "regression",
     "relu_teacher_plane",
     "sawtooth",
+    "sphere_drift",
+    "sphere_teacher",
     "two_layer_1d",
 ]
