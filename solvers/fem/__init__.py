@@ -3,5 +3,6 @@
 from solvers.fem.dg0 import DG0
 from solvers.fem.dg1 import DG1
 from solvers.fem.fitted import TwoPoint
+from solvers.fem.ljko import Ljko, Ljko2
 
-__all__ = ["DG0", "DG1", "TwoPoint"]
+__all__ = ["DG0", "DG1", "Ljko", "Ljko2", "TwoPoint"]

@@ -1,6 +1,6 @@
 """This file owns THE list of solvers, one instance each at its default resolution."""
 
-from solvers.fem import DG0, DG1, TwoPoint
+from solvers.fem import DG0, DG1, Ljko, Ljko2, TwoPoint
 from solvers.finite_volume import Muscl, ScharfetterGummel, Upwind
 from solvers.jko import (
     Bdf2,
@@ -50,9 +50,11 @@ FURTHER: tuple[Solver, ...] = (
     Heated(cells=128),
     Sinkhorn(cells=128),
     SoftMin(cells=128),
+    Ljko(cells=128),
+    Ljko2(cells=128),
 )
 """What `wflow run` takes besides, and `wflow verify --further`. Without it verify leaves them out: they say the same as
 Sdirk2 in a table whose agreements grow like the square of the list, and Bdf2 is two-step: its state is the last two
 measures. SplineSdirk2 is to Spline what Sdirk2 is to Quantile, QuantileDual takes Quantile's steps on networks and
-proves them; Entropic, Heated and Sinkhorn approximate the step that Spline takes. SoftMin is a splitting for long steps
-of noisy networks, with no energy to certify."""
+proves them; Entropic, Heated and Sinkhorn approximate the step that Spline takes. Ljko is Linearised on meshes, Ljko2
+its second order, two-step too. SoftMin is a splitting for long steps of noisy networks, with no energy to certify."""
