@@ -93,7 +93,7 @@ class TwoPoint(Solver):
             middle = MeshDensity(pi.mesh, 0.5 * (pi.values + new.values))
             fitted = _fitted(pi.mesh)
             fitted.set(flow.energy.potential(middle, middle.points), _numbers(flow, dt))
-            last, new = new, _kept(pi, fitted.factors(new.averages).solve(pi.averages))
+            last, new = new, _kept(pi, fitted.solved(new.averages, pi.averages))
             change = float(np.abs(new.averages - last.averages) @ pi.mesh.volumes)
             if change <= self.tolerance:
                 return Step(state.after(dt, new), _spent(flow, pi, new, middle), change)

@@ -141,6 +141,21 @@ class Fitted:
         given = {f.known: self.known, f.potential: self.potential, f.centre: self.centre}
         return fem.create_form(f.matrix, [space, space], made, regions_of(made), given, {f.numbers: self.numbers})
 
+    def solved(self, known: Array, values: Array) -> Array:
+        """u (m,) of one step with s by `known` (m,), from `values` (m,): in a matrix analysed once for all such."""
+        factors = self._own  # made by `factors`, which has a `known` of its own
+        self._put(self.known, known)
+        matrix = factors.solver.getOperators()[0]
+        matrix.zeroEntries()
+        petsc.assemble_matrix(matrix, self._matrix)
+        matrix.assemble()
+        factors.solver.setOperators(matrix)
+        return factors.solve(values)
+
+    @cached_property
+    def _own(self) -> "Factors":
+        return self.factors(np.ones(self.given.size))
+
     def _put(self, function: fem.Function, values: Array) -> None:
         function.x.array[self._dofs] = values[self.made.order]
 
@@ -156,7 +171,10 @@ class Fitted:
 
 @dataclass(frozen=True, eq=False)
 class Factors:
-    """L U of a step's matrix by MUMPS; volumes of the cells on the right-hand side."""
+    """L U of a step's matrix, without exchanges of rows: an M-matrix needs none, and then no step changes a sign.
+
+    PETSc's own factors in the order of nested dissection.
+    """
 
     fitted: Fitted
     solver: Any
@@ -169,7 +187,8 @@ class Factors:
         solver.setOperators(matrix)
         solver.setType("preonly")
         solver.getPC().setType("lu")
-        solver.getPC().setFactorSolverType("mumps")
+        solver.getPC().setFactorSolverType("petsc")
+        solver.getPC().setFactorOrdering("nd")
         solver.setUp()
         return cls(fitted, solver)
 

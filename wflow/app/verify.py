@@ -17,8 +17,11 @@ from wflow.solver import Solver
 
 VERIFIED = tuple(name for name in NAMES if inspect.Parameter.empty not in parameters_of(name).values())
 """What `wflow verify` takes without names: the catalogue and its variants, less the problems that need a file."""
-LONG = ("two_layer_1d_square", "two_layer_1d_waves", "keller_segel", "congestion_2d", "crowd")
-"""Left out of a quick run of everything: there for the draws on two axes, which a quick run leaves out anyway."""
+LONG = (
+    "two_layer_1d_square", "two_layer_1d_waves", "keller_segel", "congestion_2d", "crowd", "sphere_teacher",
+    "sphere_drift", "barenblatt_disk", "porous_well_disk",
+)  # fmt: skip
+"""Left out of a quick run of everything: on two axes, where studies take longest."""
 __all__ = ["LONG", "SEED", "VERIFIED", "Outcome", "Report", "Row", "verify"]
 
 

@@ -16,16 +16,17 @@ from wflow.shapes import disk, punched
 from wflow.terms import Potential
 from wflow.within import Gibbs, Within
 
-_START, _WIDTH = (-1.3, 0.0), 0.12
+_START, _WIDTH = (-1.1, 0.0), 0.15
 _ROOM = 1.2
+_COARSEST = 24
 
 
 def around_obstacle(
-    wind: float = 1.0, temperature: float = 0.1, radius: float = 0.4, aside: float = 0.1, horizon: float = 3.0
+    wind: float = 1.0, temperature: float = 0.1, radius: float = 0.4, aside: float = 0.1, horizon: float = 1.5
 ) -> Problem:
     """F = T int rho log rho - wind int w_1 drho in [-2, 2] x [-1, 1] without a disk: Fokker-Planck, no flux at walls.
 
-    From N((-1.3, 0), .12^2) the mass is blown against the disk of that radius about (0, aside), divides and gathers at
+    From N((-1.1, 0), .15^2) the mass is blown against the disk of that radius about (0, aside), divides and gathers at
     the right wall. The limit is the Gibbs law e^{wind w_1/T}/Z, the minimiser.
     """
     hole = float(positive("radius", radius)), float(finite("aside", aside))
@@ -74,6 +75,7 @@ def _on_disk(problem: Problem) -> Problem:
     assert start is not None
     return replace(
         problem,
+        coarsest=_COARSEST,
         flow=Flow(problem.flow.energy, domain, start, problem.flow.horizon),
         exact=lambda t: within(problem.exact(t)),
         minimiser=within(problem.minimiser),
