@@ -384,6 +384,18 @@ def test_random_steps_are_found():
         assert movement.energy.value(found.end) + found.spent <= movement.before, seed
 
 
+@pytest.mark.parametrize(("seed", "longer"), [(8, 100), (18, 1000), (13, 1000), (27, 1000), (4, 100), (0, 1000)])
+def test_random_long_steps_are_found(seed, longer):
+    """tau from 5.7 to 870, where mass ties nearly everywhere: gaps, which no solver has a hand in, below 1e-6.
+
+    Logarithmic repulsion on the line and in the plane, the sawtooth, a network on the circle.
+    """
+    movement = drawn(seed)
+    found = minimised(replace(movement, tau=longer * movement.tau), TOLERANCE)
+    assert found.gap <= TOLERANCE
+    assert movement.energy.value(found.end) + found.spent <= movement.before
+
+
 @pytest.mark.parametrize("share", [1.0, 0.5, -0.3])
 def test_d_is_known_along_a_step(share):
     """F is quadratic: V and F - V . rho at rho + share d from V[rho] and K d are those of the density that is there."""

@@ -26,12 +26,12 @@ from wflow.measure import Density
 
 WIDEST = 1e-3
 """Of the gain: the first width over which minima are softened where atoms tie."""
-_SHRUNK, _STAGES = 0.1, 9
+_SHRUNK, _STAGES = 0.1, 18
 _SMALLEST = 1e-5
 """Of max(1, |F|): gains below it count as that much."""
 _SHORTER, _FAR, _ROUGH = 6, 0.1, 1e-2
 """How often a step's length is taken by eighths, and from which gap on; to which gap the shorter steps go."""
-_NEWTON, _KRYLOV, _HALVINGS = 12, 80, 14
+_NEWTON, _KRYLOV, _HALVINGS = 25, 80, 14
 _SOLVED, _RISE, _EXACT = 1e-6, 1e-4, 1e-4
 
 
