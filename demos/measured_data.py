@@ -76,4 +76,4 @@ if __name__ == "__main__":
     print("exercise: predicted {}, found {}".format(*exercise()))
 
 # References: [1] Silverman 1985, J. R. Stat. Soc. B 47(1) (the impact). [2] Mei, Montanari & Nguyen 2018, PNAS 115(33).
-# [3] Fournier & Guillin 2015, Probab. Theory Relat. Fields 162 (rates of W2).    Next lesson: circle_theorem.py
+# [3] Fournier & Guillin 2015, Probab. Theory Relat. Fields 162 (rates of W2).    Next lesson: sphere_neurons.py
