@@ -150,8 +150,8 @@ BROKEN = {
 """What each refutation must find: relu for a good activation, one that sees the mode, the flow's contraction for that
 of a step, gradient descent on R without m/2, R in place of F, another network for the particles, the slides' expansion
 of R, a start whose order is 3/4, directions in a clump, particles whose time runs twenty times too fast, the flow's
-radius for that of a step, the velocity of the start, the flow in place of a step, a front that only waits, inputs on the
-unit sphere, no hole."""
+radius for that of a step, the velocity of the start, the flow in place of a step, a front that only waits, inputs on
+the unit sphere, no hole."""
 
 
 def test_every_demo_has_a_broken_case() -> None:
