@@ -13,19 +13,24 @@ Source: Aurenhammer 1987, SIAM J. Comput. 16, 78-96 (power diagrams and hulls); 
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.spatial import ConvexHull
 
+from wflow import bordering, clipping
 from wflow.arrays import Array
+from wflow.bordering import Borders, repaired
+from wflow.clipping import WALL, Indices, cut, over_grid
 from wflow.compiled import kernel
 from wflow.grid import Grid
 
-WALL = -1
+_kernel = partial(kernel, uses=(clipping, bordering))
 _CORNERS = np.array([[-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0], [1.0, 1.0]])
-Indices = NDArray[np.int64]
+_DOUBLE = 1e-11
+"""Mass that cells found from a diagram nearby may hold twice."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +39,8 @@ class Cells:
 
     mass, area (m,): int rho and int dz/|box|. moment (m, 2): int z rho. cost (m,): int |z - x_i|^2 rho.
     pairs (e, 2): atoms with a common edge. along, length (e,): int rho ds over it and int ds/|box|. apart (e,): the
-    distance of the two. On periodic axes moments are lifted, next to the atom, and two atoms may share several edges.
+    distance of the two. borders: who borders whom, among all repetitions. On periodic axes moments are lifted, next to
+    the atom, and two atoms may share several edges.
     """
 
     mass: Array
@@ -45,106 +51,10 @@ class Cells:
     along: Array
     length: Array
     apart: Array
+    borders: Borders
 
 
-@kernel
-def cut(p: Array, labels: Indices, n: int, line: tuple[float, float, float], new: int, q: Array, kept: Indices) -> int:
-    """q, kept: what of the convex polygon p (room, 2) has a x + b y <= c; returns its number of corners.
-
-    labels[k] names the edge from corner k to the next; the cut is named `new`.
-    """
-    a, b, c = line
-    count = 0
-    before = a * p[n - 1, 0] + b * p[n - 1, 1] - c
-    for k in range(n):
-        here = a * p[k, 0] + b * p[k, 1] - c
-        if (before <= 0.0) != (here <= 0.0):
-            last = k - 1 if k > 0 else n - 1
-            share = before / (before - here)
-            q[count, 0] = p[last, 0] + share * (p[k, 0] - p[last, 0])
-            q[count, 1] = p[last, 1] + share * (p[k, 1] - p[last, 1])
-            kept[count] = labels[last] if here <= 0.0 else new
-            count += 1
-        if here <= 0.0:
-            q[count, 0], q[count, 1], kept[count] = p[k, 0], p[k, 1], labels[k]
-            count += 1
-        before = here
-    return count
-
-
-@kernel
-def _halves(p: Array, n: int, axis: int, at: float, low: Array, high: Array) -> tuple[int, int]:
-    """The parts of the convex polygon p below and above a grid line; returns their numbers of corners."""
-    below, above = 0, 0
-    before = p[n - 1, axis] - at
-    for k in range(n):
-        here = p[k, axis] - at
-        if (before < 0.0 and here > 0.0) or (before > 0.0 and here < 0.0):
-            last = k - 1 if k > 0 else n - 1
-            other = p[last, 1 - axis] + before / (before - here) * (p[k, 1 - axis] - p[last, 1 - axis])
-            low[below, axis] = high[above, axis] = at
-            low[below, 1 - axis] = high[above, 1 - axis] = other
-            below, above = below + 1, above + 1
-        if here <= 0.0:
-            low[below, 0], low[below, 1] = p[k, 0], p[k, 1]
-            below += 1
-        if here >= 0.0:
-            high[above, 0], high[above, 1] = p[k, 0], p[k, 1]
-            above += 1
-        before = here
-    return below, above
-
-
-@kernel
-def _add(p: Array, n: int, rho: float, per: float, x: Array, out: Array) -> None:
-    """Add the integrals over the polygon to out: rho (1, z, |z - x|^2), then `per`. By triangles."""
-    for k in range(1, n - 1):
-        d0, d1 = p[k, 0] - p[0, 0], p[k, 1] - p[0, 1]
-        e0, e1 = p[k + 1, 0] - p[0, 0], p[k + 1, 1] - p[0, 1]
-        area = max(0.5 * (d0 * e1 - d1 * e0), 0.0)
-        z0, z1 = p[0, 0] + (d0 + e0) / 3.0, p[0, 1] + (d1 + e1) / 3.0
-        spread = (d0 * d0 + d1 * d1 + e0 * e0 + e1 * e1 - d0 * e0 - d1 * e1) / 18.0
-        out[0] += area * rho
-        out[1] += area * rho * z0
-        out[2] += area * rho * z1
-        out[3] += area * rho * ((z0 - x[0]) ** 2 + (z1 - x[1]) ** 2 + spread)
-        out[4] += area * per
-
-
-@kernel
-def _span(p: Array, n: int, axis: int, lower: float, width: float, count: int) -> tuple[int, int]:
-    """First and last grid cell that a polygon meets along an axis."""
-    least, most = p[0, axis], p[0, axis]
-    for k in range(1, n):
-        least, most = min(least, p[k, axis]), max(most, p[k, axis])
-    first, last = int((least - lower) / width), int((most - lower) / width)
-    return min(max(first, 0), count - 1), min(max(last, 0), count - 1)
-
-
-@kernel
-def over_grid(rest: Array, n: int, rho: Array, frame: Array, x: Array, room: Array, out: Array) -> None:
-    """Cut the polygon into slabs of the first axis and these into cells; frame: lower corner, widths, 1/|box|."""
-    n0, n1 = rho.shape
-    slab, part, spare, more = room[0], room[1], room[2], room[3]
-    first, last = _span(rest, n, 0, frame[0], frame[2], n0)
-    for i in range(first, last + 1):
-        corners = n
-        if i < last:
-            corners, n = _halves(rest, n, 0, frame[0] + (i + 1) * frame[2], slab, spare)
-            rest, spare = spare, rest
-        else:
-            slab[:n] = rest[:n]
-        if corners < 3:
-            continue
-        start, end = _span(slab, corners, 1, frame[1], frame[3], n1)
-        for j in range(start, end):
-            pieces, corners = _halves(slab, corners, 1, frame[1] + (j + 1) * frame[3], part, more)
-            slab, more = more, slab
-            _add(part, pieces, rho[i, j], frame[4], x, out)
-        _add(slab, corners, rho[i, end], frame[4], x, out)
-
-
-@kernel
+@_kernel
 def _next(at: float, step: float, lower: float, width: float) -> float:
     """Share of the step after which the next grid line is met, from a place already beyond rounding; inf if none."""
     u = (at - lower) / width
@@ -155,7 +65,7 @@ def _next(at: float, step: float, lower: float, width: float) -> float:
     return np.inf
 
 
-@kernel
+@_kernel
 def _along(p0: float, p1: float, q0: float, q1: float, rho: Array, frame: Array) -> float:
     """int rho ds over the segment from p to q, cell by cell."""
     n0, n1 = rho.shape
@@ -179,7 +89,7 @@ def _along(p0: float, p1: float, q0: float, q1: float, rho: Array, frame: Array)
     return float(total * size)
 
 
-@kernel
+@_kernel
 def _integrals(
     x: Array,
     g: Array,
@@ -254,29 +164,52 @@ def _neighbours(x: Array, g: Array, lower: Array, upper: Array) -> tuple[NDArray
     return seen[: len(x)], found
 
 
-def cells(x: Array, g: Array, rho: Array, grid: Grid) -> Cells:
+def cells(x: Array, g: Array, rho: Array, grid: Grid, near: Cells | None = None) -> Cells:
     """The cells of atoms x (m, 2) with potentials g (m,) and what rho (n0, n1) on the grid has in them.
 
-    Along periodic axes x lies in the grid's box.
+    Along periodic axes x lies in the grid's box. near: the cells of other potentials, from whose borders those of g are
+    found, faster the nearer they are; where that does not lead to a tiling, and on periodic axes, by the hull.
     """
-    m, domain = len(x), grid.domain
+    lower, upper = (np.asarray(side, dtype=np.float64) for side in (grid.domain.lower, grid.domain.upper))
+    if near is not None and not any(grid.domain.periodic):
+        borders = repaired(x, g, (lower[0], lower[1], upper[0], upper[1]), near.borders)
+        if borders is not None:
+            found = _measured(x, x, g, borders, rho, grid)
+            whole = float(rho.sum()) * grid.cell_volume
+            if abs(found.mass.sum() - whole) <= _DOUBLE * whole:
+                return found
+    return _by_hull(x, g, rho, grid)
+
+
+def _by_hull(x: Array, g: Array, rho: Array, grid: Grid) -> Cells:
+    """The cells, by the hull of all repetitions."""
+    domain = grid.domain
     turns, lengths = np.asarray(domain.periodic), domain.lengths
     lower, upper = np.where(turns, domain.lower - lengths, domain.lower), np.where(turns, lengths, 0.0) + domain.upper
     every = repeated(x, grid)
-    heights = np.tile(g, len(every) // m)
-    seen, found = _neighbours(every, heights, lower, upper)
-    start, other = found.indptr[: m + 1].astype(np.int64), found.indices[: found.indptr[m]].astype(np.int64)
-    frame = np.array([*lower, *grid.widths, 1.0 / float(np.prod(lengths))])
+    seen, found = _neighbours(every, np.tile(g, len(every) // len(x)), lower, upper)
+    # of an atom without a cell, the last before it that has one
+    last = np.maximum.accumulate(np.where(seen, np.arange(len(every)), np.argmax(seen)))
+    borders = Borders(found.indptr.astype(np.int64), found.indices.astype(np.int64), last, seen)
+    return _measured(x, every, g, borders, rho, grid)
+
+
+def _measured(x: Array, every: Array, g: Array, borders: Borders, rho: Array, grid: Grid) -> Cells:
+    """The cells of the atoms x, the first of `every`, from who borders whom among the latter."""
+    m, turns = len(x), np.asarray(grid.domain.periodic)
+    start, other = borders.start[: m + 1], borders.other[: borders.start[m]]
+    lower = np.where(turns, grid.domain.lower - grid.domain.lengths, grid.domain.lower)
+    frame = np.array([*lower, *grid.widths, 1.0 / float(np.prod(grid.domain.lengths))])
     out, edges = np.zeros((m, 5)), np.zeros((len(other), 2))
     tiled = np.tile(rho, np.where(turns, 3, 1)) if turns.any() else rho
-    _integrals(every, heights, seen, start, other, tiled, frame, out, edges)
+    _integrals(every, np.tile(g, len(every) // m), borders.seen, start, other, tiled, frame, out, edges)
     first = np.repeat(np.arange(m), np.diff(start))
     # of a wall between repetitions both atoms know; that with an atom's own does not move
     met = (edges[:, 1] > 0.0) & (first < other % m)
     apart = every[other[met]] - x[first[met]]
     return Cells(
         out[:, 0], out[:, 1:3], out[:, 3], out[:, 4], np.stack([first[met], other[met] % m], axis=1), edges[met, 0],
-        edges[met, 1] * frame[4], np.hypot(apart[:, 0], apart[:, 1]),
+        edges[met, 1] * frame[4], np.hypot(apart[:, 0], apart[:, 1]), borders,
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from wflow.laguerre import Cells, cells
 
 _INSIDE = 0.999
 _FLAT = 1e-10
-_FAINT = 1e-13
+FAINT = 1e-13
 """Of the uniform law in Newton's matrix, so that regions without mass do not divide it."""
 
 
@@ -35,9 +35,9 @@ class Dual:
     rho: Array
     grid: Grid
 
-    def cells(self, g: Array) -> Cells:
-        """The Laguerre cells of g (m,)."""
-        return cells(self.x, g, self.rho, self.grid)
+    def cells(self, g: Array, near: Cells | None = None) -> Cells:
+        """The Laguerre cells of g (m,), from those of potentials near it."""
+        return cells(self.x, g, self.rho, self.grid, near)
 
     def blurred(self, sigma: float) -> "Dual":
         """The same with rho convolved with a Gaussian of standard deviation `sigma`, mirrored at the walls."""
@@ -53,12 +53,18 @@ class Dual:
         """Phi(g), with the cells of g."""
         return float(found.cost.sum() + (self.mu - found.mass) @ g)
 
-    def slack(self, residual: float) -> float:
-        """W2^2 - Phi(g) is at most this where sum_i |mu_i - rho(L_i)| = residual and each cell holds something."""
+    def slack(self, g: Array, residual: float) -> float:
+        """W2^2 - Phi(g) is at most this where sum_i |mu_i - rho(L_i)| = residual: residual (D^2 + max g - min g)/2.
+
+        D is the largest distance of a place of the box from an atom. Phi is concave and its slope sums to 0, so the
+        difference is at most half the residual times the spread of g* - g, g* at the maximum. Under g* no cell is
+        empty, and z in L_i says g*_j - g*_i <= |z - x_j|^2 - |z - x_i|^2, so that g* spreads by at most D^2. Of the
+        cells of g nothing is asked: some may be empty.
+        """
         domain = self.grid.domain
         middle = 0.5 * (np.asarray(domain.lower) + domain.upper)
         furthest = np.where(domain.periodic, 0.0, np.abs(self.x - middle)) + 0.5 * domain.lengths
-        return residual * float(np.max(np.sum(furthest**2, axis=1)))
+        return 0.5 * residual * float(np.max(np.sum(furthest**2, axis=1)) + np.ptp(g))
 
 
 def start(dual: Dual) -> Array:
@@ -93,11 +99,11 @@ def mixed(found: Cells, share: float) -> Array:
     return np.asarray((1.0 - share) * found.mass + share * found.area)
 
 
-def direction(dual: Dual, found: Cells, share: float = 0.0) -> Array:
+def direction(dual: Dual, found: Cells, share: float = 0.0, faint: float = FAINT) -> Array:
     """Newton's direction (m,), 0 at the first atom: the Laplacian of the graph of cells, inverted."""
     m = len(dual.mu)
     i, j = found.pairs.T
-    uniform = max(share, _FAINT)
+    uniform = max(share, faint)
     w = ((1.0 - uniform) * found.along + uniform * found.length) / (2.0 * found.apart)
     diagonal = np.bincount(i, w, m) + np.bincount(j, w, m)
     every = np.arange(m)

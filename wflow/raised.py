@@ -2,8 +2,8 @@
 
 Where rho vanishes between two regions, cells of atoms that sit between them may lie in the void. Such an atom's g is
 raised, the others standing still, until its cell holds a stated part of its mass: mass is an increasing function of g,
-and the cell is cut anew by all atoms at each trial, without a hull. What it takes it takes from neighbours, some of
-whom may be in want afterwards, and are raised in turn.
+and the cell is cut anew at each trial by whom walks among neighbours find (wflow.bordering). What it takes it takes
+from neighbours, some of whom may be in want afterwards, and are raised in turn.
 Source: Oliker & Prussner 1989, Numer. Math. 54, 271-293 (potentials that only rise, one at a time).
 """
 
@@ -11,82 +11,151 @@ from functools import partial
 
 import numpy as np
 
-from wflow import laguerre
+from wflow import bordering, clipping
 from wflow.arrays import Array
+from wflow.bordering import Links, linked, polygon
+from wflow.clipping import Indices, over_grid
 from wflow.compiled import kernel
-from wflow.grid import Grid
-from wflow.laguerre import WALL, Cells, Indices, cells, cut, over_grid, repeated
+from wflow.laguerre import Cells, repeated
+from wflow.laguerre_dual import Dual
 
-_kernel = partial(kernel, uses=(laguerre,))
+_kernel = partial(kernel, uses=(clipping, bordering))
 _WANT, _GIVEN = 0.01, 0.5
 """Of its mass: below the first an atom is in want, at about the second it is content."""
 _SWEEPS = 30
 _TRIALS = 200
+_BIDS = 4
+"""Raises in a sweep, for each in want at its beginning: where too little mass is near, prices would rise for ever."""
+_ROOM, _MORE = 128, 64
+"""For new neighbours of each, and for how many more."""
 
 
-def raised(x: Array, mu: Array, g: Array, rho: Array, grid: Grid) -> tuple[Array, Cells]:
+def raised(dual: Dual, g: Array, found: Cells, sweeps: int = _SWEEPS) -> tuple[Array, Cells]:
     """g (m,), raised where the cell of x_i holds less than a hundredth of mu_i, to about mu_i/2; and the cells.
 
-    At most 30 sweeps over the atoms in want: whoever is so after them is left so.
+    found: the cells of g. At most so many sweeps over the atoms in want: whoever is so after them is left so.
     """
+    grid, m, mu = dual.grid, len(dual.mu), dual.mu
     turns = np.asarray(grid.domain.periodic)
     lower = np.where(turns, grid.domain.lower - grid.domain.lengths, grid.domain.lower)
     frame = np.array([*lower, *grid.widths, 0.0])
-    every, tiled = repeated(x, grid), np.tile(rho, np.where(turns, 3, 1))
-    least = _WANT * float(mu.max() / rho.max())
-    for _ in range(_SWEEPS):
-        found = cells(x, g, rho, grid)
+    every, tiled = repeated(dual.x, grid), np.tile(dual.rho, np.where(turns, 3, 1))
+    least = _WANT * float(mu.max() / dual.rho.max())
+    for _ in range(sweeps):
         wanting = np.flatnonzero(found.mass < _WANT * mu)
         if not len(wanting):
-            return g, found
-        g = g.copy()
-        for i in wanting:
-            g[i] = _raise(every, g, int(i), _GIVEN * mu[i], least, tiled, frame)
-    return g, cells(x, g, rho, grid)
+            break
+        heights = np.tile(g, len(every) // m)
+        links = linked(found.borders.start, found.borders.other, _ROOM * (len(wanting) + _MORE))
+        _sweep(every, heights, wanting, mu, least, tiled, frame, links, found.borders.seed.copy())
+        g = heights[:m].copy()
+        found = dual.cells(g, found)
+    return g, found
 
 
 @_kernel
-def _mass(x: Array, g: Array, i: int, height: float, rho: Array, frame: Array, room: Array, names: Indices) -> float:
-    """rho(L_i) for g_i = height; x holds all repetitions of the atoms, the atoms themselves first."""
+def _mass(
+    x: Array,
+    g: Array,
+    m: int,
+    i: int,
+    rho: Array,
+    frame: Array,
+    links: Links,
+    seed: Indices,
+    room: Array,
+    names: Indices,
+) -> tuple[float, int, int]:
+    """rho(L_i), the cell's number of corners, and in which of names[0], names[1] its neighbours are.
+
+    x holds all repetitions of the m atoms, the atoms themselves first.
+    """
     n0, n1 = rho.shape
-    m = len(g)
-    upper0, upper1 = frame[0] + n0 * frame[2], frame[1] + n1 * frame[3]
-    p, q, labels, kept = room[4], room[5], names[0], names[1]
-    p[0, 0], p[0, 1], p[1, 0], p[1, 1] = frame[0], frame[1], upper0, frame[1]
-    p[2, 0], p[2, 1], p[3, 0], p[3, 1] = upper0, upper1, frame[0], upper1
-    labels[:4] = WALL
-    n = 4
-    for j in range(len(x)):
-        if j == i:
-            continue
-        other = g[j % m] if j % m != i else height
-        d0, d1 = x[j, 0] - x[i, 0], x[j, 1] - x[i, 1]
-        reach = 0.5 * (d0 * d0 + d1 * d1 - (other - height)) + d0 * x[i, 0] + d1 * x[i, 1]
-        beyond = False
-        for k in range(n):
-            beyond = beyond or p[k, 0] * d0 + p[k, 1] * d1 > reach
-        if beyond:
-            n = cut(p, labels, n, (d0, d1, reach), j, q, kept)
-            p, q, labels, kept = q, p, kept, labels
-            if n < 3:
-                return 0.0
+    box = (frame[0], frame[1], frame[0] + n0 * frame[2], frame[1] + n1 * frame[3])
+    n, side, seed[i] = polygon(i, g[i], x, g, links, seed[i], box, room[4:], names)
     out = np.zeros(5)
-    over_grid(p, n, rho, frame, x[i], room, out)
-    return float(out[0])
+    if n >= 3:
+        over_grid(room[4 + side], n, rho, frame, x[i], room, out)
+    return out[0], n, side
 
 
 @_kernel
-def _raise(x: Array, g: Array, i: int, given: float, least: float, rho: Array, frame: Array) -> float:
-    """g_i at which the cell holds `given`, to a factor of two: found by doubling the rise, then by halves."""
+def _sweep(
+    x: Array,
+    g: Array,
+    wanting: Indices,
+    mu: Array,
+    least: float,
+    rho: Array,
+    frame: Array,
+    links: Links,
+    seed: Indices,
+) -> None:
+    """Raise g_i (and that of i's repetitions) for those in want, one after the other, to about mu_i/2.
+
+    Each is then made known to its new neighbours, and those it has put in want are queued. Ends early where the room
+    for that does.
+    """
     room, names = np.empty((6, len(x) + 16, 2)), np.empty((2, len(x) + 16), np.int64)
+    m, used = len(mu), 0
+    head, after, item = links[2], links[3], links[4]
+    queue, queued = np.empty(len(item), np.int64), np.zeros(m, np.bool_)
+    queue[: len(wanting)] = wanting
+    queued[wanting] = True
+    first, last = 0, len(wanting)
+    most = _BIDS * (len(wanting) + _MORE)
+    while first < min(last, most):
+        i = queue[first]
+        first, queued[i] = first + 1, False
+        n, side = _raise(x, g, m, i, _GIVEN * mu[i], least, rho, frame, links, seed, room, names)
+        near = names[side, :n].copy()
+        if used + 2 * n > len(item) or last + n > len(queue):
+            return
+        for j in near:
+            if j >= 0:
+                for one, two in ((i, j), (j, i)):
+                    item[used], after[used] = two, head[one]
+                    head[one] = used
+                    used += 1
+        for k in near:
+            j = k % m
+            if k < 0 or j == i or queued[j]:
+                continue
+            if _mass(x, g, m, j, rho, frame, links, seed, room, names)[0] < _WANT * mu[j]:
+                queue[last], queued[j] = j, True
+                last += 1
+
+
+@_kernel
+def _raise(
+    x: Array,
+    g: Array,
+    m: int,
+    i: int,
+    given: float,
+    least: float,
+    rho: Array,
+    frame: Array,
+    links: Links,
+    seed: Indices,
+    room: Array,
+    names: Indices,
+) -> tuple[int, int]:
+    """g_i, and its repetitions', such that the cell holds `given` to a factor of two: the rise is doubled, then halved.
+
+    Returns the cell's number of corners, and in which of names[0], names[1] its neighbours are.
+    """
     low, high, rise = g[i], np.inf, least
+    n, side = 0, 0
     for _ in range(_TRIALS):
         at = low + rise if high == np.inf else 0.5 * (low + high)
-        mass = _mass(x, g, i, at, rho, frame, room, names)
+        for copy in range(i, len(x), m):
+            g[copy] = at
+        mass, n, side = _mass(x, g, m, i, rho, frame, links, seed, room, names)
         if 0.5 * given <= mass <= 2.0 * given or at in (low, high):
             break
         if mass < given:
             low, rise = at, 2.0 * rise
         else:
             high = at
-    return float(at)
+    return n, side

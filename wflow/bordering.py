@@ -1,0 +1,231 @@
+"""This file owns who borders whom among Laguerre cells in a rectangle, found again from a diagram nearby; compiled.
+
+A cell cut by some atoms only is too large. So each cell is cut by its former neighbours, and each corner v of what is
+left is looked at: from the two atoms beyond it a walk goes over the former neighbours, each time to whoever has the
+least |v - x_j|^2 - g_j, and if that is less than the cell's own the cell is cut by that atom too. Neighbours found by
+one of the two only are then told to the other. Whether that was enough is seen in the end: cells that are too large
+overlap, and the sum of their areas exceeds the rectangle's by what they do.
+Source: walks in a regular triangulation end at the least (Edelsbrunner & Shah 1996, Algorithmica 15, 223-241).
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from wflow import clipping
+from wflow.arrays import Array
+from wflow.clipping import WALL, Indices, cut
+from wflow.compiled import kernel
+
+_kernel = partial(kernel, uses=(clipping,))
+_ROUNDS = 8
+_OVERLAP = 1e-11
+"""Of the rectangle's area: what rounding makes of cells that tile it."""
+_ROUNDING = 1e-14
+
+
+@dataclass(frozen=True, eq=False)
+class Borders:
+    """Neighbours of atom i: other[start[i] : start[i + 1]], each pair both ways. seen (m,): has a cell.
+
+    seed (m,): an atom not far from i's cell. Of a cell that is empty the seed is who took the last of it.
+    """
+
+    start: Indices
+    other: Indices
+    seed: Indices
+    seen: NDArray[np.bool_]
+
+
+Links = tuple[Indices, Indices, Indices, Indices, Indices]
+"""start, other as in Borders, and more neighbours of i as a chain: item[k], k = head[i], after[k], until k < 0."""
+
+
+def linked(start: Indices, other: Indices, room: int = 0) -> Links:
+    """Links without chains, with room for some."""
+    return start, other, np.full(len(start) - 1, -1), np.empty(room, np.int64), np.empty(room, np.int64)
+
+
+@_kernel
+def _excess(v0: float, v1: float, x: Array, g: Array, i: int, height: float, j: int) -> float:
+    """|v - x_j|^2 - g_j less the same of i with g_i = height, as exact as the distance of the two."""
+    d0, d1 = x[j, 0] - x[i, 0], x[j, 1] - x[i, 1]
+    return float(d0 * (d0 - 2.0 * (v0 - x[i, 0])) + d1 * (d1 - 2.0 * (v1 - x[i, 1])) - (g[j] - height))
+
+
+@_kernel
+def _walk(v0: float, v1: float, x: Array, g: Array, i: int, height: float, at: int, links: Links) -> int:
+    """From an atom to ever nearer ones in |v - x_j|^2 - g_j, i left out, until none of its neighbours is nearer."""
+    start, other, head, after, item = links
+    least = _excess(v0, v1, x, g, i, height, at)
+    moved = True
+    while moved:
+        moved = False
+        here = at
+        for k in range(start[here], start[here + 1]):
+            j = other[k]
+            if j == i:
+                continue
+            e = _excess(v0, v1, x, g, i, height, j)
+            if e < least:
+                least, at, moved = e, j, True
+        k = head[here]
+        while k >= 0:
+            j, k = item[k], after[k]
+            if j == i:
+                continue
+            e = _excess(v0, v1, x, g, i, height, j)
+            if e < least:
+                least, at, moved = e, j, True
+    return at
+
+
+@_kernel
+def halfplane(x: Array, g: Array, i: int, height: float, j: int) -> tuple[float, float, float]:
+    """What is nearer to i, with g_i = height, than to j: a z_0 + b z_1 <= c."""
+    d0, d1 = x[j, 0] - x[i, 0], x[j, 1] - x[i, 1]
+    return d0, d1, 0.5 * (d0 * d0 + d1 * d1 - (g[j] - height)) + d0 * x[i, 0] + d1 * x[i, 1]
+
+
+@_kernel
+def _beyond(v0: float, v1: float, line: tuple[float, float, float], size: float) -> bool:
+    """By more than rounding, of corners up to `size` from 0 and of c."""
+    a, b, c = line
+    return bool(a * v0 + b * v1 - c > _ROUNDING * ((abs(a) + abs(b)) * size + abs(c)))
+
+
+@_kernel
+def polygon(
+    i: int,
+    height: float,
+    x: Array,
+    g: Array,
+    links: Links,
+    seed: int,
+    box: tuple[float, float, float, float],
+    room: Array,
+    names: Indices,
+) -> tuple[int, int, int]:
+    """The cell of i with g_i = height: its number of corners, in which of room[0], room[1] they are, and a seed.
+
+    names: whose wall each edge is.
+    """
+    p, q, labels, kept, side = room[0], room[1], names[0], names[1], 0
+    p[0, 0], p[0, 1], p[1, 0], p[1, 1] = box[0], box[1], box[2], box[1]
+    p[2, 0], p[2, 1], p[3, 0], p[3, 1] = box[2], box[3], box[0], box[3]
+    labels[:4] = WALL
+    n = 4
+    start, other = links[0], links[1]
+    first, last = start[i], start[i + 1]
+    for k in range(first, last if last > first else first + 1):
+        j = other[k] if last > first else seed
+        if j == i:
+            continue
+        n = cut(p, labels, n, halfplane(x, g, i, height, j), j, q, kept)
+        p, q, labels, kept, side = q, p, kept, labels, 1 - side
+        if n < 3:
+            return 0, side, j
+    size = max(abs(box[0]), abs(box[1]), abs(box[2]), abs(box[3]))
+    k, cuts = 0, last - first
+    # more cuts than there is room for, by rounding: the cell stays too large, which its area shows
+    while k < n and cuts < room.shape[1] - 8:
+        v0, v1 = p[k, 0], p[k, 1]
+        found = -1
+        for of in range(2):
+            at = labels[k] if of == 0 else labels[k - 1 if k > 0 else n - 1]
+            at = at if at >= 0 else seed
+            if at == i:
+                continue
+            j = _walk(v0, v1, x, g, i, height, at, links)
+            if _beyond(v0, v1, halfplane(x, g, i, height, j), size):
+                found = j
+                break
+        if found < 0:
+            k += 1
+            continue
+        n = cut(p, labels, n, halfplane(x, g, i, height, found), found, q, kept)
+        p, q, labels, kept, side = q, p, kept, labels, 1 - side
+        if n < 3:
+            return 0, side, found
+        k, cuts = 0, cuts + 1
+    for k in range(n):
+        if labels[k] >= 0:
+            return n, side, labels[k]
+    return n, side, seed
+
+
+@_kernel
+def area(p: Array, n: int) -> float:
+    """Of a polygon."""
+    total = 0.0
+    for k in range(1, n - 1):
+        total += (p[k, 0] - p[0, 0]) * (p[k + 1, 1] - p[0, 1]) - (p[k, 1] - p[0, 1]) * (p[k + 1, 0] - p[0, 0])
+    return 0.5 * total
+
+
+@_kernel
+def _found(
+    x: Array,
+    g: Array,
+    links: Links,
+    seed: Indices,
+    box: tuple[float, float, float, float],
+    asked: Indices,
+    areas: Array,
+) -> tuple[Indices, Indices]:
+    """Neighbours of the atoms asked for: how many each has, and one after the other; areas and seeds in place."""
+    counts, near = np.zeros(len(asked), np.int64), np.empty(16 * len(asked) + 64, np.int64)
+    room, names = np.empty((2, len(x) + 16, 2)), np.empty((2, len(x) + 16), np.int64)
+    total = 0
+    for s in range(len(asked)):
+        i = asked[s]
+        n, side, seed[i] = polygon(i, g[i], x, g, links, seed[i], box, room, names)
+        areas[i] = area(room[side], n)
+        if total + n > len(near):
+            more = np.empty(2 * len(near) + n, np.int64)
+            more[:total] = near[:total]
+            near = more
+        for k in range(n):
+            if names[side, k] >= 0:
+                near[total] = names[side, k]
+                total, counts[s] = total + 1, counts[s] + 1
+    return counts, near[:total]
+
+
+def _pattern(rows: Indices, columns: Indices, m: int) -> csr_array:
+    return csr_array((np.ones(len(rows), np.int8), (rows, columns)), shape=(m, m))
+
+
+def repaired(x: Array, g: Array, box: tuple[float, float, float, float], near: Borders) -> Borders | None:
+    """Who borders whom under g, from the borders of another g; None where the cells found do not tile the rectangle.
+
+    box: lower and upper corner. Walls between cells that meet within the rectangle only.
+    """
+    m = len(x)
+    start, other, seed = near.start, near.other, near.seed.copy()
+    areas, asked = np.empty(m), np.arange(m)
+    whole = (box[2] - box[0]) * (box[3] - box[1])
+    rows, columns, total = np.empty(0, np.int64), np.empty(0, np.int64), np.inf
+    for _ in range(_ROUNDS):
+        counts, fresh = _found(x, g, linked(start, other), seed, box, asked, areas)
+        again = np.zeros(m, bool)
+        again[asked] = True
+        kept = ~again[rows]
+        rows, columns = np.append(rows[kept], np.repeat(asked, counts)), np.append(columns[kept], fresh)
+        one = _pattern(rows, columns, m)
+        both = one + one.T
+        start, other = both.indptr.astype(np.int64), both.indices.astype(np.int64)
+        total, before = float(areas.sum()), total
+        if total <= whole * (1.0 + _OVERLAP):
+            return Borders(start, other, seed, areas > 0.0)
+        # i knows a wall with j and j does not: j has not heard of i, or i not of who took the wall from both
+        alone = both.data == 1
+        asked = np.unique(np.append(np.repeat(np.arange(m), np.diff(start))[alone], other[alone]))
+        if total >= before:
+            return None
+        if not len(asked):
+            asked = np.arange(m)
+    return None
