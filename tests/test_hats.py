@@ -384,6 +384,7 @@ def test_random_steps_are_found():
         assert movement.energy.value(found.end) + found.spent <= movement.before, seed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "longer"), [(8, 100), (18, 1000), (13, 1000), (27, 1000), (4, 100), (0, 1000)])
 def test_random_long_steps_are_found(seed, longer):
     """tau from 5.7 to 870, where mass ties nearly everywhere: gaps, which no solver has a hand in, below 1e-6.

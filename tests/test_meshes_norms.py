@@ -73,6 +73,7 @@ def test_one_density_on_two_meshes_is_at_no_distance() -> None:
     assert distance(a, b) < 1e-13
 
 
+@pytest.mark.slow
 def test_jumps_from_cell_to_cell_are_seen() -> None:
     """Noise on triangles of width 1/6, by cells of 1/128: as by cells of 1/256, to a hundredth."""
     a, b = noise(disk_mesh(6)), uniform(disk_mesh(6))
@@ -149,6 +150,7 @@ def test_what_a_method_on_meshes_keeps_is_measured(linear: bool) -> None:
     assert np.all(np.diff(run.energies) < 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("linear", [False, True])
 @pytest.mark.parametrize("problem,made", [(PROBLEM, disk_mesh), (SPHERE, sphere_mesh)], ids=["disk", "sphere"])
 def test_a_right_run_meets_its_exact_answer_and_a_wrong_one_does_not(problem, made, linear: bool) -> None:  # type: ignore[no-untyped-def]

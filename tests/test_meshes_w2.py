@@ -138,6 +138,7 @@ def test_the_floor_falls_with_the_cells() -> None:
     assert np.all(np.abs(np.log2(floors[:-1]) - np.log2(floors[1:]) - 1.5) < 0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rings", [6, 12])
 def test_dilations_of_a_polygon(rings: int) -> None:
     """w -> s w is optimal, the gradient of s |w|^2/2: W2 = |1 - s| (int |w|^2)^(1/2), on meshes with other cells too.
@@ -158,6 +159,7 @@ def test_translations_are_exact() -> None:
     assert w2(here, there) == pytest.approx(math.hypot(0.3, 0.1234), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_gaussians_on_meshes() -> None:
     """N(0, 1) and N((.5, .2), diag(.8, 1.1)^2): W2^2 = .5^2 + .2^2 + .2^2 + .1^2, on linears of width h = 1/4.
 
@@ -216,6 +218,7 @@ def test_without_numba_densities_are_gathered(monkeypatch: pytest.MonkeyPatch) -
     assert fine < w2_floor(a, b) < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tilt", [0.0, 0.5])
 def test_a_law_of_a_region_enters_by_the_mesh_of_the_other(tilt: float) -> None:
     """(1 + tilt x)/pi on the disk against its averages on triangles of width h: less than h^2 and the floor."""

@@ -331,6 +331,7 @@ def test_w2_of_atoms_on_a_torus_is_exact():
 # Hard densities and atoms
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("m", "scale"), [(2, 1.0), (3, 3.0), (10, 1.0), (100, 1.0), (100, 3.0)])
 def test_two_separate_bumps(m, scale):
     """Where rho is 0 the cells' walls weigh nothing. Agreement with POT as above."""

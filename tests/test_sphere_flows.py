@@ -97,6 +97,7 @@ def measured_rate(kernel, degree, time=0.5):
     return -math.log(last / first) / time
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "b", "inputs"), [("relu", None, "gaussian"), ("relu", None, "sphere"), ("cos_minus_sin", 1.0, "gaussian")]
 )
@@ -120,6 +121,7 @@ def test_the_third_degree_of_relu_stays():
     assert abs(measured_rate(sphere_kernel(relu(), "gaussian"), 3)) < 1e-3 * 5 / 768
 
 
+@pytest.mark.slow
 def test_a_start_in_null_degrees_does_not_move():
     """relu from (1 + P_3/2)/4 pi: V is constant (proved). 200 quantised particles drift by no more than their spacing.
 
