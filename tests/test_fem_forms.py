@@ -130,6 +130,7 @@ def test_the_mesh_is_closed_where_its_grid_is_and_torn_at_sheets(kind, assembly)
 
     grid, made = GRIDS[kind], assembly(GRIDS[kind]).made
     mesh, dim = made.mesh, GRIDS[kind].domain.dim
+    mesh.topology.create_connectivity(dim - 1, dim)
     assert np.sum(np.diff(mesh.topology.connectivity(dim - 1, dim).offsets) == 2) == FACETS[kind]
     assert mesh.topology.index_map(0).size_local == VERTICES[kind]
     assert fem.assemble_scalar(fem.form(fem.Constant(mesh, 1.0) * dx)) == pytest.approx(

@@ -102,11 +102,13 @@ def compiled(form: ufl.Form) -> CompiledForm:
             return fem.compile_form(MPI.COMM_SELF, form, jit_options={"cache_dir": folder})
     except OSError as error:
         raise OSError(
-            f"DG0: DOLFINx cannot keep its compiled forms in {folder} ({error.strerror or error}); "
+            f"solvers.fem: DOLFINx cannot keep its compiled forms in {folder} ({error.strerror or error}); "
             "set XDG_CACHE_HOME to a folder that can be written"
         ) from error
     except VerificationError as error:
-        raise Refused(f"DG0: the C compiler failed on a form of DOLFINx ({error}); try another one, in CC") from error
+        raise Refused(
+            f"solvers.fem: the C compiler failed on a form of DOLFINx ({error}); try another one, in CC"
+        ) from error
 
 
 @contextmanager

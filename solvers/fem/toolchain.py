@@ -16,7 +16,7 @@ from wflow.errors import Refused
 
 
 def missing() -> str | None:
-    """What DG0 lacks here, in one sentence; None if DOLFINx, a C compiler and Python's headers are installed."""
+    """What solvers.fem lacks here, in one sentence; None with DOLFINx, a C compiler and the headers of Python."""
     if find_spec("dolfinx") is None:
         return (
             "DOLFINx is not installed; on Linux x86-64 pip install 'wflow[fem]', elsewhere take conda's fenics-dolfinx"
@@ -41,6 +41,6 @@ def start() -> None:
         importlib.import_module("petsc4py").init(["-no_signal_handler"])
         dolfinx = importlib.import_module("dolfinx")
     except ImportError as error:
-        raise Refused(f"DG0: DOLFINx is installed but cannot be imported ({error}); install it anew") from error
+        raise Refused(f"solvers.fem: DOLFINx is installed but cannot be imported ({error}); install it anew") from error
     if dolfinx.default_scalar_type().dtype.kind != "f":
-        raise Refused("DG0: this DOLFINx is built for complex numbers; install the real one")
+        raise Refused("solvers.fem: this DOLFINx is built for complex numbers; install the real one")
