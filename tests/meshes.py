@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.spatial import Delaunay
 
-from wflow import Box, Mesh, MeshDensity, box, disk, sphere
+from wflow import Box, Domain, Law, Mesh, MeshDensity, box, disk, sphere
 from wflow.arrays import Array
 
 
@@ -89,3 +89,13 @@ def noise(mesh: Mesh, seed: int = 0) -> MeshDensity:
     """Linear in each cell with corners drawn at random: it jumps everywhere."""
     values = np.random.default_rng(seed).random(mesh.cells.shape)
     return MeshDensity(mesh, values / (values.mean(axis=1) @ mesh.volumes))
+
+
+class Given(Law):
+    """A law by its density."""
+
+    def __init__(self, domain: Domain, formula: Callable[[Array], Array]) -> None:
+        self.domain, self.formula = domain, formula
+
+    def density(self, w: Array) -> Array:
+        return self.formula(w)

@@ -7,6 +7,7 @@ import pytest
 
 from solvers.fem import DG0, DG1, toolchain
 from solvers.finite_volume import Muscl
+from tests.meshes import Given
 from wflow import (
     Atoms,
     Energy,
@@ -26,24 +27,14 @@ from wflow import (
     solve,
     sphere,
 )
-from wflow.law import Law
 from wflow.mesh_density import MeshDensity
+from wflow.mesh_norm import mean_difference
 
 pytestmark = [
     pytest.mark.fem,
     pytest.mark.skipif(toolchain.missing() is not None, reason=toolchain.missing() or ""),
 ]
 LOST = 0.15
-
-
-class Given(Law):
-    """A law by its density."""
-
-    def __init__(self, domain, formula):
-        self.domain, self.formula = domain, formula
-
-    def density(self, w):
-        return self.formula(w)
 
 
 def contracting(domain, t, std=0.6, centre=(0.8, -0.4)):
@@ -98,11 +89,6 @@ CASES = {
 FINEST = {"interval": 6e-4, "circle": 5e-4, "box": 1.2e-3, "disk": 1.2e-3, "sphere": 4e-4}
 
 
-def l1(pi, law):
-    """sum_K |K| |rho_K - average of the law|."""
-    return float(np.abs(pi.averages - MeshDensity.averages_of(law, pi.mesh).averages) @ pi.mesh.volumes)
-
-
 def flow_of(name, horizon=0.5):
     domain, potential, law, _ = CASES[name]
     return Flow(Energy(potential), domain, law(0.0), horizon)
@@ -112,7 +98,7 @@ def errors(name, solver, finer=1):
     """L1 at t = .5, the step halved with the cells."""
     law, levels = CASES[name][2], [finer * n for n in CASES[name][3]]
     ends = [solve(flow_of(name), solver(cells=n), steps=6 * n, times=[0.5]).final for n in levels]
-    return [l1(end, law(0.5)) for end in ends]
+    return [mean_difference(end, law(0.5)) for end in ends]
 
 
 @pytest.mark.slow

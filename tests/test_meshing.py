@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from tests.meshes import Given
 from wflow import (
     Mesh,
     MeshDensity,
@@ -24,7 +25,6 @@ from wflow import (
     torus,
 )
 from wflow.errors import LostDensity
-from wflow.law import Law
 from wflow.mesh_density import lifted
 from wflow.meshing import icosphere, mesh_of
 from wflow.simplex_rule import simplex_rule
@@ -43,16 +43,6 @@ DOMAINS = {
 }
 FLAT = [name for name in DOMAINS if name in ("interval", "circle", "box", "cylinder", "torus", "L")]
 SMALLEST_ANGLE = 20.0
-
-
-class Given(Law):
-    """A law by its density."""
-
-    def __init__(self, domain, formula):
-        self.domain, self.formula = domain, formula
-
-    def density(self, w):
-        return self.formula(w)
 
 
 def volume(domain):

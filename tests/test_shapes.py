@@ -12,6 +12,7 @@ from wflow import (
     Potential,
     Refused,
     Sphere,
+    Uniform,
     annulus,
     box,
     disk,
@@ -23,7 +24,6 @@ from wflow import (
     sphere,
 )
 from wflow.curves import Corners, Ring
-from wflow.law import Law
 from wflow.shapes import Planar
 
 L = polygon((0.0, 0.0), (2.0, 0.0), (2.0, 1.0), (1.0, 1.0), (1.0, 2.0), (0.0, 2.0))
@@ -140,19 +140,9 @@ def test_doors(make, word):
         make()
 
 
-class Flat(Law):
-    """Uniform on a region."""
-
-    def __init__(self, domain):
-        self.domain = domain
-
-    def density(self, w):
-        return np.full(len(w), 1.0 / self.domain.volume)
-
-
 def test_methods_that_need_a_box_say_so():
     """Also Flow.grid itself."""
-    flow = Flow(Energy(Potential.quadratic(1.0)), disk(), Flat(disk()), 1.0)
+    flow = Flow(Energy(Potential.quadratic(1.0)), disk(), Uniform(disk()), 1.0)
     with pytest.raises(Refused, match="is no box"):
         solve(flow, Muscl(cells=8))
     with pytest.raises(Refused, match="has no grid"):

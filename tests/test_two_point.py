@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from solvers.fem import TwoPoint, toolchain
+from tests.meshes import Given
 from wflow import (
     Energy,
     Entropy,
@@ -24,8 +25,8 @@ from wflow import (
     solve,
     sphere,
 )
-from wflow.law import Law
 from wflow.mesh_density import MeshDensity
+from wflow.mesh_norm import mean_difference
 from wflow.meshing import mesh_of
 from wflow.solver import State
 
@@ -34,21 +35,6 @@ pytestmark = [
     pytest.mark.skipif(toolchain.missing() is not None, reason=toolchain.missing() or ""),
 ]
 LOST = 0.15
-
-
-class Given(Law):
-    """A law by its density."""
-
-    def __init__(self, domain, formula):
-        self.domain, self.formula = domain, formula
-
-    def density(self, w):
-        return self.formula(w)
-
-
-def l1(pi, law):
-    """sum_K |K| |rho_K - average of the law|."""
-    return float(np.abs(pi.averages - MeshDensity.averages_of(law, pi.mesh).averages) @ pi.mesh.volumes)
 
 
 def uniform(domain):
@@ -131,7 +117,7 @@ def test_ornstein_uhlenbeck(domain):
     missed = []
     for n in (16, 32, 64):
         end = solve(flow, TwoPoint(cells=n), steps=n * n // 10, times=[0.5]).final
-        missed.append(l1(end, ornstein_uhlenbeck(domain, 0.5)))
+        missed.append(mean_difference(end, ornstein_uhlenbeck(domain, 0.5)))
     assert math.log2(missed[1] / missed[2]) >= 2.0 - 2.0 * LOST
     assert missed[2] <= 2.5e-3
 
@@ -142,7 +128,7 @@ def test_barenblatt_on_a_disk():
     problem, domain = problems.barenblatt(dim=2, horizon=0.003), disk(0.6)
     flow = Flow(problem.flow.energy, domain, Given(domain, problem.exact(0.0).density), 0.003)
     ends = [solve(flow, TwoPoint(cells=n), steps=n // 4).final for n in (16, 32, 64)]
-    missed = [l1(end, Given(domain, problem.exact(0.003).density)) for end in ends]
+    missed = [mean_difference(end, Given(domain, problem.exact(0.003).density)) for end in ends]
     assert math.log2(missed[0] / missed[2]) / 2.0 >= 1.0 - LOST
     assert missed[2] <= 1.5e-3
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from dolfinx import fem
 from dolfinx.fem import petsc
-from petsc4py import PETSc
 
+from solvers.fem.factors import factored
 from solvers.fem.forms import Forms, forms_of
-from solvers.fem.mesh import GridMesh, Numbers
+from solvers.fem.mesh import GridMesh, Numbers, regions_of
 from wflow.arrays import Array
 from wflow.grid import Grid
 
@@ -101,14 +101,8 @@ class Assembly:
     @cached_property
     def _facets(self) -> dict[Any, Any]:
         """The facets between two cells, as create_form wants them."""
-        topology = self.made.mesh.topology
-        across = topology.dim - 1
-        topology.create_entities(across)
-        topology.create_connectivity(across, topology.dim)
-        topology.create_connectivity(topology.dim, across)
-        inner = np.flatnonzero(np.diff(topology.connectivity(across, topology.dim).offsets) == 2)
         kind = fem.IntegralType.interior_facet
-        return {kind: [(-1, fem.compute_integration_domains(kind, topology, inner.astype(np.int32)))]}
+        return {kind: regions_of(self.made.mesh)[kind]}
 
     @cached_property
     def _pairs(self) -> Any:
@@ -131,13 +125,5 @@ def assembly_of(grid: Grid) -> Assembly:
 
 @lru_cache(maxsize=_FACTORS)
 def _factors(assembly: Assembly, share: float) -> Any:
-    """L U of I + share K, without exchanges of rows: an M-matrix needs none, and then no step of it changes a sign."""
-    matrix = assembly.heat_matrix(share)
-    solver = PETSc.KSP().create(PETSc.COMM_SELF)
-    solver.setErrorIfNotConverged(True)
-    solver.setOperators(matrix)
-    solver.setType("preonly")
-    solver.getPC().setType("lu")
-    solver.getPC().setFactorSolverType("petsc")
-    solver.setUp()
-    return solver
+    """Of I + share K, an M-matrix."""
+    return factored(assembly.heat_matrix(share))

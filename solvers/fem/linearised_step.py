@@ -16,8 +16,8 @@ from scipy.sparse.csgraph import connected_components
 
 from solvers.fem.linearised import Problem, Solved
 from solvers.fem.linearised_forms import StepForms, step_forms
-from solvers.fem.mesh import GridMesh
-from solvers.fem.simplices import SHAPES, made_on, regions_of
+from solvers.fem.mesh import GridMesh, regions_of
+from solvers.fem.simplices import SHAPES, made_on
 from wflow.arrays import Array
 from wflow.grid import Grid
 from wflow.mesh import Mesh, Numbers

@@ -9,9 +9,10 @@ A frozen axis is torn into sheets. Nothing crosses a facet that belongs to one c
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from dolfinx import cpp, mesh
+from dolfinx import cpp, fem, mesh
 from dolfinx.common import IndexMap
 from mpi4py import MPI
 from numpy.typing import NDArray
@@ -92,3 +93,17 @@ def _product(ends: list[Numbers]) -> Numbers:
 def _lattice(axes: list[Array]) -> Array:
     """(s, d) points of a tensor product, C order."""
     return np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="ij")], axis=1)
+
+
+def regions_of(made: mesh.Mesh) -> dict[Any, Any]:
+    """All cells and the facets between two of them, as create_form wants them."""
+    topology = made.topology
+    across = topology.dim - 1
+    topology.create_entities(across)
+    topology.create_connectivity(across, topology.dim)
+    topology.create_connectivity(topology.dim, across)
+    inner = np.flatnonzero(np.diff(topology.connectivity(across, topology.dim).offsets) == 2)
+    kind = fem.IntegralType.interior_facet
+    facets = fem.compute_integration_domains(kind, topology, inner.astype(np.int32))
+    own = np.arange(topology.index_map(topology.dim).size_local, dtype=np.int32)
+    return {fem.IntegralType.cell: [(-1, own)], kind: [(-1, facets)]}

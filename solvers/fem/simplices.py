@@ -16,6 +16,7 @@ from dolfinx.fem.forms import CompiledForm
 from mpi4py import MPI
 
 from solvers.fem.forms import compiled
+from solvers.fem.mesh import regions_of
 from wflow.arrays import Array
 from wflow.mesh import Mesh, Numbers
 
@@ -171,20 +172,6 @@ class Transport:
 def made_on(given: Mesh) -> Made:
     """Kept for the last few meshes."""
     return Made.of(given)
-
-
-def regions_of(made: mesh.Mesh) -> dict[Any, Any]:
-    """All cells and the facets between two of them, as create_form wants them."""
-    topology = made.topology
-    across = topology.dim - 1
-    topology.create_entities(across)
-    topology.create_connectivity(across, topology.dim)
-    topology.create_connectivity(topology.dim, across)
-    inner = np.flatnonzero(np.diff(topology.connectivity(across, topology.dim).offsets) == 2)
-    kind = fem.IntegralType.interior_facet
-    facets = fem.compute_integration_domains(kind, topology, inner.astype(np.int32))
-    own = np.arange(topology.index_map(topology.dim).size_local, dtype=np.int32)
-    return {fem.IntegralType.cell: [(-1, own)], kind: [(-1, facets)]}
 
 
 @lru_cache(maxsize=_MESHES)

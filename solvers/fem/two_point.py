@@ -13,10 +13,11 @@ import ufl
 from dolfinx import fem
 from dolfinx.fem import petsc
 from dolfinx.fem.forms import CompiledForm
-from petsc4py import PETSc
 
+from solvers.fem.factors import factored
 from solvers.fem.forms import compiled
-from solvers.fem.simplices import SHAPES, Made, abstract_simplices, made_on, regions_of
+from solvers.fem.mesh import regions_of
+from solvers.fem.simplices import SHAPES, Made, abstract_simplices, made_on
 from wflow.arrays import Array
 from wflow.mesh import Mesh, Numbers
 
@@ -60,7 +61,6 @@ class FittedForms:
     def matrix(self) -> CompiledForm:
         """Bilinear, one point a cell and a facet."""
         u, w, known = self.trial, self.test, self.known
-
         dt, warm, scale, degree = (self.numbers[k] for k in range(4))
         normal = ufl.FacetNormal(self.domain)
         depth = ufl.SpatialCoordinate(self.domain) - self.centre
@@ -171,10 +171,7 @@ class Fitted:
 
 @dataclass(frozen=True, eq=False)
 class Factors:
-    """L U of a step's matrix, without exchanges of rows: an M-matrix needs none, and then no step changes a sign.
-
-    PETSc's own factors in the order of nested dissection.
-    """
+    """L U of a step's M-matrix."""
 
     fitted: Fitted
     solver: Any
@@ -182,15 +179,7 @@ class Factors:
     @classmethod
     def of(cls, fitted: Fitted, matrix: Any) -> "Factors":
         """Factored here."""
-        solver = PETSc.KSP().create(PETSc.COMM_SELF)
-        solver.setErrorIfNotConverged(True)
-        solver.setOperators(matrix)
-        solver.setType("preonly")
-        solver.getPC().setType("lu")
-        solver.getPC().setFactorSolverType("petsc")
-        solver.getPC().setFactorOrdering("nd")
-        solver.setUp()
-        return cls(fitted, solver)
+        return cls(fitted, factored(matrix))
 
     def solve(self, values: Array) -> Array:
         """u (m,) for the rho (m,) before."""
