@@ -16,6 +16,7 @@ from wflow import Box, Flow, Grid, Potential, Product, Uniform, box, circle, cyl
 from wflow.energy import Energy
 from wflow.internal import Entropy
 from wflow.measure import Density
+from wflow.ranks import ALONE
 from wflow.solver import State
 
 pytestmark = [
@@ -27,11 +28,11 @@ TURN = 2.0 * math.pi
 
 @pytest.fixture(scope="module")
 def assembly():
-    """`assembly_of`, DOLFINx started."""
+    """`assembly_of` on one rank, DOLFINx started."""
     toolchain.start()
     from solvers.fem.assembly import assembly_of
 
-    return assembly_of
+    return lambda grid: assembly_of(grid, ALONE)
 
 
 def sheets(shape):

@@ -6,6 +6,7 @@ from scipy.sparse import csr_array
 
 from solvers.fem import Ljko, Ljko2, toolchain
 from wflow import NotConverged, problems
+from wflow.ranks import ALONE
 
 pytestmark = [
     pytest.mark.fem,
@@ -20,7 +21,7 @@ def newton(earlier=1, centred=False, cells=16):
 
     flow = problems.drift_diffusion(g=(1.0, 0.5), start=0.02, horizon=0.1).flow
     state = Ljko(cells).init(flow)
-    return flow, state, newton_on(state.measure.grid, earlier, centred)
+    return flow, state, newton_on(state.measure.grid, ALONE, earlier, centred)
 
 
 def test_bits_do_not_depend_on_what_was_solved_before():

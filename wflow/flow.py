@@ -110,7 +110,7 @@ class Flow:
                 felt |= place < cut.lower[axis] + near
             if cut.upper[axis] < own.upper[axis]:
                 felt |= place > cut.upper[axis] - near
-        return float((pi.averages * pi.mesh.volumes)[felt].sum())
+        return pi.ranks.total(float((pi.averages * pi.mesh.volumes)[felt].sum()))
 
 
 def windows_of(name: str, window: Window, domain: Domain) -> tuple[tuple[float, float] | None, ...]:

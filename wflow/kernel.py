@@ -56,6 +56,10 @@ class Kernel(Protocol):
     def convex(self) -> bool:
         """Positive semidefinite on measures of mass 0."""
 
+    @property
+    def by_moments(self) -> bool:
+        """A measure enters by finitely many moments, which ranks that share it add up; else by pairs of points."""
+
 
 def circle_modes_of(pi: Measure | Law, count: int) -> ComplexArray:
     """c_0..c_count of a measure, of atoms, or of a law on the circle."""
@@ -103,6 +107,7 @@ class FourierKernel:
     """A smooth kernel, sum_n a_n cos n theta, by its coefficients (N+1,) with a tail below rounding."""
 
     modes: Array
+    by_moments = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "modes", shaped("FourierKernel modes", self.modes, (None,)))
@@ -172,6 +177,7 @@ class PiecewiseKernel:
     spectrum: Callable[[int], Array]
     core: Array
     jumps: float = math.inf
+    by_moments = False
 
     def coefficients(self, count: int) -> Array:
         """a_0..a_count in closed form."""

@@ -11,6 +11,7 @@ from wflow.arrays import finite
 from wflow.errors import Refused, WflowError
 from wflow.flow import Flow
 from wflow.pace import Pace, pace_of
+from wflow.ranks import current
 from wflow.reached import Reached, Store
 from wflow.solver import Solver, State
 from wflow.trajectory import Trajectory
@@ -58,6 +59,8 @@ def solve(
     reason = solver.refusal(flow)
     if reason is not None:
         raise Refused(f"{solver} refuses this flow: {reason}")
+    if current().size > 1 and not solver.distributed:
+        raise Refused(f"{solver} runs on one rank; take a method of solvers.fem, or solve outside of on_ranks")
     end = _end(flow, until)
     pace = pace_of(flow, solver, steps, dt, tolerance)
     saved = _saved_times(times, end, pace)

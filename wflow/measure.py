@@ -13,6 +13,7 @@ from wflow.arrays import Array, ComplexArray, finite, shaped, weights_of_mass_on
 from wflow.domain import Box, Domain
 from wflow.errors import LostDensity, Refused
 from wflow.grid import Grid
+from wflow.ranks import ALONE, Ranks
 
 _BLOCK = 1 << 21
 
@@ -44,6 +45,15 @@ class Measure:
         """Total mass."""
         return float(np.sum(self.weights))
 
+    @property
+    def ranks(self) -> Ranks:
+        """The ranks between which its points are shared: each holds some. Sums over points go through `ranks.total`."""
+        return ALONE
+
+    def whole(self) -> "Measure":
+        """With all of its points, on each rank; collective."""
+        return self
+
     def internal(self) -> float:
         """int rho log rho dw; atoms have none and raise."""
         raise Refused(
@@ -59,7 +69,7 @@ class Measure:
 
     def modes(self, count: int) -> ComplexArray:
         """Moments (count+1,) c_n = int e^{-i n theta} dpi, n = 0..count, of a measure on the circle."""
-        return circle_modes(self.points[:, 0], self.weights, count)
+        return self.ranks.total(circle_modes(self.points[:, 0], self.weights, count))
 
 
 def circle_modes(theta: Array, weights: Array, count: int) -> ComplexArray:

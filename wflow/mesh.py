@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from wflow.arrays import Array, shaped
 from wflow.domain import Domain
+from wflow.ranks import ALONE, Ranks
 
 Numbers = NDArray[np.int64]
 _APART = 1e-6
@@ -49,6 +50,16 @@ class Mesh:
             object.__setattr__(self, name, value)
         if not self.volumes.min() > 0.0:
             raise ValueError(f"Mesh cells: number {int(self.volumes.argmin())} has no volume; leave it out")
+
+    @property
+    def whole(self) -> "Mesh":
+        """The mesh itself; of a part (wflow.part) that of which it is one."""
+        return self
+
+    @property
+    def ranks(self) -> Ranks:
+        """Those that share it."""
+        return ALONE
 
     @cached_property
     def size(self) -> int:
@@ -133,6 +144,11 @@ class Mesh:
     def facets(self) -> "Facets":
         """The facets between two cells."""
         return Facets.of(self)
+
+    @property
+    def around(self) -> Array:
+        """(m,) volumes, as the facets number the cells."""
+        return self.volumes
 
     @cached_property
     def outward(self) -> Array:

@@ -11,6 +11,8 @@ from wflow.errors import LostDensity, Refused
 from wflow.law import Law
 from wflow.measure import Measure
 from wflow.mesh import Mesh
+from wflow.part import Part
+from wflow.ranks import Ranks
 from wflow.simplex_rule import simplex_rule
 
 _NODES = 4
@@ -39,7 +41,7 @@ class MeshDensity(Measure):
             raise ValueError(
                 f"MeshDensity values: shape {values.shape}; give (m, 1), averages, or (m, {corners}), corners"
             )
-        if self.least < 0.0:
+        if values.min() < 0.0:
             worst = int(np.argmin(values.min(axis=1)))
             raise ValueError(
                 f"MeshDensity values: {int(np.sum(values < 0.0))} are negative (min {self.least:.3g} in cell {worst}); "
@@ -84,12 +86,26 @@ class MeshDensity(Measure):
     @cached_property
     def mass(self) -> float:
         """Total mass."""
-        return float(self.averages @ self.mesh.volumes)
+        return self.ranks.total(float(self.averages @ self.mesh.volumes))
 
     @cached_property
     def least(self) -> float:
         """The smallest value."""
-        return float(self.values.min())
+        return -self.ranks.most(-float(self.values.min()))
+
+    @property
+    def ranks(self) -> Ranks:
+        """The mesh's: on several it is a part (wflow.part), and values are those of its cells."""
+        return self.mesh.ranks
+
+    def whole(self) -> "MeshDensity":
+        """On the whole mesh; gathered once."""
+        return self._whole if isinstance(self.mesh, Part) else self
+
+    @cached_property
+    def _whole(self) -> "MeshDensity":
+        assert isinstance(self.mesh, Part)
+        return MeshDensity(self.mesh.whole, self.mesh.gathered(self.values))
 
     @property
     def points(self) -> Array:
@@ -113,11 +129,11 @@ class MeshDensity(Measure):
     def internal(self) -> float:
         """int rho log rho by the points: exact for constants."""
         rho = self._at_points
-        return float(np.sum(rho * np.log(np.where(rho > 0.0, rho, 1.0)) * self._volumes))
+        return self.ranks.total(float(np.sum(rho * np.log(np.where(rho > 0.0, rho, 1.0)) * self._volumes)))
 
     def power(self, exponent: float) -> float:
         """int rho^exponent by the points."""
-        return float(np.sum(self._at_points**exponent * self._volumes))
+        return self.ranks.total(float(np.sum(self._at_points**exponent * self._volumes)))
 
     @cached_property
     def _at_points(self) -> Array:
@@ -187,7 +203,7 @@ def _density(law: Law, mesh: Mesh, points: Array) -> Array:
 
 def _scaled(mesh: Mesh, values: Array) -> Array:
     """To mass 1; Refused where the mesh sees too little of the law."""
-    mass = float(values.mean(axis=1) @ mesh.volumes)
+    mass = mesh.ranks.total(float(values.mean(axis=1) @ mesh.volumes))
     if not abs(mass - 1.0) <= _MISSED:
         raise Refused(
             f"the mesh sees the mass {mass:.4g} of the law, allowed: 1 to within {_MISSED:g}; "

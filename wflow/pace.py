@@ -81,7 +81,7 @@ class Controlled(Pace):
         whole, half = solver.step(flow, state, dt), solver.step(flow, state, 0.5 * dt)
         second = solver.step(flow, half.state, 0.5 * dt)
         spent = None if half.dissipated is None else half.dissipated + (second.dissipated or 0.0)
-        error = w2(whole.state.measure, second.state.measure) / (2.0**self.order - 1.0)
+        error = w2(whole.state.measure.whole(), second.state.measure.whole()) / (2.0**self.order - 1.0)
         return replace(second, dissipated=spent, residual=max(half.residual, second.residual), error=error)
 
 

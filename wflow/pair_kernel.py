@@ -27,6 +27,8 @@ class PairKernel(ABC):
     def dim(self) -> int:
         """The number d of axes."""
 
+    by_moments = False
+
     @property
     @abstractmethod
     def convex(self) -> bool:

@@ -23,6 +23,8 @@ _KAPPA = relu_kernel(0.0, "gaussian")
 class ReluPlaneKernel:
     """k on R^3 with w = (a, b_1, b_2). At b = 0, where b has no direction, the derivatives in b are set to 0."""
 
+    by_moments = False
+
     def against(self, pi: Measure | Law, w: Array, derivative: int) -> Array:
         """d^j/dw^j int k(w, .) dpi at w (m, 3): (m,), (m, 3) or (m, 3, 3)."""
         charges = _charges(pi)

@@ -1,11 +1,15 @@
 """This file owns how far a run has come: all that its continuation depends on, and what can keep it."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+import numpy as np
+
 from wflow.measure import Measure
-from wflow.solver import State
+from wflow.mesh_density import MeshDensity
+from wflow.part import Part
+from wflow.solver import Remembered, State
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +65,30 @@ class Reached:
             links.append(link)
             link = link.before
         return links[::-1]
+
+
+def parted(found: Reached, part: Part) -> Reached:
+    """A run on a whole mesh as the rank of a part of it holds it: the rows of its cells.
+
+    Entries of the state's memory with a row a cell are cut as the densities are. Raises ValueError for another mesh.
+    """
+    if isinstance(pi := found.state.measure, MeshDensity) and pi.mesh.size != part.whole.size:
+        raise ValueError(f"store: it keeps a run on {pi.mesh.size} cells; this run has {part.whole.size}")
+
+    def cut(pi: Measure) -> Measure:
+        return MeshDensity(part, pi.values[part.own]) if isinstance(pi, MeshDensity) else pi
+
+    def rows(entry: Remembered) -> Remembered:
+        cells = isinstance(entry, np.ndarray) and len(entry) == part.whole.size
+        return entry[part.own] if cells else entry  # type: ignore[index]
+
+    last: Kept | None = None
+    for kept in found.kept:
+        last = replace(kept, measure=cut(kept.measure), before=last)
+    assert last is not None
+    memory = {name: rows(entry) for name, entry in found.state.memory.items()}
+    state = replace(found.state, measure=cut(found.state.measure), memory=memory)
+    return replace(found, state=state, last=last)
 
 
 class Store(Protocol):

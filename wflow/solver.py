@@ -18,6 +18,7 @@ from wflow.energy import Energy
 from wflow.flow import Flow
 from wflow.measure import Density, Measure, Particles
 from wflow.mesh_density import MeshDensity
+from wflow.part import Part
 from wflow.plans import gathered
 
 Promise = Literal["mass", "positivity", "energy"]
@@ -131,6 +132,8 @@ class Solver(ABC):
     """The method sees limits of the density: Congestion and Obstacle."""
     shaped: ClassVar[bool] = False
     """The method takes domains that are no boxes (wflow.shapes)."""
+    distributed: ClassVar[bool] = False
+    """The method shares a flow between ranks (wflow.ranks.on_ranks)."""
     multistep: ClassVar[bool] = False
     """A step needs the measures before the last: they are in State.memory, which then does more than save work."""
 
@@ -199,6 +202,21 @@ def _coarsened(cells: int) -> int:
     return cells
 
 
+def _thinned(pi: MeshDensity) -> Measure:
+    """Every k-th cell of the whole mesh, some 400; pi itself where those are empty."""
+    mesh, every = pi.mesh, -(-pi.mesh.whole.size // _PROBES)
+    if every == 1:
+        return pi.whole()
+    numbers = mesh.own if isinstance(mesh, Part) else np.arange(mesh.size)
+    kept = numbers % every == 0
+    masses = pi.ranks.stacked((pi.averages * mesh.volumes)[kept])
+    points = pi.ranks.stacked(mesh.centres[kept])
+    order = np.argsort(pi.ranks.stacked(numbers[kept]))
+    if not masses.sum() > 0.0:
+        return pi.whole()
+    return Particles(pi.domain, points[order], masses[order] / masses.sum())
+
+
 def explicit_bound(energy: Energy, pi: Measure) -> float:
     """1/(max|V''| + |K|) at the points of pi: the stability bound common to explicit methods; inf where both vanish.
 
@@ -208,11 +226,8 @@ def explicit_bound(energy: Energy, pi: Measure) -> float:
     400 barycentres of its blocks; |K| of many points is that of a sample and three standard errors (wflow.coupling).
     """
     probe: Measure = pi
-    if isinstance(pi, MeshDensity) and pi.mesh.size > _PROBES:
-        kept = slice(None, None, -(-pi.mesh.size // _PROBES))
-        masses = (pi.averages * pi.mesh.volumes)[kept]
-        if masses.sum() > 0.0:
-            probe = Particles(pi.domain, pi.mesh.centres[kept], masses / masses.sum())
+    if isinstance(pi, MeshDensity) and (pi.mesh.whole.size > _PROBES or pi.ranks.size > 1):
+        probe = _thinned(pi)
     if isinstance(pi, Density) and pi.domain.dim > 1 and energy.risk is not None:
         atoms = gathered(pi.merged(tuple(map(_coarsened, pi.grid.shape))), _PROBES)
         probe = Particles(pi.domain, atoms.points, atoms.weights)

@@ -15,7 +15,7 @@ from numpy.polynomial.legendre import legder, legval
 from wflow.activation import Activation
 from wflow.arc_sums import arc_sums
 from wflow.arrays import Array, shaped
-from wflow.harmonics import convolved, gradients, restricted
+from wflow.harmonics import convolved, gradients, restricted, series
 from wflow.kernel import Kernel
 from wflow.law import Atoms, Law, Uniform
 from wflow.measure import Measure
@@ -32,6 +32,8 @@ _RELATIVE = 1e-17
 
 class _OnSphere:
     """What kernels on S^2 share."""
+
+    by_moments = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -60,6 +62,7 @@ class LegendreKernel(_OnSphere):
     """A smooth kernel, sum_l a_l P_l(w . w'), by its coefficients (L+1,) with a tail below rounding."""
 
     degrees: Array
+    by_moments = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "degrees", shaped("LegendreKernel degrees", self.degrees, (None,)))
@@ -86,6 +89,8 @@ class LegendreKernel(_OnSphere):
         if isinstance(pi, Uniform | Zonal):
             return _against_law(self.degrees, pi, w, derivative)
         points, weights = _pointed(pi)
+        if isinstance(pi, Measure) and pi.ranks.size > 1:
+            return series(self._shares[:, None] * harmonic_moments(pi, len(self.degrees) - 1), w, derivative)
         return convolved(self._shares, points, weights, w, derivative)
 
     def double(self, pi: Measure | Law) -> float:

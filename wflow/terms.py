@@ -119,7 +119,7 @@ def _sums_at(risk: Risk, pi: Quantiles | MeshDensity) -> PointSums:
 @lru_cache(maxsize=2)
 def _predicted(risk: Risk, pi: Quantiles | MeshDensity) -> Array:
     """f_pi (n,) at the data; read-only."""
-    predicted = _sums_at(risk, pi).predict(pi.weights)
+    predicted = pi.ranks.total(_sums_at(risk, pi).predict(pi.weights))
     predicted.flags.writeable = False
     return predicted
 
@@ -182,7 +182,7 @@ class Potential:
 
     def value(self, pi: Measure) -> float:
         """int r dpi."""
-        return float(pi.weights.dot(self.potential(pi, pi.points, 0)))
+        return pi.ranks.total(float(pi.weights.dot(self.potential(pi, pi.points, 0))))
 
     def potential(self, pi: Measure, w: Array, derivative: int) -> Array:
         """r and its derivatives, whatever pi."""
@@ -236,11 +236,15 @@ class Interaction:
 
     def value(self, pi: Measure) -> float:
         """Half the double integral."""
-        return 0.5 * self.kernel.double(pi)
+        return 0.5 * self.kernel.double(self._seen(pi))
 
     def potential(self, pi: Measure, w: Array, derivative: int) -> Array:
         """k * pi and its derivatives."""
-        return self.kernel.against(pi, w, derivative)
+        return self.kernel.against(self._seen(pi), w, derivative)
+
+    def _seen(self, pi: Measure) -> Measure:
+        """Of a measure shared between ranks the kernel sees its own points where it adds up moments, else all."""
+        return pi if pi.ranks.size == 1 or self.kernel.by_moments else pi.whole()
 
     def coupling(self, pi: Measure, w: Array) -> tuple[Array, Array]:
         """The kernel's own."""
@@ -289,7 +293,7 @@ class TotalVariation:
 
     def value(self, pi: Measure) -> float:
         """strength sum |weights|."""
-        return self.strength * float(np.sum(np.abs(pi.weights)))
+        return self.strength * pi.ranks.total(float(np.sum(np.abs(pi.weights))))
 
     def potential(self, pi: Measure, w: Array, derivative: int) -> Array:
         """strength on nonnegative measures (its gradient vanishes)."""

@@ -12,7 +12,8 @@ from wflow.flow import Flow
 from wflow.measure import Density, Measure, Quantiles
 from wflow.mesh_density import MeshDensity
 from wflow.pace import SHORTEST
-from wflow.reached import Kept, Reached
+from wflow.part import Part
+from wflow.reached import Kept, Reached, parted
 from wflow.solver import Solver, State, Step
 from wflow.trajectory import Trajectory
 
@@ -47,6 +48,9 @@ class Watch:
         """Where the run is to go on: at what was found, ValueError if that is another run, or else at the start."""
         if found is None:
             return self.start
+        start = self.start.state.measure
+        if isinstance(start, MeshDensity) and isinstance(start.mesh, Part):
+            found = parted(found, start.mesh)
         mine, its = self.start.last, found.kept[0]
         if found.plan != self.start.plan:
             raise ValueError(f"store: it keeps {found.plan}; this run is {self.start.plan}: give it a store of its own")
@@ -81,7 +85,7 @@ class Watch:
         if (
             isinstance(pi, Density | MeshDensity)
             and math.isfinite(most)
-            and not (found := float(pi.values.max())) <= most
+            and not (found := pi.ranks.most(float(pi.values.max()))) <= most
         ):
             grown = "starts at" if not new.count else "has grown to"
             raise Concentrated(
@@ -128,7 +132,7 @@ class Watch:
         if np.any(np.isfinite(columns["dual"])):
             diagnostics["dual"] = columns["dual"]
         return Trajectory(
-            self.flow, self.solver, columns["time"], tuple(k.measure for k in kept), columns["energy"],
+            self.flow, self.solver, columns["time"], tuple(k.measure.whole() for k in kept), columns["energy"],
             columns["dissipated"], diagnostics, now.state.count,
         )  # fmt: skip
 

@@ -181,7 +181,9 @@ def harmonic_moments(pi: Measure | Law, degree: int) -> ComplexArray:
 
     Other laws raise TypeError.
     """
-    if isinstance(pi, Measure | Atoms):
+    if isinstance(pi, Measure):
+        return pi.ranks.total(moments(pi.points, pi.weights, degree))
+    if isinstance(pi, Atoms):
         return moments(pi.points, np.asarray(pi.weights), degree)
     if isinstance(pi, Uniform):
         out = np.zeros((degree + 1, degree + 1), dtype=np.complex128)

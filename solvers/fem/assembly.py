@@ -10,22 +10,26 @@ from typing import Any
 
 import numpy as np
 from dolfinx import fem
-from dolfinx.fem import petsc
 
-from solvers.fem.factors import factored
+from solvers.fem.factors import factored, matrix_of
 from solvers.fem.forms import Forms, forms_of
-from solvers.fem.mesh import GridMesh, Numbers, regions_of
+from solvers.fem.mesh import GridMesh, regions_of
 from wflow.arrays import Array
 from wflow.grid import Grid
+from wflow.mesh import Numbers
+from wflow.ranks import Ranks
 
 _GRIDS, _FACTORS = 16, 4
 
 
 @dataclass(frozen=True, eq=False)
 class Assembly:
-    """Cell functions (m,) in the grid's order, velocities (s, d) at `points`."""
+    """Cell functions (m,) in the grid's order, whole on each of several ranks, which share the sums alone; velocities
+    (s, d) at `points`.
+    """
 
     grid: Grid
+    ranks: Ranks
     forms: Forms
     made: GridMesh
     density: fem.Function
@@ -33,13 +37,13 @@ class Assembly:
     velocity: fem.Function
 
     @classmethod
-    def on(cls, grid: Grid) -> "Assembly":
+    def on(cls, grid: Grid, ranks: Ranks) -> "Assembly":
         """The mesh and its spaces."""
         forms = forms_of(grid.domain.dim)
-        made = GridMesh.of(grid)
+        made = GridMesh.of(grid, ranks)
         constant = fem.functionspace(made.mesh, ("DG", 0))
         continuous = fem.functionspace(made.mesh, ("Lagrange", 1, (grid.domain.dim,)))
-        return cls(grid, forms, made, fem.Function(constant), fem.Function(constant), fem.Function(continuous))
+        return cls(grid, ranks, forms, made, fem.Function(constant), fem.Function(constant), fem.Function(continuous))
 
     @property
     def points(self) -> Array:
@@ -70,17 +74,15 @@ class Assembly:
         """I + share K, columns of sum 1: the form `heat` over the volume of a cell, a PETSc matrix."""
         mesh, forms, space = self.made.mesh, self.forms, self.density.function_space
         numbers = {forms.share: fem.Constant(mesh, share), forms.spacing: fem.Constant(mesh, self.grid.widths)}
-        own = np.arange(self.grid.size, dtype=np.int32)
-        regions = {**self._facets, fem.IntegralType.cell: [(-1, own)]}
-        form = fem.create_form(forms.heat, [space, space], mesh, regions, {}, numbers)
-        matrix = petsc.assemble_matrix(form)
-        matrix.assemble()
+        form = fem.create_form(forms.heat, [space, space], mesh, regions_of(mesh), {}, numbers)
+        matrix = matrix_of(form)
         matrix.scale(1.0 / self.grid.cell_volume)
         return matrix
 
     def _in_order(self, local: Array) -> Array:
-        values = np.empty_like(local)
-        values[self._cells] = local
+        """From own cells, and ghosts that are left out."""
+        values = np.empty(self.grid.size)
+        values[self._everyone] = self.ranks.stacked(local[: self.made.own])
         return values
 
     @cached_property
@@ -89,6 +91,11 @@ class Assembly:
         cells = np.empty_like(self.made.order)
         cells[self.density.function_space.dofmap.list[:, 0]] = self.made.order
         return cells
+
+    @cached_property
+    def _everyone(self) -> Numbers:
+        """The grid's cells as ranks own them, one rank after the other."""
+        return self.ranks.stacked(self._cells[: self.made.own])
 
     @cached_property
     def _corners(self) -> Numbers:
@@ -118,9 +125,9 @@ class Assembly:
 
 
 @lru_cache(maxsize=_GRIDS)
-def assembly_of(grid: Grid) -> Assembly:
+def assembly_of(grid: Grid, ranks: Ranks) -> Assembly:
     """The assembly on a grid, kept for the last few."""
-    return Assembly.on(grid)
+    return Assembly.on(grid, ranks)
 
 
 @lru_cache(maxsize=_FACTORS)

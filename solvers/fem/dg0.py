@@ -23,6 +23,7 @@ from wflow.flow import Flow, Window
 from wflow.grid import Grid
 from wflow.measure import Density
 from wflow.mesh_density import MeshDensity
+from wflow.ranks import current
 from wflow.solver import Order, Promise, Solver, State, Step, explicit_bound
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class DG0(Solver):
     cells: int
     window: Window | None = None
     shaped: ClassVar[bool] = True
+    distributed: ClassVar[bool] = True
     resolution: ClassVar[str] = "cells"
     needs: ClassVar[Literal["density", "quantile", "sample"]] = "density"
 
@@ -171,4 +173,4 @@ def _assembly(grid: Grid) -> "Assembly":
     toolchain.start()
     from solvers.fem.assembly import assembly_of
 
-    return assembly_of(grid)
+    return assembly_of(grid, current())

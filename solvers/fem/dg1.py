@@ -32,6 +32,7 @@ class DG1(Solver):
     resolution: ClassVar[str] = "cells"
     needs: ClassVar[Literal["density", "quantile", "sample"]] = "density"
     shaped: ClassVar[bool] = True
+    distributed: ClassVar[bool] = True
     costly: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

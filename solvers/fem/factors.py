@@ -1,21 +1,54 @@
-"""This file owns L U of a PETSc matrix. Imported after `toolchain.start` alone."""
+"""This file owns PETSc's matrices of forms, and their L U. Imported after `toolchain.start` alone."""
 
 from typing import Any
 
+from dolfinx import fem
+from dolfinx.fem import petsc
 from petsc4py import PETSc
+
+
+def empty_of(form: fem.Form) -> Any:
+    """The matrix of a form, not yet assembled."""
+    matrix = petsc.create_matrix(form)
+    # facets between ranks are summed on both (solvers.fem.mesh.regions_of), each for its own rows
+    matrix.setOption(PETSc.Mat.Option.IGNORE_OFF_PROC_ENTRIES, True)
+    return matrix
+
+
+def matrix_of(form: fem.Form) -> Any:
+    """Made and assembled."""
+    return assembled(empty_of(form), form)
+
+
+def assembled(matrix: Any, form: fem.Form) -> Any:
+    """The same matrix with other numbers."""
+    matrix.zeroEntries()
+    petsc.assemble_matrix(matrix, form)
+    matrix.assemble()
+    return matrix
 
 
 def factored(matrix: Any) -> Any:
     """A KSP that solves by L U in the order of nested dissection, without exchanges of rows.
 
-    An M-matrix needs none, and then no step of the solution changes a sign.
+    An M-matrix needs none, and then no step of the solution changes a sign. PETSc's own on one rank, on several that
+    of MUMPS: the same numbers to rounding.
     """
-    solver = PETSc.KSP().create(PETSc.COMM_SELF)
+    solver = PETSc.KSP().create(matrix.comm)
     solver.setErrorIfNotConverged(True)
     solver.setOperators(matrix)
     solver.setType("preonly")
-    solver.getPC().setType("lu")
-    solver.getPC().setFactorSolverType("petsc")
-    solver.getPC().setFactorOrdering("nd")
+    pc = solver.getPC()
+    pc.setType("lu")
+    if matrix.comm.size == 1:
+        pc.setFactorSolverType("petsc")
+        pc.setFactorOrdering("nd")
+    else:
+        pc.setFactorSolverType("mumps")
+        pc.setFactorSetUpSolverType()
+        # 1: a pivot is taken where it stands; 6, 8: no permutation by values, no scaling
+        pc.getFactorMatrix().setMumpsCntl(1, 0.0)
+        for option, value in ((6, 0), (8, 0), (14, 100)):
+            pc.getFactorMatrix().setMumpsIcntl(option, value)
     solver.setUp()
     return solver

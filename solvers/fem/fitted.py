@@ -47,6 +47,7 @@ class TwoPoint(Solver):
     resolution: ClassVar[str] = "cells"
     needs: ClassVar[Literal["density", "quantile", "sample"]] = "density"
     shaped: ClassVar[bool] = True
+    distributed: ClassVar[bool] = True
     costly: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -68,7 +69,7 @@ class TwoPoint(Solver):
             return "the temperature is 0, where exponential fitting is plain upwind; use fem.DG0 or fem.DG1"
         if (reason := refusal_of_meshes(flow, self.window)) is not None:
             return reason
-        mesh = mesh_for(flow, self.cells, self.window)
+        mesh = mesh_for(flow, self.cells, self.window).whole
         if not mesh.delaunay:
             bad = int(np.sum(mesh.facets.gaps <= 0.0))
             return (
@@ -94,7 +95,7 @@ class TwoPoint(Solver):
             fitted = _fitted(pi.mesh)
             fitted.set(flow.energy.potential(middle, middle.points), _numbers(flow, dt))
             last, new = new, _kept(pi, fitted.solved(new.averages, pi.averages))
-            change = float(np.abs(new.averages - last.averages) @ pi.mesh.volumes)
+            change = pi.ranks.total(float(np.abs(new.averages - last.averages) @ pi.mesh.volumes))
             if change <= self.tolerance:
                 return Step(state.after(dt, new), _spent(flow, pi, new, middle), change)
         raise self._stopped(change, state.time, dt)
@@ -147,7 +148,7 @@ def _fitted(mesh: Mesh) -> "Fitted":
 
 def _kept(before: MeshDensity, values: Array) -> MeshDensity:
     """A density of the same mass; rounding of the solve is scaled away, not more."""
-    mass = float(values @ before.mesh.volumes)
+    mass = before.ranks.total(float(values @ before.mesh.volumes))
     if abs(mass - before.mass) > _MASS or values.min() < 0.0:
         raise LostDensity(
             f"TwoPoint: the linear solve changed the mass by {mass - before.mass:.3g}, least density "
@@ -166,4 +167,4 @@ def _spent(flow: Flow, before: MeshDensity, new: MeshDensity, at: MeshDensity) -
     filled = new.averages > 0.0
     rho = np.where(filled, new.averages, 1.0)
     slope = sum(term.slope(rho) for term in flow.energy.internal)
-    return float(moved @ (potential + np.where(filled, slope, 0.0)))
+    return new.ranks.total(float(moved @ (potential + np.where(filled, slope, 0.0))))

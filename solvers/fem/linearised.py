@@ -20,6 +20,7 @@ from wflow.grid import Grid
 from wflow.measure import Density
 from wflow.mesh import Mesh
 from wflow.mesh_density import MeshDensity
+from wflow.ranks import current
 from wflow.solver import Solver, State
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class OnMeshes(Solver):
     resolution: ClassVar[str] = "cells"
     needs: ClassVar[Literal["density", "quantile", "sample"]] = "density"
     shaped: ClassVar[bool] = True
+    distributed: ClassVar[bool] = True
     most: ClassVar[float] = 1024.0
     costly: ClassVar[bool] = True
     centred: ClassVar[bool]
@@ -119,7 +121,7 @@ class OnMeshes(Solver):
             return refusal_of_cells(flow, self.window)
         if (reason := refusal_of_meshes(flow, self.window)) is not None:
             return reason
-        mesh = mesh_for(flow, self.cells, self.window)
+        mesh = mesh_for(flow, self.cells, self.window).whole
         if not mesh.delaunay:
             bad = int(np.sum(mesh.facets.gaps <= 0.0))
             return f"the mesh is not Delaunay: across {bad} facets circumcentres are crossed; mesh it anew or refine it"
@@ -148,7 +150,7 @@ class OnMeshes(Solver):
             if not found.residual <= self.tolerance:
                 raise self._stopped(f"Newton's iteration ({found.reason})", found.residual, time, dt)
             last, end, guess = end, self._kept(end, found.logarithms), found.whole
-            change = float(np.abs(end.weights - last.weights).sum())
+            change = end.ranks.total(float(np.abs(end.weights - last.weights).sum()))
             if not flow.energy.interacting:
                 return end, found, found.residual
             if change <= self.tolerance:
@@ -197,7 +199,7 @@ class OnMeshes(Solver):
     def _kept(self, before: OnCells, logarithms: Array) -> OnCells:
         """The density, at the mass of the one before but for the tolerance."""
         weights = np.exp(logarithms) * _volumes(before)
-        mass = float(weights.sum())
+        mass = before.ranks.total(float(weights.sum()))
         if not abs(mass - before.mass) <= 10.0 * self.tolerance:
             raise LostDensity(f"{self}: the mass became {mass:.12g}; it was {before.mass:.12g}; lower `tolerance`")
         return like(before, np.exp(logarithms) * (before.mass / mass))
@@ -218,8 +220,9 @@ def averages(pi: OnCells) -> Array:
 def raised(pi: OnCells) -> Array:
     """(m,) the same, where it is almost empty a little more: log rho of a far tail has no meaning to a step."""
     rho = averages(pi)
-    lifted = np.maximum(rho, _FLOOR * rho.max())
-    return np.asarray(lifted * (np.sum(rho * _volumes(pi)) / np.sum(lifted * _volumes(pi))))
+    lifted = np.maximum(rho, _FLOOR * pi.ranks.most(float(rho.max())))
+    mass, more = pi.ranks.total(np.array([np.sum(f * _volumes(pi)) for f in (rho, lifted)]))
+    return np.asarray(lifted * (mass / more))
 
 
 def cells_of(pi: OnCells) -> Grid | Mesh:
@@ -234,7 +237,7 @@ def like(pi: OnCells, rho: Array) -> OnCells:
 
 def movement(before: OnCells, phi: Array, after: OnCells) -> float:
     """The square of the linearised distance: int (rho - rho_0) phi = sum_e m d^2 abs(e)/gap by the equation of mass."""
-    return float((after.weights - before.weights) @ phi)
+    return after.ranks.total(float((after.weights - before.weights) @ phi))
 
 
 def _volumes(pi: OnCells) -> "Array | float":
@@ -255,4 +258,4 @@ def _newton(given: Grid | Mesh, earlier: int, centred: bool) -> "Newton":
     toolchain.start()
     from solvers.fem.linearised_step import newton_on
 
-    return newton_on(given, earlier, centred)
+    return newton_on(given, current(), earlier, centred)

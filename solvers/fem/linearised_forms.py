@@ -12,7 +12,7 @@ import basix.ufl
 import ufl
 from dolfinx.fem.forms import CompiledForm
 
-from solvers.fem.forms import compiled
+from solvers.fem.forms import INNER, compiled
 
 _ONE_POINT = {"quadrature_degree": 0}
 
@@ -81,7 +81,7 @@ class StepForms:
             across += d / self._gap * (mobility * (b("+") - b("-")) - 0.5 * share * d * bend)
         if k == 2:
             inside += self.given[3] * self.unknown[2] * test[2]
-        dx, dS = (m(domain=self.domain, metadata=_ONE_POINT) for m in (ufl.dx, ufl.dS))
+        dx, dS = ufl.dx(domain=self.domain, metadata=_ONE_POINT), ufl.dS(INNER, domain=self.domain, metadata=_ONE_POINT)
         return inside * dx + across * dS
 
     def _mobility(self, i: int, rho: Any, d: Any) -> tuple[Any, Any]:

@@ -15,10 +15,12 @@ from dolfinx.common import IndexMap
 from dolfinx.fem.forms import CompiledForm
 from mpi4py import MPI
 
-from solvers.fem.forms import compiled
+from solvers.fem.forms import INNER, compiled
 from solvers.fem.mesh import regions_of
+from solvers.fem.shared import comm_of, made_of
 from wflow.arrays import Array
 from wflow.mesh import Mesh, Numbers
+from wflow.part import Part, owners
 
 SHAPES = {2: "interval", 3: "triangle", 4: "tetrahedron"}
 _MESHES = 8
@@ -54,7 +56,7 @@ class TransportForm:
         rho, v, w, n = self.density, self.velocity, self.test, ufl.FacetNormal(self.domain)
         along = 0.5 * (ufl.dot(v("+"), n("+")) - ufl.dot(v("-"), n("-")))
         flux = rho("+") * ufl.max_value(along, 0.0) - rho("-") * ufl.max_value(-along, 0.0)
-        facets = ufl.dS(domain=self.domain, metadata={"quadrature_degree": 3 * self.degree})
+        facets = ufl.dS(INNER, domain=self.domain, metadata={"quadrature_degree": 3 * self.degree})
         form = flux * (w("-") - w("+")) * facets
         if self.degree:
             inside = ufl.dx(domain=self.domain, metadata={"quadrature_degree": 2})
@@ -74,30 +76,43 @@ def _form_of(corners: int, dim: int, degree: int) -> TransportForm:
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """DOLFINx's mesh of a Mesh, closed where nodes are one vertex; order (m,): the number of each of its cells."""
+    """DOLFINx's mesh of a Mesh, closed where nodes are one vertex.
 
+    order (m,): the number in the given mesh or part of each own cell.   numbers (m + k,): the number in the whole one
+    of each cell, ghosts last.
+    """
+
+    given: Mesh
     mesh: mesh.Mesh
     order: Numbers
+    numbers: Numbers
 
     @classmethod
     def of(cls, given: Mesh) -> "Made":
-        """Within a cell corners stay in their order, which is looked at."""
-        names, closed_cells = np.unique(given.vertices[given.cells], return_inverse=True)
-        closed_cells = closed_cells.reshape(given.cells.shape).astype(np.int64)
-        domain = abstract_simplices(given.cells.shape[1], given.domain.dim)
-        places = np.ascontiguousarray(given.nodes[names])
-        closed = mesh.create_mesh(MPI.COMM_SELF, closed_cells, domain, places)
-        order = np.asarray(closed.topology.original_cell_index, dtype=np.int64)
-        kept = closed.geometry.input_global_indices[closed.geometry.dofmaps[0]]
-        assert np.array_equal(kept, closed_cells[order]), "DOLFINx changed the order of the vertices within a cell"
-        if len(names) == len(given.nodes):
-            return cls(closed, order)
+        """On the ranks that share it."""
+        whole, ranks = given.whole, given.ranks
+        names, closed_cells = np.unique(whole.vertices[whole.cells], return_inverse=True)
+        closed_cells = closed_cells.reshape(whole.cells.shape).astype(np.int64)
+        domain = abstract_simplices(whole.cells.shape[1], whole.domain.dim)
+        owner, pairs = owners(whole, ranks.size), whole.facets.cells
+        places = np.ascontiguousarray(whole.nodes[names])
+        closed, numbers = made_of(ranks, closed_cells, places, domain, owner, pairs)
+        own = numbers[: given.size]
+        order = np.searchsorted(given.own, own) if isinstance(given, Part) else own
+        if len(names) == len(whole.nodes):
+            return cls(given, closed, order, numbers)
+        # coordinates of a rank's own, all of them: nothing of the geometry is sent
         geometry = mesh.create_geometry(
-            IndexMap(MPI.COMM_SELF, len(given.nodes)), given.cells[order].astype(np.int32), closed.geometry.cmaps[0],
-            given.nodes, np.arange(len(given.nodes)),
+            IndexMap(MPI.COMM_SELF, len(whole.nodes)), whole.cells[numbers].astype(np.int32),
+            closed.geometry.cmaps[0], whole.nodes, np.arange(len(whole.nodes)),
         )  # fmt: skip
-        joined = cpp.mesh.Mesh_float64(MPI.COMM_SELF, closed.topology._cpp_object, geometry._cpp_object)
-        return cls(mesh.Mesh(joined, domain), order)
+        joined = cpp.mesh.Mesh_float64(comm_of(ranks), closed.topology._cpp_object, geometry._cpp_object)
+        return cls(given, mesh.Mesh(joined, domain), order, numbers)
+
+    @property
+    def nodes(self) -> Numbers:
+        """(m + k, c) the nodes of the whole mesh at the corners of each cell."""
+        return np.asarray(self.given.whole.cells[self.numbers])
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +145,7 @@ class Transport:
     def moments(self, values: Array, velocity: Array) -> Array:
         """(m, q) the form tested with each of the cells' q basis functions, for rho (m, q) and v (s, d) at `points`."""
         self.density.x.array[self._dofs] = values[self.made.order]
+        self.density.x.scatter_forward()
         self.velocity.x.array[:] = velocity.ravel()
         # one vector for all calls: DOLFINx's have a Python `__del__`, and an interrupt that falls there is lost
         total = self._vector.array
@@ -142,19 +158,20 @@ class Transport:
     def at_nodes(self, velocity: Array) -> Array:
         """(s, d) the velocity at the nodes of the given mesh, of which several may be one vertex."""
         found = np.empty_like(self.given.nodes)
-        found[self.given.cells[self.made.order]] = velocity[self.velocity.function_space.dofmap.list]
+        found[self.made.nodes] = velocity[self.velocity.function_space.dofmap.list]
         return found
 
     @cached_property
     def _dofs(self) -> Numbers:
-        return np.asarray(self.density.function_space.dofmap.list, dtype=np.int64)
+        """Of own cells."""
+        return np.asarray(self.density.function_space.dofmap.list[: self.given.size], dtype=np.int64)
 
     @cached_property
     def _node_of(self) -> Numbers:
         """A node for each degree of freedom of the velocity."""
         dofs = self.velocity.function_space.dofmap.list
         nodes = np.empty(int(dofs.max()) + 1, dtype=np.int64)
-        nodes[dofs] = self.given.cells[self.made.order]
+        nodes[dofs] = self.made.nodes
         return nodes
 
     @cached_property

@@ -11,11 +11,10 @@ import basix.ufl
 import numpy as np
 import ufl
 from dolfinx import fem
-from dolfinx.fem import petsc
 from dolfinx.fem.forms import CompiledForm
 
-from solvers.fem.factors import factored
-from solvers.fem.forms import compiled
+from solvers.fem.factors import assembled, factored, matrix_of
+from solvers.fem.forms import INNER, compiled
 from solvers.fem.mesh import regions_of
 from solvers.fem.simplices import SHAPES, Made, abstract_simplices, made_on
 from wflow.arrays import Array
@@ -68,7 +67,7 @@ class FittedForms:
         s = warm + ufl.max_value(_mean_stiffness(known("+"), known("-"), scale, degree), _COLDEST)
         slope = (self.potential("-") - self.potential("+")) / s
         flux = s * (_bernoulli(slope) * u("+") - _bernoulli(-slope) * u("-"))
-        across = dt / gap * flux * ufl.jump(w) * ufl.dS(domain=self.domain, metadata=_ONE_POINT)
+        across = dt / gap * flux * ufl.jump(w) * ufl.dS(INNER, domain=self.domain, metadata=_ONE_POINT)
         return compiled(u * w * ufl.dx(domain=self.domain, metadata=_ONE_POINT) + across)
 
 
@@ -118,7 +117,7 @@ class Fitted:
         space = fem.functionspace(made.mesh, ("DG", 0))
         centre = fem.Function(fem.functionspace(made.mesh, ("DG", 0, (dim,))))
         dofs = centre.function_space.dofmap.list[:, 0]
-        centre.x.array.reshape(-1, dim)[dofs] = given.circumcentres[made.order]
+        centre.x.array.reshape(-1, dim)[dofs] = given.whole.circumcentres[made.numbers]
         forms = _forms_of(given.cells.shape[1], dim)
         numbers = fem.Constant(made.mesh, np.zeros(4))
         return cls(given, made, forms, fem.Function(space), fem.Function(space), centre, numbers)
@@ -131,8 +130,7 @@ class Fitted:
     def factors(self, known: Array) -> "Factors":
         """Of the matrix with s by `known` (m,)."""
         self._put(self.known, known)
-        matrix = petsc.assemble_matrix(self._matrix)
-        matrix.assemble()
+        matrix = matrix_of(self._matrix)
         return Factors.of(self, matrix)
 
     @cached_property
@@ -146,9 +144,7 @@ class Fitted:
         factors = self._own  # made by `factors`, which has a `known` of its own
         self._put(self.known, known)
         matrix = factors.solver.getOperators()[0]
-        matrix.zeroEntries()
-        petsc.assemble_matrix(matrix, self._matrix)
-        matrix.assemble()
+        assembled(matrix, self._matrix)
         factors.solver.setOperators(matrix)
         return factors.solve(values)
 
@@ -158,15 +154,17 @@ class Fitted:
 
     def _put(self, function: fem.Function, values: Array) -> None:
         function.x.array[self._dofs] = values[self.made.order]
+        function.x.scatter_forward()
 
     def _in_order(self, local: Array) -> Array:
-        values = np.empty_like(local)
+        values = np.empty(self.given.size)
         values[self.made.order] = local[self._dofs]
         return values
 
     @cached_property
     def _dofs(self) -> Numbers:
-        return np.asarray(self.known.function_space.dofmap.list[:, 0], dtype=np.int64)
+        """Of own cells."""
+        return np.asarray(self.known.function_space.dofmap.list[: self.given.size, 0], dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)

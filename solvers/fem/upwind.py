@@ -15,6 +15,8 @@ from wflow.flow import Flow, Window
 from wflow.mesh import Mesh
 from wflow.mesh_density import MeshDensity
 from wflow.meshing import mesh_of
+from wflow.part import part_of
+from wflow.ranks import current
 from wflow.solver import Solver
 
 if TYPE_CHECKING:
@@ -37,8 +39,8 @@ class Rates:
 
 
 def mesh_for(flow: Flow, cells: int, window: Window | None) -> Mesh:
-    """The mesh of the domain, or of the window of an infinite one."""
-    return mesh_of(box_of(flow, window), cells)
+    """The mesh of the domain, or of the window of an infinite one; on several ranks this one's part of it."""
+    return part_of(mesh_of(box_of(flow, window), cells), current())
 
 
 def refusal_of_meshes(flow: Flow, window: Window | None) -> str | None:
@@ -48,7 +50,7 @@ def refusal_of_meshes(flow: Flow, window: Window | None) -> str | None:
     if not flow.initial.has_density:
         return "the initial law has no density to average over the cells of a mesh; use particles or finite volumes"
     try:
-        mesh_for(flow, 4, window)
+        mesh_of(box_of(flow, window), 4)
     except Refused as reason:
         return str(reason)
     return None
@@ -65,8 +67,8 @@ def rates_of(flow: Flow, pi: MeshDensity) -> Rates:
     if degree:  # the inverse of the mass matrix (I + J)/(c (c + 1)) of the corners' hats, J all ones
         moments = moments @ (c * (c + 1) * np.eye(c) - c)
     values = moments / mesh.volumes[:, None]
-    taken = pi.weights_of(values) @ flow.energy.potential(pi, pi.points)
-    return Rates(values, bound, -float(taken))
+    taken = pi.ranks.total(float(pi.weights_of(values) @ flow.energy.potential(pi, pi.points)))
+    return Rates(values, bound, -taken)
 
 
 def allowed_rates(solver: Solver, flow: Flow, pi: MeshDensity, dt: float) -> Rates:
@@ -89,14 +91,16 @@ def _largest(mesh: Mesh, velocities: Array, degree: int) -> float:
     """
     facets = mesh.facets
     flows = [np.einsum("fd,fd->f", v, facets.normals) for v in np.moveaxis(velocities[facets.corners], 1, 0)]
-    first, second = mesh.volumes[facets.cells.T]
+    first, second = mesh.around[facets.cells.T]
     if degree:
         ahead, back = reduce(np.maximum, flows), -reduce(np.minimum, flows)
         fastest = mesh.cells.shape[1] * max(float(np.max(ahead / first)), float(np.max(back / second)))
     else:
         mean = sum(flows) / len(flows)
         out = np.concatenate([np.maximum(mean, 0.0), np.maximum(-mean, 0.0)])
-        fastest = float(np.max(np.bincount(facets.cells.T.ravel(), out, mesh.size) / mesh.volumes))
+        sent = np.bincount(facets.cells.T.ravel(), out, len(mesh.around))[: mesh.size]
+        fastest = float(np.max(sent / mesh.volumes))
+    fastest = mesh.ranks.most(fastest)
     return _LITTLE / fastest if fastest > 0.0 else math.inf
 
 
@@ -113,7 +117,7 @@ def _wind(flow: Flow, pi: MeshDensity) -> tuple[Array, float]:
 def _fixed_wind(flow: Flow, mesh: Mesh, degree: int) -> tuple[Array, float]:
     """Where V does not depend on pi: asked once a mesh."""
     c = mesh.cells.shape[1] if degree else 1
-    return _wind(flow, MeshDensity(mesh, np.full((mesh.size, c), 1.0 / mesh.volumes.sum())))
+    return _wind(flow, MeshDensity(mesh, np.full((mesh.size, c), 1.0 / mesh.whole.volumes.sum())))
 
 
 def _transport(mesh: Mesh, degree: int) -> "Transport":

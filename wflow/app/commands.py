@@ -15,15 +15,17 @@ import typer
 import wflow
 from wflow.app.catalogue import show_catalogue
 from wflow.app.config import read
-from wflow.app.exits import FAILED, exit_codes
+from wflow.app.exits import FAILED, Stopper, exit_codes
 from wflow.app.progress import progress
 from wflow.app.provenance import machine, versions
 from wflow.app.rows import as_json
 from wflow.app.settings import UsageError, assignments, problem
 from wflow.app.show import show as show_folder
 from wflow.app.table import console, show_rows
+from wflow.app.together import launched, together
 from wflow.app.verify import SEED, VERIFIED, Report
 from wflow.app.verify import verify as verify_problems
+from wflow.ranks import Ranks
 from wflow.store import EVERY, RunFolder, write_whole
 
 if TYPE_CHECKING:
@@ -66,9 +68,12 @@ def verify(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows into this file.")] = None,
     report: Annotated[Path | None, typer.Option("--report", help="Write report.html into this folder.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = max(1, min(4, os.cpu_count() or 1)),
+    ranks: Annotated[int, typer.Option(min=1, help="Only compare methods of solvers.fem on N ranks with one.")] = 1,
 ) -> None:
     """Solve problems by every method that takes them and certify the answers, one row a claim."""
     with exit_codes():
+        if launched():
+            raise UsageError("verify: it starts its own ranks; without mpiexec: wflow verify --ranks N")
         given = assignments(settings or ())
         chosen = list(dict.fromkeys(names or VERIFIED))
         if given and len(chosen) != 1:
@@ -84,6 +89,7 @@ def verify(
                 quick=quick,
                 further=further,
                 workers=workers,
+                ranks=ranks,
                 progress=told,
             )
         show_rows(found.rows, console())
@@ -125,14 +131,15 @@ def run(
     out: Annotated[Path, typer.Option(help="The new run folder is made in here.")] = Path("results"),
     every: Pause = EVERY,
 ) -> None:
-    """Solve one flow into a new run folder."""
-    with exit_codes():
+    """Solve one flow into a new run folder. Under `mpiexec -n N` ranks share the flows of methods of solvers.fem."""
+    with exit_codes() as stopper, together() as ranks:
         asked = read(config)
-        folder = RunFolder.create(out, config.stem)
+        folder = ranks.told(RunFolder.create(out, config.stem) if ranks.number == 0 else None)
+        assert folder is not None
         typer.echo(f"run folder: {folder.path}", err=True)
         from wflow.app.run import run as run_config
 
-        holds = _in_folder(folder, every, lambda session: run_config(asked, session))
+        holds = _in_folder(folder, every, ranks, stopper, lambda session: run_config(asked, session))
     if not holds:
         raise typer.Exit(FAILED)
 
@@ -143,30 +150,33 @@ def resume(
     every: Pause = EVERY,
 ) -> None:
     """Continue a run from its last checkpoint; it ends with the bits of one that was never interrupted."""
-    with exit_codes():
+    with exit_codes() as stopper, together() as ranks:
         found = RunFolder.open(folder)
         from wflow.app.run import resume as resume_run
 
-        holds = _in_folder(found, every, resume_run)
+        holds = _in_folder(found, every, ranks, stopper, resume_run)
     if not holds:
         raise typer.Exit(FAILED)
 
 
-def _in_folder(folder: RunFolder, every: float, work: "Callable[[Session], None]") -> bool:
+def _in_folder(
+    folder: RunFolder, every: float, ranks: Ranks, stopper: Stopper, work: "Callable[[Session], None]"
+) -> bool:
     """Do the work of a session and show the folder; whether every claim in it holds."""
     from wflow.app.run import Session
 
     def warn(line: str) -> None:
         typer.echo(f"wflow: {line}", err=True)
 
+    stopper.patient = ranks.size > 1
     try:
         with progress() as told:
-            work(Session(folder, told, warn, 100 if sys.stderr.isatty() else 4, every))
+            work(Session(folder, told, warn, 100 if sys.stderr.isatty() else 4, every, ranks, stopper.asked))
     except KeyboardInterrupt:
         if folder.status != "done":  # stopped after the last word there is nothing to continue
             warn(f"`wflow resume {folder.path}` continues it")
         raise
-    return show_folder(folder, console())
+    return ranks.told(show_folder(folder, console()) if ranks.number == 0 else False)
 
 
 @app.command()

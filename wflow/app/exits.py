@@ -21,27 +21,27 @@ IGNORED = 2
 """The signal that is not heard: people press Ctrl-C twice."""
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, treated as Ctrl-C with its own exit code."""
-
-
 class Stopper:
     """The handler of both signals: the first ends the workers and the work, the second waits for what is being closed.
 
-    A third stops that too.
+    A third stops that too. patient: the first one is only remembered; ranks agree on the step after which they stop.
     """
 
     def __init__(self) -> None:
-        self.told = 0
+        self.told, self.number, self.patient = 0, signal.SIGINT, False
+
+    def asked(self) -> bool:
+        """Whether a signal came."""
+        return self.told > 0
 
     def __call__(self, number: int, frame: object) -> None:
         """Called by the interpreter between two of its instructions."""
-        self.told += 1
-        if self.told == IGNORED:
+        self.told, self.number = self.told + 1, signal.Signals(number)
+        if self.told == IGNORED or (self.patient and self.told < IGNORED):
             return
         for worker in multiprocessing.active_children():  # the pool would wait for them
             worker.kill()
-        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+        raise KeyboardInterrupt
 
 
 def at_once() -> None:
@@ -55,7 +55,7 @@ def at_once() -> None:
 
 
 @contextmanager
-def exit_codes() -> Iterator[None]:
+def exit_codes() -> Iterator[Stopper]:
     """Failures that are the user's or the method's become one message and an exit code; faults of wflow stay faults."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     stopper = Stopper()
@@ -63,9 +63,9 @@ def exit_codes() -> Iterator[None]:
         if handler is not signal.SIG_IGN:
             signal.signal(number, stopper)
     try:
-        yield
-    except KeyboardInterrupt as error:
-        _leave("interrupted", TERMINATED if isinstance(error, Terminated) else INTERRUPTED)
+        yield stopper
+    except KeyboardInterrupt:
+        _leave("interrupted", TERMINATED if stopper.number == signal.SIGTERM else INTERRUPTED)
     except (UsageError, Refused, StepTooLarge, Busy) as error:
         _leave(str(error), USAGE)
     except NotConverged as error:

@@ -9,8 +9,9 @@ from wflow.app.config import Config, interpret
 from wflow.app.provenance import accelerator, machine, versions
 from wflow.app.rows import plain
 from wflow.app.settings import UsageError
+from wflow.ranks import ALONE, Ranks
 from wflow.solver import Solver
-from wflow.store import Checkpoints, RunFolder, slug
+from wflow.store import Checkpoints, RunFolder, SharedCheckpoints, slug
 
 CONFIG = "config.toml"
 CHECKPOINTS = "checkpoints"
@@ -56,9 +57,15 @@ def _seed(solver: Solver) -> int | None:
     return seed if isinstance(seed, int) else None
 
 
-def checkpoints(folder: RunFolder, place: str, mark: str, *, every: float, tell: Callable[[str], None]) -> Checkpoints:
+def checkpoints(
+    folder: RunFolder, place: str, mark: str, *, every: float, tell: Callable[[str], None], ranks: Ranks = ALONE,
+    asked: Callable[[], bool] = lambda: False,
+) -> Checkpoints:  # fmt: skip
     """Those of one solver of a run."""
-    return Checkpoints(folder.path / CHECKPOINTS, place, mark=mark, every=every, tell=tell)
+    path = folder.path / CHECKPOINTS
+    if ranks.size > 1:
+        return SharedCheckpoints(ranks, path, place, mark=mark, every=every, tell=tell, asked=asked)
+    return Checkpoints(path, place, mark=mark, every=every, tell=tell)
 
 
 def continued(folder: RunFolder) -> tuple[Config, list[str]]:

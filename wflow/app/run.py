@@ -7,6 +7,7 @@ N-SOLVER.npz   the trajectories     figures/*.png
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -23,6 +24,7 @@ from wflow.law import Law
 from wflow.loop import solve
 from wflow.measure import Measure
 from wflow.problems import Problem
+from wflow.ranks import ALONE, Ranks, alone
 from wflow.store import RunFolder, now, pack, unpack
 from wflow.trajectory import Trajectory
 from wflow.transport import w2
@@ -35,37 +37,58 @@ Runs = dict[str, Trajectory]
 
 @dataclass(frozen=True)
 class Session:
-    """One process at one run folder: whom it tells, progress in `quanta`-ths, and the seconds between checkpoints."""
+    """One process, or several ranks, at one run folder: whom it tells, progress in `quanta`-ths, and the seconds
+    between checkpoints. The first rank alone writes the folder; asked: whether this one was told to stop.
+    """
 
     folder: RunFolder
     report: Report
     warn: Callable[[str], None]
     quanta: int
     every: float
+    ranks: Ranks = ALONE
+    asked: Callable[[], bool] = lambda: False
+
+    @property
+    def writes(self) -> bool:
+        """Of one rank."""
+        return self.ranks.number == 0
+
+    @contextmanager
+    def writing(self, *, recorded: bool = True) -> Iterator[None]:
+        """The folder locked, and its status kept."""
+        with ExitStack() as held:
+            if self.writes:
+                held.enter_context(self.folder.recorded() if recorded else self.folder.locked())
+            self.ranks.wait()
+            yield
 
     def tell(self, line: str) -> None:
         """What the user must know, into the log too."""
-        self.folder.log(line)
-        self.warn(line)
+        if self.writes:
+            self.folder.log(line)
+            self.warn(line)
 
 
 def run(config: Config, session: Session) -> None:
     """Solve the config with each of its solvers into a new folder."""
     folder = session.folder
-    with folder.locked(), folder.recorded():
-        folder.write(CONFIG, config.text.encode())
-        folder.note(**origin(config))
+    with session.writing(recorded=False), session.writing():
+        if session.writes:
+            folder.write(CONFIG, config.text.encode())
+            folder.note(**origin(config))
         _fill(config, session)
 
 
 def resume(session: Session) -> None:
     """Continue what was interrupted, killed or failed: it ends where it would have ended. UsageError says why not."""
     folder = session.folder
-    with folder.locked():
+    with session.writing(recorded=False):
         config, changes = continued(folder)
-        with folder.recorded():
-            folder.tidy()
-            folder.note(resumed=[*folder.manifest.get("resumed", []), now()])
+        with session.writing():
+            if session.writes:
+                folder.tidy()
+                folder.note(resumed=[*folder.manifest.get("resumed", []), now()])
             for line in changes:
                 session.tell(line)
             _fill(config, session)
@@ -73,10 +96,19 @@ def resume(session: Session) -> None:
 
 def _fill(config: Config, session: Session) -> None:
     """Solve what is not yet solved, and write down what it all says."""
+    for label, place in places(config.solvers).items():
+        if session.ranks.told(session.writes and label not in session.folder.manifest["runs"]):
+            _solve(config, label, place, session)
+    if session.writes:
+        with alone():
+            _write_down(config, session)
+    session.ranks.wait()
+
+
+def _write_down(config: Config, session: Session) -> None:
+    """What the finished runs say."""
     folder, runs, rows = session.folder, Runs(), list[Row]()
     for label, place in places(config.solvers).items():
-        if label not in folder.manifest["runs"]:
-            _solve(config, label, place, session)
         # what is said here is said of what was stored, whichever session stored it
         saved = unpack(folder.read(f"{place}.npz"))
         runs[label] = saved.trajectory(config.problem.flow, config.solvers[label])
@@ -93,15 +125,26 @@ def _fill(config: Config, session: Session) -> None:
 
 
 def _solve(config: Config, label: str, place: str, session: Session) -> None:
-    """One solver from where it stands to the end: its trajectory stored and recorded, its checkpoints removed."""
-    folder = session.folder
-    store = checkpoints(folder, place, mark(config), every=session.every, tell=session.tell)
-    fractions = Fractions(label, session.report, every=session.quanta)
-    trajectory = solve(config.problem.flow, config.solvers[label], progress=fractions, store=store, **config.options)
-    seconds = store.seconds
-    folder.write(f"{place}.npz", pack(trajectory))
-    _record(folder, label, f"{place}.npz", trajectory, seconds)
-    store.clear()
+    """One solver from where it stands to the end: its trajectory stored and recorded, its checkpoints removed.
+
+    On several ranks by all of them; what takes one rank by the first, while the others wait.
+    """
+    folder, solver, ranks = session.folder, config.solvers[label], session.ranks
+    shared = ranks.size > 1 and solver.distributed
+    if shared or session.writes:
+        with nullcontext() if shared else alone():
+            store = checkpoints(
+                folder, place, mark(config), every=session.every, tell=session.tell,
+                ranks=ranks if shared else ALONE, asked=session.asked,
+            )  # fmt: skip
+            fractions = Fractions(label, session.report, every=session.quanta)
+            trajectory = solve(config.problem.flow, solver, progress=fractions, store=store, **config.options)
+            if session.writes:
+                folder.write(f"{place}.npz", pack(trajectory))
+                _record(folder, label, f"{place}.npz", trajectory, store.seconds)
+            store.clear()
+    if ranks.most(float(session.asked())):  # a signal that came too late for the last step
+        raise KeyboardInterrupt
 
 
 def _record(folder: RunFolder, label: str, file: str, run: Trajectory, seconds: float) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from wflow.app.draws import SEED
 from wflow.app.methods import FURTHER, METHODS
+from wflow.app.ranked import ranked
 from wflow.app.study import Outcome, Row, agreements, study, suited
 from wflow.problems import NAMES, Problem, build, parameters_of
 from wflow.solver import Solver
@@ -55,13 +56,15 @@ def verify(
     quick: bool = False,
     further: bool = False,
     workers: int = 2,
+    ranks: int = 1,
     progress: Progress | None = None,
 ) -> Report:
     """Run every solver on every named problem (all by default) and certify what came out.
 
     settings: parameters for the named problems, of which there must then be exactly one. quick: half the resolution,
     of all problems those that are not LONG, and of all methods those that are not costly. further: besides METHODS
-    those that `run` takes in addition.
+    those that `run` takes in addition. ranks: on so many, which must agree with one (wflow.app.ranked), and nothing
+    else.
     progress(what, done, total) is called as studies end. Raises ValueError for unknown names.
     """
     began = time.monotonic()
@@ -72,11 +75,15 @@ def verify(
         )
     everything = [name for name in VERIFIED if not (quick and name in LONG)]
     problems = [build(name, **settings) for name in dict.fromkeys(names or everything)]
+    progress = progress or (lambda what, done, total: None)
+    if ranks > 1:
+        found = tuple(ranked(problems, ranks, quick=quick, told=progress))
+        return Report(tuple(problems), (), found, time.monotonic() - began, quick)
     methods = (*METHODS, *FURTHER) if further else METHODS
     tasks = [
         (p.name, dict(p.parameters), suited(s, p, quick), quick) for p in problems for s in _asked(p, methods, quick)
     ]
-    outcomes = _run_all(tasks, workers, progress or (lambda what, done, total: None))
+    outcomes = _run_all(tasks, workers, progress)
     rows = [row for outcome in outcomes for row in outcome.rows]
     for problem in problems:
         rows += agreements(problem, [o for o in outcomes if o.problem == problem.name and o.times is not None])

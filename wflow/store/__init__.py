@@ -2,8 +2,12 @@
 
 from wflow.store.checkpoints import EVERY, Checkpoints
 from wflow.store.folder import RunFolder, now, slug
+from wflow.store.shared import SharedCheckpoints
 from wflow.store.trajectories import Saved, pack, unpack
 from wflow.store.vtk import write_vtk
 from wflow.store.whole import write_whole
 
-__all__ = ["EVERY", "Checkpoints", "RunFolder", "Saved", "now", "pack", "slug", "unpack", "write_vtk", "write_whole"]
+__all__ = [
+    "EVERY", "Checkpoints", "RunFolder", "Saved", "SharedCheckpoints", "now", "pack", "slug", "unpack", "write_vtk",
+    "write_whole",
+]  # fmt: skip

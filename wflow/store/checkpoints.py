@@ -2,16 +2,18 @@
 
     NAME-000000001234.checkpoint   a line of magic, the sha256 of the rest in hex, and an npz file (`archive`):
 
-head, a JSON text of format, name, mark, plan, count, seconds;   numbers (7,): time, energy, dissipated, smallest,
-residual, dual, fallbacks;   memory.NAME, what the solver carries along;   state.FIELD, the measure;   kept (k, 8) and
-measure.FIELD (k, ...), what was kept at saved times;   and the form of these measures.
+head, a JSON text of format, name, mark, plan, count, seconds and parts;   numbers (7,): time, energy, dissipated,
+smallest, residual, dual, fallbacks;   memory.NAME, what the solver carries along;   state.FIELD, the measure;   kept
+(k, 8) and measure.FIELD (k, ...), what was kept at saved times;   and the form of these measures.
+
+Where ranks shared the run, `parts` has the sha256 of a file of each beside it, with the rows of its cells (`parts`).
 """
 
 import hashlib
 import json
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from glob import escape
 from pathlib import Path
 
@@ -20,12 +22,13 @@ import numpy as np
 from wflow.errors import Damaged
 from wflow.reached import Kept, Reached
 from wflow.solver import Recomputable, State
-from wflow.store.archive import MOST_BYTES, UNREADABLE, Arrays, packed, unpacked
+from wflow.store.archive import UNREADABLE, Arrays, packed, unpacked
 from wflow.store.forms import FIELDS, Form
+from wflow.store.parts import PART, joined, of_cells, read_bytes
 from wflow.store.trajectories import stacked, unstacked
 from wflow.store.whole import TEMPORARY, synced, write_whole
 
-FORMAT = 2
+FORMAT = 3
 MAGIC = b"wflow checkpoint\n"
 SUFFIX = ".checkpoint"
 EVERY = 10.0
@@ -80,7 +83,7 @@ class Checkpoints:
         found = self.files
         for path in found:
             try:
-                now, self._before = decoded(_bytes(path), path.stem, self.mark)
+                now, self._before = decoded(read_bytes(path), path.stem, self.mark, path)
             except Damaged as error:
                 self.tell(f"{path}: {error}; the checkpoint before it is used")
                 continue
@@ -95,16 +98,22 @@ class Checkpoints:
 
     def offer(self, now: Reached) -> None:
         """Keep it if the last one is old enough."""
-        pause = _EARLIER * self.every if now.at_saved_time else self.every
-        if not self.every or time.monotonic() - self._written >= max(pause, _SHARE * self._cost):
+        if self._due(now):
             self.keep(now)
+
+    def _due(self, now: Reached) -> bool:
+        pause = _EARLIER * self.every if now.at_saved_time else self.every
+        return not self.every or time.monotonic() - self._written >= max(pause, _SHARE * self._cost)
+
+    def _path(self, now: Reached) -> Path:
+        return self.folder / f"{self.name}-{now.state.count:0{_DIGITS}d}{SUFFIX}"
 
     def keep(self, now: Reached) -> None:
         """Write it, whole, and remove all but the last two good ones."""
         if now is self._last:
             return
         began = time.monotonic()
-        path = self.folder / f"{self.name}-{now.state.count:0{_DIGITS}d}{SUFFIX}"
+        path = self._path(now)
         if not self.folder.is_dir():
             self.folder.mkdir(parents=True, exist_ok=True)
             synced(self.folder.parent)
@@ -121,41 +130,46 @@ class Checkpoints:
 
     def _clear(self, good: list[Path]) -> None:
         """Remove all but the good ones, and what a killed process left half written."""
-        litter = self.folder.glob(f".{escape(self.name)}-*{SUFFIX}.*{TEMPORARY}")
+        names = [f".{escape(self.name)}-*{kind}.*{TEMPORARY}" for kind in (SUFFIX, PART)]
+        litter = [path for name in names for path in self.folder.glob(name)]
+        kept = {path.stem for path in good}
+        shared = self.folder.glob(f"{escape(self.name)}-{'[0-9]' * _DIGITS}.*{PART}")
+        litter += [path for path in shared if path.name[: -len(PART)].rpartition(".")[0] not in kept]
         for path in [*(p for p in self.files if p not in good), *litter]:
             if not path.is_dir():
                 path.unlink(missing_ok=True)
 
 
-def _bytes(path: Path) -> bytes:
-    """The file, if it is no longer than a checkpoint may be."""
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise Damaged(f"it has more than {MOST_BYTES} bytes")
-        return path.read_bytes()
-    except OSError as error:
-        raise Damaged(f"it cannot be read ({error.strerror})") from error
-
-
-def encoded(now: Reached, name: str, mark: str, seconds: float) -> bytes:
-    """The bytes of a checkpoint."""
+def encoded(now: Reached, name: str, mark: str, seconds: float, parts: Sequence[str] = ()) -> bytes:
+    """The bytes of a checkpoint. parts: the sha256 of files that hold what has rows for cells; it is left out here."""
     kept, state = now.kept, now.state
-    form = Form.of([*(k.measure for k in kept), state.measure])
-    head = {"format": FORMAT, "name": name, "mark": mark, "plan": now.plan, "count": state.count, "seconds": seconds}
+    measures = [*(k.measure for k in kept), state.measure]
+    head = {
+        "format": FORMAT, "name": name, "mark": mark, "plan": now.plan, "count": state.count, "seconds": seconds,
+        "parts": list(parts),
+    }  # fmt: skip
     arrays = {
         "head": np.array(json.dumps(head)),
         "numbers": np.array([state.time, *(getattr(now, number) for number in _NUMBERS)]),
         "kept": np.array([[getattr(k, column) for column in _COLUMNS] for k in kept]),
     }
-    arrays |= {f"{_STATE}{field}": getattr(state.measure, field) for field in FIELDS[form.kind]}
     stored = {entry: value for entry, value in state.memory.items() if not isinstance(value, Recomputable)}
+    if parts:
+        arrays |= Form.of(measures).arrays()
+        stored = {entry: value for entry, value in stored.items() if not of_cells(value, state.measure)}
+    else:
+        arrays |= {f"{_STATE}{field}": getattr(state.measure, field) for field in FIELDS[Form.of(measures).kind]}
+        arrays |= stacked([k.measure for k in kept])
     arrays |= {f"{_MEMORY}{entry}": np.asarray(value) for entry, value in stored.items()}
-    body = packed(arrays | stacked([k.measure for k in kept]))
+    body = packed(arrays)
     return MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body
 
 
-def decoded(data: bytes, name: str, mark: str) -> tuple[Reached, float]:
-    """What was encoded, and the seconds spent; Damaged if it is anything else, or not the one of that name and mark."""
+def decoded(data: bytes, name: str, mark: str, path: Path = Path()) -> tuple[Reached, float]:
+    """What was encoded, and the seconds spent; Damaged if it is anything else, or not the one of that name and mark.
+
+    path: where it was, beside which its parts are.
+    """
     body = data[_HEAD:]
     if data[:_HEAD] != MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n":
         raise Damaged("its checksum is not that of its contents")
@@ -166,6 +180,8 @@ def decoded(data: bytes, name: str, mark: str) -> tuple[Reached, float]:
             raise Damaged(f"it has format {head['format']}, this version reads {FORMAT}")
         if (head["name"], head["mark"]) != (name, mark):
             raise Damaged(f"it belongs to another run or step, {head['name']}")
+        if head["parts"]:
+            arrays |= joined(path, head["parts"])
         return _reached(str(head["plan"]), int(head["count"]), arrays), float(head["seconds"])
     except UNREADABLE as error:
         raise Damaged(f"it is no checkpoint ({error})") from error

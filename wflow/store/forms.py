@@ -67,7 +67,7 @@ def _home(pi: Measure) -> Home | None:
         case Density():
             return pi.grid
         case MeshDensity():
-            return pi.mesh
+            return pi.mesh.whole
         case FourierDensity():
             return None
     return pi.domain
