@@ -36,6 +36,7 @@ from wflow.mesh import Mesh
 from wflow.mesh_density import MeshDensity
 from wflow.neuron import CircleNeuron, RidgeNeuron, TranslationNeuron
 from wflow.pair_kernel import LogKernel, NewtonianKernel, QuadraticKernel
+from wflow.ranks import on_ranks
 from wflow.shapes import Planar, Sphere, annulus, disk, polygon, punched, sphere
 from wflow.solver import Order, Solver, State, Step
 from wflow.sphere_kernel import ArcCosineKernel, LegendreKernel, sphere_kernel
@@ -56,7 +57,7 @@ __all__ = [
     "QuadraticKernel", "Quantiles", "Radial", "Refused", "RidgeNeuron", "Risk", "SignedParticles", "Solver",
     "Sphere", "State", "Step", "StepTooLarge", "Steps", "TotalVariation", "Trajectory", "TranslationNeuron",
     "Transported", "Truncated", "Uniform", "WflowError", "Within", "Zonal", "ZonalDensity", "activation", "annulus",
-    "barenblatt_law", "box", "circle", "circle_kernel", "cylinder", "disk", "geodesic", "interval", "line", "plane",
-    "polygon", "population_risk", "problems", "punched", "read_csv", "solve", "space", "sphere", "sphere_kernel",
-    "torus", "w2",
+    "barenblatt_law", "box", "circle", "circle_kernel", "cylinder", "disk", "geodesic", "interval", "line", "on_ranks",
+    "plane", "polygon", "population_risk", "problems", "punched", "read_csv", "solve", "space", "sphere",
+    "sphere_kernel", "torus", "w2",
 ]  # fmt: skip

@@ -32,7 +32,7 @@ from wflow.solver import Solver
 from wflow.store import pack, unpack
 from wflow.trajectory import Trajectory
 
-STEPS = 20
+STEPS = 64
 AGREED = 1e-10
 """Of densities in L1 and of F, relative to max(1, |F_0|)."""
 _TIGHT = 1e-12

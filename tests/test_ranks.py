@@ -1,0 +1,285 @@
+"""Several ranks: parts of a mesh as arrays, and real jobs of two processes against one."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from solvers.fem import toolchain
+from wflow import Refused, disk, problems, sphere
+from wflow.app.ranked import mpiexec, ranked
+from wflow.app.settings import UsageError
+from wflow.meshing import mesh_of
+from wflow.part import Part, bisected, part_of
+from wflow.ranks import ALONE, Ranks
+from wflow.store import unpack
+
+ROOT = Path(__file__).parent.parent
+job = pytest.mark.skipif(toolchain.missing() is not None, reason=toolchain.missing() or "")
+
+
+@dataclass(frozen=True)
+class Pretended(Ranks):
+    """Rank `me` of `many`, alone in the room: what needs the others it cannot do."""
+
+    me: int
+    many: int
+
+    @property
+    def size(self) -> int:
+        return self.many
+
+    @property
+    def number(self) -> int:
+        return self.me
+
+
+def parts(mesh, many):
+    return [part_of(mesh, Pretended(k, many)) for k in range(many)]
+
+
+@pytest.mark.parametrize("many", [2, 3, 5, 8])
+def test_every_cell_has_one_owner_and_each_as_many(many):
+    owner = bisected(np.random.default_rng(3).normal(size=(1001, 2)), many)
+    shares = np.bincount(owner, minlength=many)
+    assert shares.sum() == 1001 and np.ptp(shares) <= 2  # a cut rounds, twice at most for 8
+
+
+def test_ties_of_a_lattice_are_cut_by_number():
+    """32 points on two lines: the cut across the line is even, whatever the order of equal coordinates."""
+    points = np.repeat([[0.0, 0.0], [1.0, 0.0]], 16, axis=0)
+    assert np.array_equal(bisected(points, 4), np.repeat([0, 1, 2, 3], 8))
+
+
+@pytest.mark.parametrize("domain", [disk(), sphere()], ids=["disk", "sphere"])
+def test_parts_of_a_mesh_are_the_mesh(domain):
+    """Volumes add up. A facet between two ranks is on both, any other on one, with the volumes of both its cells."""
+    mesh = mesh_of(domain, 10)
+    shared = parts(mesh, 3)
+    assert all(isinstance(part, Part) for part in shared)
+    assert np.array_equal(np.sort(np.concatenate([part.own for part in shared])), np.arange(mesh.size))
+    assert sum(part.volumes.sum() for part in shared) == pytest.approx(mesh.volumes.sum(), rel=1e-14)
+    rows = {tuple(corners): k for k, corners in enumerate(mesh.facets.corners.tolist())}
+    seen = np.zeros(len(rows), dtype=int)
+    for part in shared:
+        assert part.delaunay == mesh.delaunay and part.width == mesh.width
+        found = [rows[tuple(corners)] for corners in part.facets.corners.tolist()]
+        seen[found] += 1
+        assert np.array_equal(part.around[part.facets.cells], mesh.volumes[mesh.facets.cells[found]])
+        assert np.array_equal(part.facets.normals, mesh.facets.normals[found])
+        inside = part.facets.cells < part.size
+        assert np.array_equal(part.own[part.facets.cells[inside]], mesh.facets.cells[found][inside])
+    owner = np.empty(mesh.size, dtype=int)
+    for k, part in enumerate(shared):
+        owner[part.own] = k
+    across = owner[mesh.facets.cells[:, 0]] != owner[mesh.facets.cells[:, 1]]
+    assert across.any() and np.array_equal(seen, 1 + across)
+
+
+def test_one_rank_has_the_mesh_itself_and_too_many_are_refused():
+    mesh = mesh_of(disk(), 4)
+    assert part_of(mesh, ALONE) is mesh
+    with pytest.raises(Refused, match=r"cells on 50 ranks, allowed: at least 4 each"):
+        part_of(mesh, Pretended(0, 50))
+
+
+def launched(*command, many=2, **options):
+    """mpiexec -n MANY COMMAND, done."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    given = {"capture_output": True, "text": True, "env": environment, "timeout": 150, **options}
+    return subprocess.run([mpiexec(), "-n", str(many), *command], check=False, **given)
+
+
+SCRIPT = """
+import sys, time
+import numpy as np
+import wflow, solvers.fem, solvers.finite_volume
+from wflow import problems
+with wflow.on_ranks() as ranks:
+    {body}
+"""
+
+
+def script(body, **options):
+    return launched(sys.executable, "-c", SCRIPT.format(body=body.replace("\n", "\n    ")), **options)
+
+
+@job
+@pytest.mark.fem
+def test_a_rank_that_raises_alone_ends_the_job_with_its_message():
+    """The other waits for it in a sum that never comes."""
+    began = time.monotonic()
+    done = script(
+        "if ranks.number == 1: raise wflow.Refused('rank one will not')\nranks.total(np.ones(3)); print('went on')"
+    )
+    assert done.returncode != 0 and "rank 1: Refused: rank one will not" in done.stderr
+    assert "went on" not in done.stdout and time.monotonic() - began < 30.0
+
+
+@job
+@pytest.mark.fem
+def test_what_all_ranks_raise_is_raised():
+    body = (
+        "flow, said = problems.circle_teacher().flow, []\n"
+        "try: wflow.solve(flow, solvers.fem.DG1(32), steps=2)\n"
+        "except wflow.StepTooLarge as error: said.append(error.largest)\n"
+        "try: wflow.solve(flow, solvers.finite_volume.Upwind(32))\n"
+        "except wflow.Refused as error: said.append(str(error))\n"
+        "both = ranks.listed(said)\n"
+        "if ranks.number == 0: print(both[0] == both[1], both[0][1])\n"
+        "wflow.solve(flow, solvers.fem.DG1(32), steps=2)"
+    )
+    done = script(body)
+    assert done.stdout.startswith("True Upwind(cells=32) runs on one rank; take a method of solvers.fem"), done.stderr
+    assert done.returncode != 0 and done.stderr.count("wflow.errors.StepTooLarge: DG1(cells=32): dt = 10") == 2
+
+
+@job
+@pytest.mark.fem
+def test_sums_over_ranks():
+    """Of arrays, complex ones and numbers; rows one after the other; the largest; what the first says."""
+    body = (
+        "k = ranks.number\n"
+        "assert ranks.size == 2 and ranks.total(2.5) == 5.0 and isinstance(ranks.total(2.5), float)\n"
+        "assert np.array_equal(ranks.total(np.array([[k, 1.0]])), [[1.0, 2.0]])\n"
+        "assert ranks.total(np.array([1j * k]))[0] == 1j and ranks.most(-float(k)) == 0.0\n"
+        "assert np.array_equal(ranks.stacked(np.full((k + 1, 2), k)), [[0, 0], [1, 1], [1, 1]])\n"
+        "assert ranks.told(f'{k}') == '0' and ranks.listed(k) == [0, 1] and ranks.all_here()\n"
+        "print('held')"
+    )
+    done = script(body)
+    assert done.stdout.split() == ["held", "held"], done.stderr
+
+
+@job
+@pytest.mark.fem
+def test_what_a_two_step_method_remembers_is_kept_by_parts(tmp_path):
+    """Three steps, then from the store the other three, against six at once: the same bits. One rank reads it too."""
+    body = (
+        "from wflow.store import Checkpoints, SharedCheckpoints\n"
+        "from pathlib import Path\n"
+        "flow, solver = problems.drift_diffusion().flow, solvers.fem.Ljko2(8, triangles=True)\n"
+        f"folder = Path({str(tmp_path)!r})\n"
+        "store = lambda: SharedCheckpoints(ranks, folder, 'run', mark='', every=0.0, tell=print)\n"
+        "wflow.solve(flow, solver, steps=6, store=store(), until=lambda state: state.count == 3)\n"
+        "found = wflow.solve(flow, solver, steps=6, store=store()).final.values\n"
+        "once = wflow.solve(flow, solver, steps=6).final.values\n"
+        "kept = Checkpoints(folder, 'run').latest().state\n"
+        "said = [np.array_equal(found, once), len(kept.memory['before']) == kept.measure.mesh.size == len(found)]\n"
+        "if ranks.number == 0: print(*said)"
+    )
+    done = script(body)
+    assert done.stdout.split() == ["True", "True"], done.stderr
+    assert len(list(tmp_path.glob("*.part"))) == 4 and len(list(tmp_path.glob("*.checkpoint"))) == 2
+
+
+CONFIG = """
+[problem]
+name = "circle_teacher"
+[solver]
+name = "DG1"
+cells = 24
+[solve]
+steps = 2000
+"""
+
+
+def stored(folder):
+    return unpack(next(folder.glob("*.npz")).read_bytes())
+
+
+def alike(a, b):
+    apart = max(np.abs(p.weights - q.weights).sum() for p, q in zip(a.measures, b.measures, strict=True))
+    return max(apart, float(np.abs(a.energies - b.energies).max()))
+
+
+def begun(tmp_path, name, every):
+    """A job of two ranks, stopped by a signal once it has begun: its run folder."""
+    config = tmp_path / f"{name}.toml"
+    config.write_text(CONFIG)
+    command = [sys.executable, "-m", "wflow.app.cli", "run", str(config), "--out", str(tmp_path)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [mpiexec(), "-n", "2", *command, "--checkpoint-every", str(every)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment,
+    )  # fmt: skip
+    return process, tmp_path / f"{name}-001"
+
+
+@job
+@pytest.mark.fem
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_a_run_is_interrupted_by_both_and_resumed_by_one_or_three(tmp_path):
+    process, folder = begun(tmp_path, "shared", 1000.0)
+    with process:
+        while "[75/100]" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 143 and "interrupted" in process.stderr.read()
+    kept = sorted(path.suffix for path in (folder / "checkpoints").iterdir())
+    assert kept == [".checkpoint", ".part", ".part"] and (folder / "STATUS").read_text() == "interrupted\n"
+    copy = tmp_path / "copy"
+    subprocess.run(["cp", "-r", folder, copy], check=True)
+    command = [sys.executable, "-m", "wflow.app.cli"]
+    for many, where in ((1, folder), (3, copy)):
+        done = launched(*command, "resume", str(where), many=many)
+        assert done.returncode == 0, done.stderr
+    config = tmp_path / "alone.toml"
+    config.write_text((tmp_path / "shared.toml").read_text())
+    subprocess.run([*command, "run", str(config), "--out", str(tmp_path)], check=True, cwd=ROOT, capture_output=True)
+    alone = stored(tmp_path / "alone-001")
+    assert max(alike(alone, stored(where)) for where in (folder, copy)) <= 1e-12
+
+
+@job
+@pytest.mark.fem
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_a_checkpoint_with_a_damaged_part_is_not_used(tmp_path):
+    """A flipped bit in the part of one rank: the checkpoint before it is."""
+    process, folder = begun(tmp_path, "hurt", 0.05)
+    with process:
+        while "[75/100]" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+    last = sorted((folder / "checkpoints").glob("*.1.part"))[-1]
+    data = bytearray(last.read_bytes())
+    data[len(data) // 2] ^= 1
+    last.write_bytes(bytes(data))
+    done = launched(sys.executable, "-m", "wflow.app.cli", "resume", str(folder))
+    assert done.returncode == 0 and "the checksum of its part" in done.stderr
+    assert stored(folder).steps == 2000
+
+
+@job
+@pytest.mark.fem
+def test_two_ranks_end_where_one_does():
+    """A step of every method, on what they are for."""
+    found = ranked([problems.build("drift_diffusion")], 2, quick=True, told=lambda *said: None)
+    measured = [row.certificate for row in found if row.certificate is not None]
+    assert len(measured) == 8 and all(row.holds for row in found), found
+
+
+@job
+@pytest.mark.fem
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sphere_teacher", "around_obstacle", "barenblatt_disk", "two_layer_1d", "heat_mode"])
+def test_two_ranks_end_where_one_does_on(name):
+    found = ranked([problems.build(name)], 2, quick=True, told=lambda *said: None)
+    measured = [row.certificate for row in found if row.certificate is not None]
+    assert measured and all(row.holds for row in found), found
+
+
+def test_without_a_launcher_ranks_are_refused(monkeypatch):
+    monkeypatch.setattr("wflow.app.ranked.shutil.which", lambda name: None)
+    monkeypatch.setattr("wflow.app.ranked.sysconfig.get_path", lambda name: "/nowhere")
+    with pytest.raises(UsageError, match=r"no mpiexec beside this Python nor on PATH"):
+        ranked([problems.build("circle_teacher")], 2, quick=True, told=lambda *said: None)
