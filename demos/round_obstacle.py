@@ -74,4 +74,4 @@ if __name__ == "__main__":
 
 # References: [1] Jordan, Kinderlehrer & Otto 1998, SIAM J. Math. Anal. 29(1), 1-17. [2] Eymard, Gallouet & Herbin 2000,
 # Handbook of Numerical Analysis VII. [3] Bessemoulin-Chatard 2012, Numer. Math. 121, 637-670.
-# Next lesson: circle_theorem.py
+# Next lesson: two_ranks.py
