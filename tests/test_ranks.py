@@ -142,6 +142,25 @@ def test_what_all_ranks_raise_is_raised():
 
 @job
 @pytest.mark.fem
+def test_what_would_go_wrong_on_several_ranks_is_refused(tmp_path):
+    """One file for all, and a launcher of another MPI, whose processes would each solve all of it."""
+    body = (
+        "from wflow.store import Checkpoints\n"
+        "flow, store = problems.circle_teacher().flow, Checkpoints('nowhere', 'run')\n"
+        "wflow.solve(flow, solvers.fem.DG1(16), store=store)"
+    )
+    assert "several ranks would write one file; use wflow.store.SharedCheckpoints" in script(body).stderr
+    config = tmp_path / "other.toml"
+    config.write_text(CONFIG)
+    command = [sys.executable, "-m", "wflow.app.cli", "run", str(config), "--out", str(tmp_path / "out")]
+    environment = {**os.environ, "OMPI_COMM_WORLD_SIZE": "2"}
+    done = subprocess.run(command, check=False, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2 and "the launcher belongs to another MPI" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@job
+@pytest.mark.fem
 def test_sums_over_ranks():
     """Of arrays, complex ones and numbers; rows one after the other; the largest; what the first says."""
     body = (
@@ -160,7 +179,10 @@ def test_sums_over_ranks():
 @job
 @pytest.mark.fem
 def test_what_a_two_step_method_remembers_is_kept_by_parts(tmp_path):
-    """Three steps, then from the store the other three, against six at once: to rounding (MUMPS adds up as messages come). One rank reads it too."""
+    """Three steps, then from the store the other three, against six at once. One rank reads it too.
+
+    To rounding, since MUMPS adds up in the order of messages.
+    """
     body = f"""from wflow.store import Checkpoints, SharedCheckpoints
 from pathlib import Path
 flow, solver, folder = problems.around_obstacle().flow, solvers.fem.Ljko2(12), Path({str(tmp_path)!r})
@@ -168,10 +190,13 @@ def to(count, stored=True):
     store = SharedCheckpoints(ranks, folder, "run", mark="", every=0.0, tell=print) if stored else None
     until = lambda state: state.count == count
     return wflow.solve(flow, solver, steps=60, store=store, until=until).final.values
+def kept_by_one():
+    with wflow.ranks.alone():
+        return Checkpoints(folder, "run").latest().state
 to(3)
-halfway = Checkpoints(folder, "run").latest().state
+halfway = kept_by_one()
 found, once = to(6), to(6, stored=False)
-kept = Checkpoints(folder, "run").latest().state
+kept = kept_by_one()
 said = [halfway.count == 3 and kept.count == 6, np.allclose(found, once, rtol=0.0, atol=1e-12)]
 said += [np.array_equal(kept.measure.values, found), len(kept.memory["before"]) == len(once)]
 if ranks.number == 0: print(*said)

@@ -127,9 +127,9 @@ def _saved_times(times: Sequence[float] | None, end: float, pace: Pace) -> list[
 
 
 def _reporter(progress: Progress, end: float) -> Callable[[float], None]:
-    if callable(progress):
+    if callable(progress):  # told on every rank
         return lambda t: progress(t / end)
-    if not progress:
+    if not progress or current().number:
         return lambda t: None
     last = [time.monotonic()]
 

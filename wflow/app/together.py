@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from wflow.app.settings import UsageError
 from wflow.ranks import ALONE, Ranks, on_ranks
 
 _SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
@@ -24,6 +25,11 @@ def together() -> Iterator[Ranks]:
         yield ALONE
         return
     with on_ranks() as ranks:
+        if ranks.size == 1:
+            raise UsageError(
+                "several processes were started together, but MPI here knows of one: the launcher belongs to another "
+                "MPI; use the mpiexec beside this Python"
+            )
         if ranks.number:
             # to the end of the process: how a command ends is said there too
             sys.stdout = sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115

@@ -16,10 +16,12 @@ import warnings
 from collections.abc import Callable, Sequence
 from glob import escape
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
-from wflow.errors import Damaged
+from wflow.errors import Damaged, Refused
+from wflow.ranks import current
 from wflow.reached import Kept, Reached
 from wflow.solver import Recomputable, State
 from wflow.store.archive import UNREADABLE, Arrays, packed, unpacked
@@ -53,6 +55,8 @@ class Checkpoints:
     One process at a time: a run folder is locked for that.
     """
 
+    one_rank: ClassVar[bool] = True
+
     def __init__(
         self,
         folder: Path,
@@ -79,7 +83,9 @@ class Checkpoints:
         return sorted(self.folder.glob(f"{escape(self.name)}-{'[0-9]' * _DIGITS}{SUFFIX}"), reverse=True)
 
     def latest(self) -> Reached | None:
-        """The furthest that can be read."""
+        """The furthest that can be read. Refused on several ranks, which would write one file."""
+        if self.one_rank and current().size > 1:
+            raise Refused("Checkpoints: several ranks would write one file; use wflow.store.SharedCheckpoints")
         found = self.files
         for path in found:
             try:

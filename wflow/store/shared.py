@@ -6,14 +6,16 @@ One rank, or any other number, goes on from it, since cells have their numbers i
 
 import hashlib
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
 from wflow.ranks import Ranks
 from wflow.reached import Reached
-from wflow.store.checkpoints import Checkpoints, decoded, encoded
+from wflow.store.checkpoints import EVERY, Checkpoints, decoded, encoded
 from wflow.store.parts import part_of_run, part_path, read_bytes
 from wflow.store.whole import synced, write_whole
 
@@ -22,12 +24,14 @@ class SharedCheckpoints(Checkpoints):
     """Checkpoints of a run on several ranks: each calls every method, alike.
 
     asked: whether this process was told to stop (a signal). Ranks are told at different steps of theirs: `offer` agrees
-    on one, keeps it, and raises KeyboardInterrupt on all.
+    on one, keeps it, and raises KeyboardInterrupt on all. The rest as for Checkpoints.
     """
 
+    one_rank: ClassVar[bool] = False
+
     def __init__(
-        self, ranks: Ranks, folder: Path, name: str, *, mark: str, every: float, tell: Callable[[str], None],
-        asked: Callable[[], bool] = lambda: False,
+        self, ranks: Ranks, folder: Path, name: str, *, mark: str = "", every: float = EVERY,
+        tell: Callable[[str], None] = warnings.warn, asked: Callable[[], bool] = lambda: False,
     ) -> None:  # fmt: skip
         super().__init__(folder, name, mark=mark, every=every, tell=tell)
         self.ranks, self.asked = ranks, asked
