@@ -29,6 +29,7 @@ from wflow import (
     Planar,
     Potential,
     Refused,
+    Region,
     Trajectory,
     annulus,
     box,
@@ -43,6 +44,7 @@ from wflow import (
 from wflow.arrays import Array
 from wflow.curves import Ring
 from wflow.errors import Damaged
+from wflow.meshing import mesh_of
 from wflow.reached import Reached
 from wflow.store import Checkpoints, pack, unpack, write_vtk
 from wflow.store.archive import packed, unpacked
@@ -55,6 +57,7 @@ PLACES = [
     punched((-1.0, -0.1), (1.0, 1.1), (0.3, 0.4), 0.2),
     Planar(Ring(2.0), (Ring(0.1, (1.0, 0.0)), Ring(0.1, (-1.0, 0.0)))),
     sphere(),
+    Region(disk_mesh(3).nodes, disk_mesh(3).cells),
 ]
 
 
@@ -107,6 +110,7 @@ MESHES = {
     "plane": Mesh(plane(), disk_mesh(2).nodes, disk_mesh(2).cells),
     "circle": line_mesh(circle(), np.linspace(0.0, 2.0 * math.pi, 7)),
     "sphere": sphere_mesh(1),
+    "region": mesh_of(Region(disk_mesh(2).nodes, disk_mesh(2).cells), 8),
 }
 
 
@@ -160,6 +164,20 @@ def test_a_damaged_place_is_damaged() -> None:
         unpack(packed(arrays | {"place": np.array("{")}))
 
 
+def test_a_region_comes_back_with_its_triangles() -> None:
+    """A finer mesh of it and the region itself; what is no region is damaged."""
+    region = Region(disk_mesh(2).nodes, disk_mesh(2).cells)
+    data = pack(run_of([noise(mesh_of(region, 8))]))
+    again = unpack(data).measures[0]
+    assert isinstance(again, MeshDensity) and again.mesh.size == 4 * len(region.cells)
+    assert again.domain == region and isinstance(again.domain, Region)
+    assert np.array_equal(again.domain.nodes, region.nodes) and np.array_equal(again.domain.cells, region.cells)
+    assert mesh_of(again.domain, 8) is mesh_of(region, 8)
+    wrong = {"region_cells": np.zeros((4, 3), dtype=int)}
+    with pytest.raises(Damaged, match="no trajectory file"):
+        unpack(packed(unpacked(data) | wrong))
+
+
 class Interrupted(Exception):
     """The process ends here."""
 
@@ -205,6 +223,10 @@ def test_densities_on_a_mesh_resume_with_their_bits(tmp_path: Path, linear: bool
     whole, again = resumed(problem.flow, Mixing(4, disk_mesh, linear), tmp_path / "c")
     assert_same_bits(whole, again)
     assert unpack(pack(again)).steps == 12
+    region = Region(disk_mesh(4).nodes, disk_mesh(4).cells)
+    posed = mixing(region, region.volume).flow
+    whole, again = resumed(posed, Mixing(4, lambda _: mesh_of(region, 8), linear), tmp_path / "d")
+    assert_same_bits(whole, again)
 
 
 def arrays_of(path: Path) -> dict[str, NDArray[Any]]:

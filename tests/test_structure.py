@@ -51,7 +51,11 @@ from wflow.solver import State, Step
 
 TURN = 2.0 * math.pi
 MOTORCYCLE = Path(__file__).parent.parent / "demos" / "data" / "motorcycle.csv"
-NEEDED = {"regression": {"csv": str(MOTORCYCLE), "inputs": ["time_ms"], "target": "acceleration_g"}}
+HARBOUR = MOTORCYCLE.with_name("harbour.msh")
+NEEDED = {
+    "regression": {"csv": str(MOTORCYCLE), "inputs": ["time_ms"], "target": "acceleration_g"},
+    "blown_region": {"mesh": str(HARBOUR), "wind": (0.5, 0.3), "temperature": 15.0, "horizon": 60.0},
+}
 TRIED = {str(s): s for s in (*(m.refined(0.5) for m in METHODS), GradientFlow(51, Sampled(0)))}
 GIVEN = {
     **{name: problems.build(name, **NEEDED.get(name, {})) for name in problems.NAMES},

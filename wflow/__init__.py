@@ -34,6 +34,7 @@ from wflow.loss import HalfSquare, Huber, Logistic
 from wflow.measure import Density, Measure, Particles, Quantiles, SignedParticles
 from wflow.mesh import Mesh
 from wflow.mesh_density import MeshDensity
+from wflow.mesh_file import region
 from wflow.neuron import CircleNeuron, RidgeNeuron, TranslationNeuron
 from wflow.pair_kernel import LogKernel, NewtonianKernel, QuadraticKernel
 from wflow.ranks import on_ranks
@@ -44,6 +45,7 @@ from wflow.steps import Steps
 from wflow.terms import Constant, Interaction, Potential, Risk, TotalVariation
 from wflow.trajectory import Trajectory
 from wflow.transport import w2
+from wflow.triangulated import Region
 from wflow.within import Gibbs, Within
 from wflow.zonal import Drifted, Zonal, ZonalDensity
 
@@ -54,10 +56,10 @@ __all__ = [
     "FourierKernel", "Gaussian", "Geodesic", "Gibbs", "Grid", "HalfSquare", "Huber", "Interaction", "Law",
     "LegendreKernel", "LogKernel", "Logistic", "LostDensity", "Measure", "Mesh", "MeshDensity", "NewtonianKernel",
     "NotConverged", "Obstacle", "Order", "Particles", "PiecewiseKernel", "Planar", "Potential", "Power", "Product",
-    "QuadraticKernel", "Quantiles", "Radial", "Refused", "RidgeNeuron", "Risk", "SignedParticles", "Solver",
+    "QuadraticKernel", "Quantiles", "Radial", "Refused", "Region", "RidgeNeuron", "Risk", "SignedParticles", "Solver",
     "Sphere", "State", "Step", "StepTooLarge", "Steps", "TotalVariation", "Trajectory", "TranslationNeuron",
     "Transported", "Truncated", "Uniform", "WflowError", "Within", "Zonal", "ZonalDensity", "activation", "annulus",
     "barenblatt_law", "box", "circle", "circle_kernel", "cylinder", "disk", "geodesic", "interval", "line", "on_ranks",
-    "plane", "polygon", "population_risk", "problems", "punched", "read_csv", "solve", "space", "sphere",
+    "plane", "polygon", "population_risk", "problems", "punched", "read_csv", "region", "solve", "space", "sphere",
     "sphere_kernel", "torus", "w2",
 ]  # fmt: skip

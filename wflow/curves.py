@@ -12,6 +12,8 @@ from wflow.arrays import Array, finite, positive
 Flags = NDArray[np.bool_]
 _AT_WALL = 1e-12
 """Of the size of the curve: nearer points are at the wall."""
+_MOST_PAIRS = 1 << 18
+"""Of points and corners at a time."""
 
 
 class Curve(Protocol):
@@ -97,6 +99,12 @@ class Corners:
 
     def wall(self, w: Array) -> tuple[Array, Array]:
         """The distance of the nearest side, negative where the sides turn round w, and the way to it or from it."""
+        parts = np.array_split(w, max(1, len(w) * len(self.points) // _MOST_PAIRS))
+        depths, ways = zip(*(self._wall(part) for part in parts), strict=True)
+        return np.concatenate(depths), np.concatenate(ways)
+
+    def _wall(self, w: Array) -> tuple[Array, Array]:
+        """Of so few points that all pairs of them and the corners fit into memory."""
         start = np.asarray(self.points)
         side = np.roll(start, -1, axis=0) - start
         ray = w[:, None, :] - start
@@ -119,7 +127,7 @@ class Corners:
         corners = np.asarray(self.points)
         side = np.roll(corners, -1, axis=0) - corners
         normal = sign * np.stack([side[:, 1], -side[:, 0]], axis=1) / np.linalg.norm(side, axis=1)[:, None]
-        for k, corner in enumerate(corners):
+        for k, corner in enumerate(corners if np.any(at) else ()):
             here = at & (np.linalg.norm(w - corner, axis=1) <= 2.0 * _AT_WALL * math.sqrt(self.area))
             if np.any(here):
                 turn = sign * (side[k - 1, 0] * side[k, 1] - side[k - 1, 1] * side[k, 0])

@@ -21,6 +21,7 @@ from wflow.domain import Box, Domain
 from wflow.errors import Refused
 from wflow.mesh import Mesh, Numbers
 from wflow.shapes import Planar, Sphere
+from wflow.triangulated import Region
 
 _ROWS = math.sqrt(0.75)
 """Height of an equilateral triangle of side 1."""
@@ -46,6 +47,8 @@ def mesh_of(domain: Domain, cells: int) -> Mesh:
         raise Refused(f"mesh: the domain {domain} is infinite; take a bounded one, or restrict it to a window")
     if isinstance(domain, Sphere):
         return icosphere(max(1, round(_ARC * cells / math.pi)))
+    if isinstance(domain, Region):
+        return domain.mesh(cells)
     side = float(domain.lengths.max()) / cells
     if isinstance(domain, Planar):
         return _between(domain, side)

@@ -1,6 +1,6 @@
 """This file owns what a config of `wflow run` may say, and reads one.
 
-[problem]        name = "circle_teacher", then its parameters; `csv` is relative to the config
+[problem]        name = "circle_teacher", then its parameters; `csv` and `mesh` are relative to the config
 [solver]         name = "Muscl", then its fields (particles: start = "sampled", seed = 1); or several [[solver]]
 [solve]          at most one of steps, dt, tolerance; times = [...]; may be left out
 """
@@ -22,12 +22,17 @@ LARGEST_RESOLUTION = 1_000_000
 MOST_STEPS = 10_000_000
 MOST_SOLVERS = 32
 _SOLVE_HINTS = {"steps": int, "dt": float, "tolerance": float, "times": list}
+_FILES = ("csv", "mesh")
+"""Parameters of problems that name a file, of which a problem has one at most."""
 _PACES = ("steps", "dt", "tolerance")
 
 
 @dataclass(frozen=True)
 class Config:
-    """A config that has been read: text, file, the problem, the solvers by their label, and the options of `solve`."""
+    """A config that has been read: text, file, the problem, the solvers by their label, and the options of `solve`.
+
+    csv: the file that the problem reads, whatever it holds.
+    """
 
     text: str
     path: Path
@@ -50,9 +55,10 @@ def interpret(text: str, path: Path) -> Config:
             raise UsageError(f"{path.name}: unknown table [{name}]; {nearest(str(name), list(TABLES))}")
     settings = dict(_table(path.name, tables, "problem"))
     csv = None
-    if isinstance(settings.get("csv"), str):
-        csv = (path.parent / settings["csv"]).absolute()
-        settings["csv"] = str(csv)
+    for key in _FILES:
+        if isinstance(settings.get(key), str):
+            csv = (path.parent / settings[key]).absolute()
+            settings[key] = str(csv)
     here = f"{path.name}: [problem]"
     posed = problem(_named(here, settings), settings, here)
     solvers = _solvers(path.name, tables.get("solver"), posed)

@@ -15,7 +15,7 @@ from wflow.problems.pairs import aggregation
 from wflow.problems.plane import relu_teacher_plane
 from wflow.problems.porous import barenblatt, porous_well
 from wflow.problems.problem import Problem
-from wflow.problems.regions import around_obstacle, barenblatt_disk, porous_well_disk
+from wflow.problems.regions import around_obstacle, barenblatt_disk, blown_region, porous_well_disk
 from wflow.problems.regression import regression
 from wflow.problems.rough import atom_start, jump_start
 from wflow.problems.sphere import sphere_drift, sphere_teacher
@@ -44,6 +44,7 @@ CATALOGUE: dict[str, Callable[..., Problem]] = {
         two_layer_1d,
         relu_teacher_plane,
         regression,
+        blown_region,
         sphere_teacher,
         sphere_drift,
     )
@@ -108,6 +109,7 @@ __all__ = [
     "aggregation",
     "atom_start",
     "barenblatt",
+    "blown_region",
     "build",
     "circle_teacher",
     "congestion",

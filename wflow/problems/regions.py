@@ -1,15 +1,18 @@
 """This file owns flows on regions of the plane that are no boxes: round an obstacle, and known ones within a disk."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
 
 from wflow.arrays import finite, positive
+from wflow.curves import place
 from wflow.energy import Energy
 from wflow.flow import Flow
 from wflow.internal import Entropy
 from wflow.joint import Radial
-from wflow.law import Gaussian, Law
+from wflow.law import Gaussian, Law, Uniform
+from wflow.mesh_file import region
 from wflow.problems.porous import barenblatt, porous_well
 from wflow.problems.problem import Problem
 from wflow.shapes import disk, punched
@@ -42,6 +45,27 @@ def around_obstacle(
         Flow(Energy(Potential.linear((-blown, 0.0)), Entropy(temperature)), domain, start, horizon),
         "textbook: Fokker-Planck with no flux; Gibbs law by the variational principle",
         "a domain with a hole, which grids do not have: finite elements and finite volumes on triangles",
+        minimiser=rest,
+        limit=rest,
+        limit_reason="the Gibbs law, the only minimiser since F is strictly convex along mixtures",
+    )
+
+
+def blown_region(
+    mesh: str, wind: tuple[float, float] = (1.0, 0.0), temperature: float = 0.1, horizon: float = 1.5
+) -> Problem:
+    """F = T int rho log rho - int wind . w drho on the region of a mesh file: Fokker-Planck, no flux at walls.
+
+    mesh: a Gmsh or XDMF file of triangles (relative to the config), in whose units wind and T are. From the uniform law
+    to the Gibbs law e^{wind . w/T}/Z, the minimiser.
+    """
+    domain, (x, y) = region(mesh), place("wind", wind)
+    rest = Gibbs(domain, lambda w: -(x * w[:, 0] + y * w[:, 1]), positive("temperature", temperature))
+    return Problem(
+        Flow(Energy(Potential.linear((-x, -y)), Entropy(temperature)), domain, Uniform(domain), horizon),
+        f"data: {mesh}",
+        f"{domain!r} of somebody's own, {domain.cells_across:.3g} triangles across; no flux at its walls",
+        coarsest=max(4, math.ceil(domain.cells_across)),
         minimiser=rest,
         limit=rest,
         limit_reason="the Gibbs law, the only minimiser since F is strictly convex along mixtures",

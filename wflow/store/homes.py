@@ -13,15 +13,19 @@ from wflow.grid import Grid
 from wflow.mesh import Mesh
 from wflow.shapes import Planar, Sphere
 from wflow.store.archive import Arrays
+from wflow.triangulated import Region
 
 Home = Grid | Mesh | Domain
 _BOX = ("lower", "upper", "periodic", "frozen")
 _MESH = ("nodes", "cells", "vertices")
+_REGION = {"region_nodes": "nodes", "region_cells": "cells"}
 _CURVES = {kind.__name__: kind for kind in (Ring, Corners)}
 
 
 def stored(home: Home) -> Arrays:
     """lower, upper, periodic, frozen (d,) of a box, or the JSON text `place`; shape (d,) of a grid; a mesh's arrays.
+
+    A Region is its triangles, region_nodes (s, 2) and region_cells (m, 3): the file it came from is not asked again.
 
     TypeError for a domain of another kind.
     """
@@ -35,7 +39,7 @@ def stored(home: Home) -> Arrays:
 def read(arrays: Mapping[str, NDArray[Any]]) -> Home | None:
     """What `stored` gave, None where there is no domain."""
     if "place" in arrays:
-        domain: Domain = _place(json.loads(str(arrays["place"])))
+        domain: Domain = _place(json.loads(str(arrays["place"])), arrays)
     elif "lower" in arrays:
         domain = Box(*(tuple(arrays[name].tolist()) for name in _BOX))
     else:
@@ -59,12 +63,17 @@ def _domain(domain: Domain) -> Arrays:
     if isinstance(domain, Box):
         return {name: np.array(getattr(domain, name)) for name in _BOX}
     # numbers in JSON are printed so that they come back with their bits
-    return {"place": np.array(json.dumps(_described(domain)))}
+    place = {"place": np.array(json.dumps(_described(domain)))}
+    if isinstance(domain, Region):
+        return place | {entry: getattr(domain, field) for entry, field in _REGION.items()}
+    return place
 
 
 def _described(domain: Domain) -> dict[str, Any]:
     if isinstance(domain, Sphere):
         return {"kind": "Sphere"}
+    if isinstance(domain, Region):
+        return {"kind": "Region"}
     if isinstance(domain, Planar):
         return {
             "kind": "Planar", "outer": _curve(domain.outer), "holes": [_curve(hole) for hole in domain.holes],
@@ -83,9 +92,11 @@ def _curve(curve: Curve) -> dict[str, Any]:
     raise TypeError(f"pack: a region within {type(curve).__name__} cannot be stored; use {' or '.join(_CURVES)}")
 
 
-def _place(described: Mapping[str, Any]) -> Domain:
+def _place(described: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Domain:
     if described["kind"] == "Sphere":
         return Sphere()
+    if described["kind"] == "Region":
+        return Region(*(arrays[entry] for entry in _REGION))
     outer, holes = described["outer"], described["holes"]
     return Planar(_closed(outer), tuple(_closed(hole) for hole in holes))
 
