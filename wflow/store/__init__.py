@@ -6,8 +6,9 @@ from wflow.store.shared import SharedCheckpoints
 from wflow.store.trajectories import Saved, pack, unpack
 from wflow.store.vtk import write_vtk
 from wflow.store.whole import write_whole
+from wflow.store.xdmf import write_xdmf
 
 __all__ = [
     "EVERY", "Checkpoints", "RunFolder", "Saved", "SharedCheckpoints", "now", "pack", "slug", "unpack", "write_vtk",
-    "write_whole",
+    "write_whole", "write_xdmf",
 ]  # fmt: skip

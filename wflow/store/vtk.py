@@ -12,15 +12,14 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 from numpy.typing import NDArray
 
-from wflow.errors import Refused
 from wflow.mesh_density import MeshDensity
+from wflow.store.torn import Torn, densities
 from wflow.store.whole import write_whole
 from wflow.trajectory import Trajectory
 
 _SIMPLEX = {2: 3, 3: 5, 4: 10}
 """VTK's numbers of the line, the triangle and the tetrahedron."""
 _NUMBERS = {"f8": "Float64", "i8": "Int64", "u1": "UInt8"}
-_SPACE = 3
 
 
 def write_vtk(run: Trajectory, path: str | Path) -> Path:
@@ -32,12 +31,10 @@ def write_vtk(run: Trajectory, path: str | Path) -> Path:
     target = Path(path)
     if target.suffix != ".pvd":
         raise ValueError(f"path: {target.name!r} does not end in .pvd, the file that lists the times")
-    if not all(isinstance(pi, MeshDensity) for pi in run.measures):
-        raise Refused(f"vtk: {type(run.final).__name__} is no density on a mesh; write such runs with `pack`")
+    measures = densities("vtk", run.measures)
     target.parent.mkdir(parents=True, exist_ok=True)
     lines = []
-    for k, (t, pi) in enumerate(zip(run.times.tolist(), run.measures, strict=True)):
-        assert isinstance(pi, MeshDensity)
+    for k, (t, pi) in enumerate(zip(run.times.tolist(), measures, strict=True)):
         name = f"{target.stem}-{k:04d}.vtu"
         write_whole(target.with_name(name), vtu(pi))
         lines.append(f'<DataSet timestep="{t!r}" part="0" file={quoteattr(name)}/>')
@@ -47,23 +44,18 @@ def write_vtk(run: Trajectory, path: str | Path) -> Path:
 
 def vtu(pi: MeshDensity) -> bytes:
     """One density as an unstructured grid."""
-    nodes, cells, values = pi.mesh.nodes, pi.mesh.cells, pi.values[:, 0]
-    if pi.linear:
-        nodes, values = pi.mesh.corners.reshape(-1, nodes.shape[1]), pi.values.ravel()
-        cells = np.arange(cells.size).reshape(cells.shape)
-    points = np.zeros((len(nodes), _SPACE))
-    points[:, : nodes.shape[1]] = nodes
-    m, corners = cells.shape
+    torn = Torn.of(pi.mesh, pi.linear)
+    m, corners = torn.cells.shape
     numbers = {
-        "connectivity": cells.astype(np.int64).ravel(),
+        "connectivity": torn.cells.ravel(),
         "offsets": np.arange(1, m + 1) * corners,
         "types": np.full(m, _SIMPLEX[corners], dtype=np.uint8),
     }
     body = [
-        f'<Piece NumberOfPoints="{len(points)}" NumberOfCells="{m}">',
-        _section("Points", {"points": points}),
+        f'<Piece NumberOfPoints="{len(torn.points)}" NumberOfCells="{m}">',
+        _section("Points", {"points": torn.points}),
         _section("Cells", numbers),
-        _section("PointData" if pi.linear else "CellData", {"density": values}),
+        _section("PointData" if pi.linear else "CellData", {"density": pi.values.ravel()}),
         "</Piece>",
     ]
     return _file("UnstructuredGrid", "<UnstructuredGrid>\n" + "\n".join(body) + "\n</UnstructuredGrid>")
