@@ -77,4 +77,4 @@ if __name__ == "__main__":
     print("exercise: predicted {:.6f}, measured {:.6f}".format(*exercise()))
 
 # References: [1] Carrillo, Chertock & Huang 2015, Commun. Comput. Phys. 17(1). [2] Jordan, Kinderlehrer & Otto 1998,
-# SIAM J. Math. Anal. 29(1). [3] Mei, Montanari & Nguyen 2018, PNAS 115(33).    Next lesson: convex_in_mixtures.py
+# SIAM J. Math. Anal. 29(1). [3] Mei, Montanari & Nguyen 2018, PNAS 115(33).    Next lesson: grid_and_elements.py

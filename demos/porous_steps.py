@@ -17,12 +17,11 @@ from collections.abc import Callable
 from scipy.optimize import brentq
 
 from solvers.jko import Spline, SplineSdirk2
-from wflow import picture, problems, solve
+from wflow import Trajectory, picture, problems, solve
 
 # Problem
-GAMMA, AGE, END, KAPPA = 0.1, 0.01, 0.016, 0.8 / math.pi
+GAMMA, AGE, END, KAPPA, STEPS = 0.1, 0.01, 0.016, 0.8 / math.pi, (1, 2, 4)
 START, LAST = (4 * KAPPA * AGE) ** 0.25, (4 * KAPPA * (AGE + END)) ** 0.25
-STEPS = (1, 2, 4)
 FIRST, SECOND = Spline(cells=96, tolerance=4e-3), SplineSdirk2(cells=96, tolerance=4e-3)
 
 
@@ -38,18 +37,17 @@ def two_stages(steps: int, share: float = 1 - math.sqrt(0.5)) -> float:
 
 
 # Solve
-def radius(solver: Spline, steps: int, end: float = END) -> float:
-    """The radius at the end of that many equal steps, from the second moment less that of the cells themselves."""
-    pi = solve(problems.barenblatt(strength=GAMMA, dim=2, start=AGE, horizon=end).flow, solver, steps=steps).final
-    return math.sqrt(3 * (pi.weights @ (pi.points**2).sum(axis=1)))
+def run(solver: Spline, steps: int, end: float = END) -> Trajectory:
+    return solve(problems.barenblatt(2.0, GAMMA, 2, AGE, end).flow, solver, steps=steps)
 
 
 # Check
-def errors(solver: Spline) -> list[float]:
-    return [abs(radius(solver, n) - LAST) for n in STEPS]
+def radius(solver: Spline, steps: int, end: float = END) -> float:
+    pi = run(solver, steps, end).final
+    return math.sqrt(3 * (pi.weights @ (pi.points**2).sum(axis=1)))
 
 
-# Picture: errors of R against tau, by cells and by the method for R alone
+# Picture: four steps beside Barenblatt's profile; errors of R against tau, by cells and by the method for R alone
 
 
 # What would refute this
@@ -67,11 +65,14 @@ def exercise(tau: float = 0.008) -> tuple[float, float]:
 
 if __name__ == "__main__":
     print(f"radius {START:.4f} at first; at the end, flow {LAST:.4f}, one implicit step {implicit(END):.4f}")
-    found = {"one stage": errors(FIRST), "two stages": errors(SECOND)}
+    stages = {"one stage": FIRST, "two stages": SECOND}
+    found = {name: [abs(radius(solver, n) - LAST) for n in STEPS] for name, solver in stages.items()}
     found["two stages for R alone"] = [abs(two_stages(n) - LAST) for n in STEPS]
     taus, slopes = [END / n for n in STEPS], dict(zip(found, (1.0, 2.0, 2.0), strict=True))
-    figure = picture.order_plot(taus, found, slopes, across="step (time)", error="error of R (length)")
-    print(picture.save(figure, "results/demos/porous_steps.png"))
+    orders = picture.order_plot(taus, found, slopes, across="step (time)", error="error of R (length)")
+    exact = problems.barenblatt(2.0, GAMMA, 2, AGE, END).exact
+    spread = picture.spreading(run(FIRST, 4), [0.0, END / 4, END / 2, END], exact)
+    print(picture.save([spread, orders], "results/demos/porous_steps.png"))
     refutation()
     print("exercise: predicted {:.5f}, measured {:.5f}".format(*exercise()))
 

@@ -73,4 +73,4 @@ if __name__ == "__main__":
 
 # References: [1] Funk 1913, Math. Ann. 74; Hecke 1917, Math. Ann. 78. [2] Dedner, Madhavan & Stinner 2013, IMA J.
 # Numer. Anal. 33, 952-973. [3] Mei, Montanari & Nguyen 2018, PNAS 115(33).
-# Next lesson: round_obstacle.py
+# Next lesson: sphere_movie.py

@@ -5,14 +5,16 @@ it, `png_base64` embeds it in a page. `runs` is a mapping from the name in the l
 trajectories or a single one is named by its solvers.
 """
 
-from wflow.picture.curves import energies, ledger, order_plot, w2_curves
+from wflow.picture.curves import energies, ledger, numbers, order_plot, w2_curves
 from wflow.picture.journey import journey
 from wflow.picture.measures import densities
+from wflow.picture.moves import moves
 from wflow.picture.movie import animation
 from wflow.picture.network import fit, risk, surface
 from wflow.picture.paths import profiles
 from wflow.picture.plane import maps, neurons, paths
 from wflow.picture.regions import film, regions
+from wflow.picture.spreading import spreading
 from wflow.picture.style import Runs, png_base64, save
 
 __all__ = [
@@ -25,7 +27,9 @@ __all__ = [
     "journey",
     "ledger",
     "maps",
+    "moves",
     "neurons",
+    "numbers",
     "order_plot",
     "paths",
     "png_base64",
@@ -33,6 +37,7 @@ __all__ = [
     "regions",
     "risk",
     "save",
+    "spreading",
     "surface",
     "w2_curves",
 ]

@@ -158,3 +158,24 @@ def order_plot(
     axes.xaxis.set_minor_locator(NullLocator())
     legend(figure, axes)
     return figure
+
+
+@styled
+def numbers(
+    lines: Mapping[str, tuple[Array, Array]], *, known: Sequence[str] = (), across: str = "time t", value: str
+) -> Figure:
+    """Numbers (k,) over time (k,), a curve a name, on a log axis where all are above zero; `known` ones dashed.
+
+    `across` and `value` label the axes. A name that begins with a solver's takes that solver's colour.
+    """
+    figure = canvas()
+    axes = figure.subplots()
+    scale, shown = log_or_linear([values for _, values in lines.values()])
+    looks = styles([name.split("(")[0] for name in lines])
+    for (name, (times, _)), values, style in zip(lines.items(), shown, looks, strict=True):
+        if name in known:
+            style = replace(style, colour=KNOWN, line="--", marker="", width=1.4)
+        curve(axes, np.asarray(times), values, name, style)
+    axes.set(yscale=scale, xlabel=across, ylabel=value)
+    legend(figure, axes)
+    return figure

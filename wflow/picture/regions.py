@@ -5,22 +5,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from PIL import Image
 
+from wflow.arrays import positive
 from wflow.domain import Domain
 from wflow.errors import Refused
 from wflow.measure import Measure
 from wflow.mesh_density import MeshDensity
 from wflow.picture.movie import common_times
 from wflow.picture.sheet import Sheet, sheet
-from wflow.picture.style import canvas, styled, writable
+from wflow.picture.style import canvas, pixels, styled, writable
 from wflow.shapes import Sphere
 from wflow.trajectory import Trajectory
 
 _MILLISECONDS = 90
-_COLOURS = 128
+_COLOURS = 200
 _PER_AREA = "density (per unit area)"
 _FLAT = 1e-12
 _SIDE, _LEAST, _MOST = 3.6, 2.2, 5.0
@@ -28,13 +31,20 @@ _SIDE, _LEAST, _MOST = 3.6, 2.2, 5.0
 
 @styled
 def regions(
-    run: Trajectory, particles: Trajectory | None = None, times: Sequence[float] | None = None, *, axis: int = 2
+    run: Trajectory,
+    particles: Trajectory | None = None,
+    times: Sequence[float] | None = None,
+    *,
+    axis: int = 2,
+    one_scale: bool = False,
+    root: float = 1.0,
 ) -> Figure:
     """A density on a mesh of two axes, or particles, at some times (start and end), walls drawn; one colour bar each.
 
     Where rho is linear in each triangle its colours are blended within it and jump between. On the sphere each time is
     a row: the sides of + and - the given axis, in Lambert's equal-area projection. At most 400 particles of the run
-    itself, or of another of the same flow on top. Raises Refused for other runs.
+    itself, or of another of the same flow on top. one_scale: the same colours at all times. root: colours by
+    rho^(1/root), so that thin densities beside a peak are seen. Raises Refused for other runs.
     """
     domain = _domain(run, particles)
     shown = list(times) if times is not None else [float(run.times[0]), float(run.times[-1])]
@@ -45,10 +55,12 @@ def regions(
     figure.set_layout_engine("compressed")
     panels = figure.subplots(rows, columns, squeeze=False)
     names = run.flow.energy.names(domain.dim)
-    for k, t in enumerate(shown):
+    seen = [_seen(run, particles, t) for t in shown]
+    highest = _top([pi for pi, _ in seen])
+    for k, (t, (pi, cloud)) in enumerate(zip(shown, seen, strict=True)):
         pair = list(panels[k] if round_ else panels[:, k])
-        pi, cloud = _seen(run, particles, t)
-        drawn = sheet(pair, domain, pi, _top([pi]), names, axis)
+        drawn = sheet(pair, domain, pi, highest if one_scale else _top([pi]), names, axis)
+        _rooted(drawn, root)
         drawn.show(pi, cloud)
         title = f"t = {t:g}, {pair[0].get_title()}" if round_ else f"t = {t:g}"
         pair[0].set_title(title, fontsize=10 if round_ else 11, pad=2.0 if round_ else None)
@@ -58,7 +70,9 @@ def regions(
 
 
 @styled
-def film(run: Trajectory, path: str | Path, particles: Trajectory | None = None, *, axis: int = 2) -> Path:
+def film(
+    run: Trajectory, path: str | Path, particles: Trajectory | None = None, *, axis: int = 2, root: float = 1.0
+) -> Path:
     """A GIF of at most 60 frames of the same: the density with one scale of colours above, the energy F below.
 
     The frames are saved times, with particles those that both runs share. Raises ValueError for another suffix than
@@ -69,31 +83,32 @@ def film(run: Trajectory, path: str | Path, particles: Trajectory | None = None,
         raise ValueError(f"path: {target.name!r} does not end in .gif, the one format of animations")
     times = common_times([run] if particles is None else [run, particles])
     with writable(target):
-        first, *rest = _frames(run, particles, times, axis)
+        first, *rest = _frames(run, particles, times, axis, root)
         first.save(target, save_all=True, append_images=rest, duration=_MILLISECONDS, loop=0)
     return target
 
 
-def _frames(run: Trajectory, particles: Trajectory | None, times: Sequence[float], axis: int) -> Iterator[Image.Image]:
-    """One image a time, all with the colours of the one whose density is largest."""
-    figure, drawn, marker, title = _film(run, particles, times, axis)
-    surface: Any = FigureCanvasAgg(figure)  # matplotlib gives it no types
-    palette: Image.Image | None = None
+def _frames(
+    run: Trajectory, particles: Trajectory | None, times: Sequence[float], axis: int, root: float
+) -> Iterator[Image.Image]:
+    """One image a time, all with the colours of the first, the last, and the one whose density is largest."""
+    figure, drawn, marker, title = _film(run, particles, times, axis, root)
     densest = max(times, key=lambda t: _top([_seen(run, particles, t)[0]]))
-    for t in (densest, *times):
+
+    def image(t: float) -> NDArray[np.uint8]:
         drawn.show(*_seen(run, particles, t))
         marker.set_data([t], [np.interp(t, run.times, run.energies)])
         title.set_text(f"t = {t:.3g}")
-        surface.draw()
-        image = Image.fromarray(np.asarray(surface.buffer_rgba())[..., :3])
-        if palette is None:
-            palette = image.quantize(_COLOURS, Image.Quantize.MEDIANCUT)
-            continue
-        yield image.quantize(palette=palette, dither=Image.Dither.NONE)
+        return pixels(figure)
+
+    kinds = Image.fromarray(np.concatenate([image(t) for t in (times[0], densest, times[-1])]))
+    palette = kinds.quantize(_COLOURS, Image.Quantize.MEDIANCUT)
+    for t in times:
+        yield Image.fromarray(image(t)).quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 def _film(
-    run: Trajectory, particles: Trajectory | None, times: Sequence[float], axis: int
+    run: Trajectory, particles: Trajectory | None, times: Sequence[float], axis: int, root: float
 ) -> tuple[Figure, Sheet, Any, Any]:
     """The figure, what draws on it, the marker on the curve of F, and the title."""
     domain = _domain(run, particles)
@@ -104,6 +119,7 @@ def _film(
     pair = list(upper.subplots(1, 2 if round_ else 1, squeeze=False).ravel())
     all_seen = [_seen(run, particles, t)[0] for t in times]
     drawn = sheet(pair, domain, all_seen[0], _top(all_seen), run.flow.energy.names(domain.dim), axis)
+    _rooted(drawn, root)
     if drawn.colours is not None:
         upper.colorbar(drawn.colours, ax=pair[-1], label=_PER_AREA)
     axes = lower.subplots()
@@ -111,6 +127,14 @@ def _film(
     (marker,) = axes.plot([], [], "o", color="#0072B2")
     axes.set(xlabel="time t", ylabel="energy F")
     return figure, drawn, marker, upper.suptitle("t = 0", fontsize=11)
+
+
+def _rooted(drawn: Sheet, root: float) -> None:
+    """Colours by the root of what is shown, on the scale that is there."""
+    positive("root", root)
+    for artist in drawn.artists:
+        if isinstance(artist, ScalarMappable) and root != 1.0:
+            artist.set_norm(PowerNorm(1.0 / root, *artist.get_clim()))
 
 
 def _panel(pi: Measure, domain: Domain) -> tuple[float, float]:

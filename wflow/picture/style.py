@@ -10,8 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from wflow.domain import TURN, Domain
 from wflow.trajectory import Trajectory
@@ -163,16 +168,52 @@ def density_label(domain: Domain) -> str:
     return r"density $\rho$ (per radian)" if domain.is_circle else r"density $\rho$ (per unit of w)"
 
 
-def save(figure: Figure, path: str | Path) -> Path:
-    """Write a figure as .png or .svg, making its folder; the path written. OSError says what stood in the way."""
+def save(figure: Figure | Sequence[Figure], path: str | Path) -> Path:
+    """Write a figure as .png or .svg, making its folder; the path written. OSError says what stood in the way.
+
+    Several figures stand below one another, in a .png alone.
+    """
     target = Path(path)
     if target.suffix not in (".png", ".svg"):
         raise ValueError(f"path: {target.name!r} ends in neither .png nor .svg; name one of these two formats")
+    if not isinstance(figure, Figure):
+        if target.suffix != ".png":
+            raise ValueError(
+                f"path: {target.name!r} would hold {len(figure)} figures; save them one by one, or as .png"
+            )
+        with writable(target):
+            _column([pixels(part) for part in figure]).save(target, pnginfo=_made_by_wflow())
+        return target
     with writable(target):
         metadata = {"Date": None} if target.suffix == ".svg" else {"Software": "wflow"}
         with matplotlib.rc_context(_LOOK):
             figure.savefig(target, dpi=DPI, metadata=metadata)
     return target
+
+
+def pixels(figure: Figure) -> NDArray[np.uint8]:
+    """(height, width, 3) as it is drawn now."""
+    surface: Any = FigureCanvasAgg(figure)  # matplotlib gives it no types
+    with matplotlib.rc_context(_LOOK):
+        surface.draw()
+    return np.asarray(surface.buffer_rgba())[..., :3].copy()
+
+
+def _column(images: Sequence[NDArray[np.uint8]]) -> Image.Image:
+    """Below one another, narrower ones in the middle of white."""
+    widest = max(image.shape[1] for image in images)
+    rows = []
+    for image in images:
+        left = (widest - image.shape[1]) // 2
+        right = widest - image.shape[1] - left
+        rows.append(np.pad(image, [(0, 0), (left, right), (0, 0)], constant_values=255))
+    return Image.fromarray(np.concatenate(rows))
+
+
+def _made_by_wflow() -> PngInfo:
+    info = PngInfo()
+    info.add_text("Software", "wflow")
+    return info
 
 
 class writable:  # noqa: N801  (reads as the statement that it is)
