@@ -122,6 +122,19 @@ def test_metrics_that_are_alike():
     assert not sphere().alike(space(3)) and not disk().alike(space(3)) and Sphere().alike(sphere())
 
 
+def test_the_widest_angle_between_walls():
+    """Inwards of the L's corner 3 pi/2, of a square 1; outwards of a hole with corners 2 pi less theirs; else pi."""
+    square = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
+    assert L.widest == pytest.approx(1.5 * math.pi, rel=1e-14)
+    assert polygon(*square).widest == disk().widest == annulus(0.2, 1.0).widest == sphere().widest == math.pi
+    assert Planar(Ring(5.0), (Corners(square),)).widest == pytest.approx(1.5 * math.pi, rel=1e-14)
+    turns = 2.0 * math.pi * np.arange(9) / 9
+    nine = Corners(tuple(zip(np.cos(turns).tolist(), np.sin(turns).tolist(), strict=True)))
+    np.testing.assert_allclose(nine.angles, 7.0 / 9.0 * math.pi, rtol=1e-13)
+    arrow = Corners(((0.0, 0.0), (1.0, -1.0), (0.0, 2.0), (-1.0, -1.0)))
+    assert arrow.angles[0] == pytest.approx(1.5 * math.pi) and arrow.angles.sum() == pytest.approx(2.0 * math.pi)
+
+
 @pytest.mark.parametrize(
     ("make", "word"),
     [

@@ -1,5 +1,6 @@
 """TwoPoint: equilibria without flux, heat on the sphere, Ornstein-Uhlenbeck on a disk, porous media, what it keeps."""
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from wflow import (
     Energy,
     Entropy,
     Flow,
+    Gibbs,
     Mesh,
     NotConverged,
     Potential,
@@ -26,7 +28,7 @@ from wflow import (
     sphere,
 )
 from wflow.mesh_density import MeshDensity
-from wflow.mesh_norm import mean_difference
+from wflow.mesh_norm import mean_difference, mesh_distance
 from wflow.meshing import mesh_of
 from wflow.solver import State
 
@@ -169,3 +171,18 @@ def test_refusals():
         solve(flow, replace(TwoPoint(cells=8), limit=2), steps=1)
     nodes = np.array([[0.0, 0.0], [2.0, 0.0], [1.0, 0.1], [1.0, -0.1]])
     assert not Mesh(disk(4.0), nodes, np.array([[0, 1, 2], [0, 3, 1]])).delaunay
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("omega", "order"), [(0.5, 2.0), (1.5, 4.0 / 3.0)])
+def test_a_corner_that_juts_in_costs_order(omega, order):
+    """Heat beside an angle omega pi: 2 in a square, 2 pi/omega = 4/3 in an L, in H^-1; the solver declares it."""
+    corners = ((0, 0), (2, 0), (2, 2), (0, 2)) if omega < 1.0 else ((0, 0), (2, 0), (2, 1), (1, 1), (1, 2), (0, 2))
+    domain = polygon(*corners)
+    start = Gibbs(domain, lambda w: 4.0 * np.sum((w - np.array([0.5, 1.5])) ** 2, axis=1), 1.0)
+    flow = Flow(Energy(Entropy(1.0)), domain, start, 0.1)
+    ends = [solve(flow, TwoPoint(cells=n), steps=5).final for n in (16, 32, 64, 128)]
+    apart = [mesh_distance(a, b) for a, b in itertools.pairwise(ends)]
+    seen = 0.5 * math.log2(apart[0] / apart[2])
+    assert TwoPoint(cells=16).order(flow).space == pytest.approx(order)
+    assert order - LOST <= seen <= order + 0.3

@@ -92,6 +92,14 @@ class Corners:
         return float(0.5 * np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y))
 
     @property
+    def angles(self) -> Array:
+        """(k,) between the sides that meet at each corner, seen from inside, below 2 pi."""
+        points = np.asarray(self.points)
+        back, on = np.roll(points, 1, axis=0) - points, np.roll(points, -1, axis=0) - points
+        turn = on[:, 0] * back[:, 1] - on[:, 1] * back[:, 0]
+        return np.asarray(np.mod(np.arctan2(turn, np.sum(on * back, axis=1)), 2.0 * math.pi))
+
+    @property
     def ends(self) -> tuple[tuple[float, float], tuple[float, float]]:
         """The least and the largest coordinates."""
         low, high = np.min(self.points, axis=0).tolist(), np.max(self.points, axis=0).tolist()

@@ -67,6 +67,11 @@ class Domain:
         """One periodic axis of length 2 pi."""
         return False
 
+    @cached_property
+    def widest(self) -> float:
+        """The largest angle between two walls that meet, seen from inside; pi where none is beyond it."""
+        return math.pi
+
     def wrap(self, w: Array) -> Array:
         """Points (m, d) with each periodic coordinate brought into [lower, upper)."""
         return w

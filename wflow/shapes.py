@@ -11,7 +11,7 @@ import numpy as np
 
 from wflow.arrays import Array
 from wflow.curves import Corners, Curve, Ring, place
-from wflow.domain import Domain
+from wflow.domain import TURN, Domain
 
 _ON_SPHERE = 4.0 * np.finfo(float).eps
 _GOLDEN = math.pi * (3.0 - math.sqrt(5.0))
@@ -55,6 +55,12 @@ class Planar(Domain):
     def volume(self) -> float:
         """The area between the curves."""
         return self.outer.area - sum(hole.area for hole in self.holes)
+
+    @cached_property
+    def widest(self) -> float:
+        outer = [float(self.outer.angles.max())] if isinstance(self.outer, Corners) else []
+        holes = [TURN - float(hole.angles.min()) for hole in self.holes if isinstance(hole, Corners)]
+        return max([math.pi, *outer, *holes])
 
     def outside(self, w: Array) -> Array:
         """How far w (m, 2) lies beyond the nearest wall (m,); negative inside."""

@@ -56,7 +56,7 @@ class TwoPoint(Solver):
         count("TwoPoint limit", self.limit)
 
     def order(self, flow: Flow) -> Order:
-        """(1, 2); (1, 1) with a Power term, whose density has an edge."""
+        """(1, 2); (1, 1) with a Power term, whose density has an edge; in space less beside corners that jut in."""
         return Order(1.0, space_order(flow, 2.0 if flow.energy.power is None else 1.0, 1.0))
 
     def keeps(self, flow: Flow) -> frozenset[Promise]:
