@@ -122,6 +122,30 @@ def test_metrics_that_are_alike():
     assert not sphere().alike(space(3)) and not disk().alike(space(3)) and Sphere().alike(sphere())
 
 
+@pytest.mark.parametrize("domain", [L, punched((-1.0, -1.0), (2.0, 2.0), (0.3, 0.2), 0.6), disk(1.3, (0.5, 0.5))])
+def test_inside_is_not_outside(domain):
+    """Everywhere, walls and corners included; sides that lie level with points too."""
+    rng = np.random.default_rng(0)
+    w = np.concatenate([rng.uniform(-1.5, 2.5, (400, 2)), np.round(rng.uniform(-1.0, 2.0, (200, 2)) * 2.0) / 2.0])
+    w = np.concatenate([w, domain.retract(w[:200])])
+    assert np.array_equal(domain.inside(w), domain.outside(w) <= 0.0)
+    assert 100 < domain.inside(w).sum() < 700
+
+
+def test_a_polygon_of_many_sides_encloses_as_its_wall_says():
+    """A star of 301 corners and three loops of comb teeth, against the sign of the distance to all sides."""
+    turns = 2.0 * math.pi * np.arange(301) / 301
+    radius = 1.0 + 0.3 * np.cos(7.0 * turns) + 0.02 * np.cos(150.0 * turns)
+    star = Corners(tuple(zip((radius * np.cos(turns)).tolist(), (radius * np.sin(turns)).tolist(), strict=True)))
+    teeth = [(float(k), 0.0 if k % 2 else 5.0) for k in range(9, -1, -1)]
+    comb = Corners(((0.0, -1.0), (9.0, -1.0), *teeth))
+    rng = np.random.default_rng(1)
+    for curve, low, high in ((star, -1.5, 1.5), (comb, -2.0, 10.0)):
+        w = rng.uniform(low, high, (3000, 2))
+        assert np.array_equal(curve.encloses(w), curve.wall(w)[0] < 0.0)
+        assert 300 < curve.encloses(w).sum() < 2700
+
+
 def test_the_widest_angle_between_walls():
     """Inwards of the L's corner 3 pi/2, of a square 1; outwards of a hole with corners 2 pi less theirs; else pi."""
     square = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))

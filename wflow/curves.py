@@ -121,7 +121,7 @@ class Corners:
         near = np.argmin(np.sum(away**2, axis=2), axis=1)
         away = away[np.arange(len(w)), near]
         length = np.linalg.norm(away, axis=1)
-        sign = np.where(self._encloses(ray), -1.0, 1.0)
+        sign = np.where(_odd(ray, np.roll(ray, -1, axis=1)), -1.0, 1.0)
         outward = np.stack([side[:, 1], -side[:, 0]], axis=1) / np.linalg.norm(side, axis=1)[:, None]
         apart = length > _AT_WALL * math.sqrt(self.area)
         out = np.where(apart[:, None], (sign / np.where(apart, length, 1.0))[:, None] * away, outward[near])
@@ -142,14 +142,37 @@ class Corners:
                 found[here] = _in_corner(velocity[here], normal[k - 1], normal[k], turn > 0.0)
         return found
 
-    def _encloses(self, ray: Array) -> Flags:
-        """Whether a ray to the right of each w crosses an odd number of sides; ray (m, corners, 2) from the corners."""
-        x, y = ray[:, :, 0], ray[:, :, 1]
-        ahead_x, ahead_y = np.roll(x, -1, axis=1), np.roll(y, -1, axis=1)
-        crosses = (y > 0.0) != (ahead_y > 0.0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            at = x - y * (ahead_x - x) / (ahead_y - y)
-        return np.asarray(np.sum(crosses & (at < 0.0), axis=1) % 2 == 1)
+    def encloses(self, w: Array) -> Flags:
+        """(m,) whether the sides turn round w (m, 2); points and sides meet in as many strips as there are sides.
+
+        For m points and k sides of like length it takes O(m + k^2), where `wall`, which looks at all, takes O(m k).
+        """
+        start = np.asarray(self.points)
+        end, n = np.roll(start, -1, axis=0), len(start)
+        (_, low), (_, high) = self.ends
+
+        def strip(y: Array) -> NDArray[np.int64]:  # monotone: a side that is level with a point is in its strip
+            return np.clip((n * ((y - low) / (high - low))).astype(np.int64), 0, n - 1)
+
+        first, last = strip(np.minimum(start[:, 1], end[:, 1])), strip(np.maximum(start[:, 1], end[:, 1]))
+        near = np.flatnonzero((w[:, 1] >= low) & (w[:, 1] <= high))
+        strips = strip(w[near, 1])
+        order = np.argsort(strips, kind="stable")
+        ends = np.searchsorted(strips[order], np.arange(n + 1))
+        found = np.zeros(len(w), dtype=bool)
+        for k in np.flatnonzero(np.diff(ends)):
+            some, sides = near[order[ends[k] : ends[k + 1]]], (first <= k) & (last >= k)
+            found[some] = _odd(w[some, None, :] - start[sides], w[some, None, :] - end[sides])
+        return found
+
+
+def _odd(ray: Array, ahead: Array) -> Flags:
+    """Whether a ray to the right of each w crosses an odd number of sides; w less their starts and ends (m, k, 2)."""
+    (x, y), (ahead_x, ahead_y) = np.moveaxis(ray, 2, 0), np.moveaxis(ahead, 2, 0)
+    crosses = (y > 0.0) != (ahead_y > 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        at = x - y * (ahead_x - x) / (ahead_y - y)
+    return np.asarray(np.sum(crosses & (at < 0.0), axis=1) % 2 == 1)
 
 
 def _without(velocity: Array, out: Array, where: Flags) -> Array:

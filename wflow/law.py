@@ -268,7 +268,7 @@ class Uniform(Law):
         if isinstance(self.domain, Sphere):
             return np.full(len(w), 1.0 / self.domain.volume)
         if isinstance(self.domain, Planar):
-            return np.where(self.domain.outside(w) <= 0.0, 1.0 / self.domain.volume, 0.0)
+            return np.where(self.domain.inside(w), 1.0 / self.domain.volume, 0.0)
         ends = np.asarray(self.domain.lower), np.asarray(self.domain.upper)
         inside = np.all(((ends[0] <= w) & (w <= ends[1])) | np.asarray(self.domain.periodic), axis=1)
         return np.where(inside, 1.0 / float(np.prod(self.domain.lengths)), 0.0)
@@ -305,7 +305,7 @@ def _accepted(region: Planar, m: int, rng: np.random.Generator) -> Array:
     kept = np.zeros((0, 2))
     while len(kept) < m:
         drawn = low + size * rng.random((m, 2))
-        kept = np.concatenate([kept, drawn[region.outside(drawn) <= 0.0]])
+        kept = np.concatenate([kept, drawn[region.inside(drawn)]])
     return kept[:m]
 
 

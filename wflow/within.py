@@ -47,7 +47,7 @@ class Within(Law):
         return self.law.has_quantised
 
     def density(self, w: Array) -> Array:
-        return np.where(self.domain.outside(w) <= 0.0, self.law.density(w), 0.0)
+        return np.where(self.domain.inside(w), self.law.density(w), 0.0)
 
     def sample(self, m: int, rng: np.random.Generator) -> Array:
         """Draws of the law, anew where they lie outside."""
@@ -80,7 +80,7 @@ class Gibbs(Law):
         positive("Gibbs temperature", self.temperature)
 
     def density(self, w: Array) -> Array:
-        return np.where(self.domain.outside(w) <= 0.0, self._weight(w) / self.normaliser[0], 0.0)
+        return np.where(self.domain.inside(w), self._weight(w) / self.normaliser[0], 0.0)
 
     @cached_property
     def least_energy(self) -> float:
