@@ -254,7 +254,7 @@ def test_dg1_converges_on_a_mesh_that_was_read(tmp_path):
         exact = MeshDensity.averages_of(contracting(read, 0.5), run.final.mesh)
         errors.append(float(np.abs(run.final.averages - exact.averages) @ run.final.mesh.volumes))
     assert math.log2(errors[1] / errors[2]) >= 1.85 and math.log2(errors[0] / errors[1]) >= 1.85
-    assert errors[-1] <= 5e-3
+    assert errors[-1] <= 1.2e-3  # as on our own meshes, tests.test_dg
 
 
 def test_laws_on_a_region():
