@@ -8,7 +8,7 @@ import pytest
 from solvers.jko import Spline
 from wflow import Congestion, Energy, Flow, NotConverged, Obstacle, Potential, Product, box, interval, solve
 from wflow.steps import Steps
-from wflow.ways import barred
+from wflow.ways import barred, meeting
 
 WALLS, TORUS = (False, False), (True, True)
 
@@ -33,6 +33,21 @@ def test_chords_of_a_disc_can_go_round():
     wall = np.zeros((n, n), dtype=bool)
     wall[11:13] = True
     assert np.all(barred(wall, *across, WALLS))
+
+
+def test_ways_meet_a_disc_where_their_distance_to_its_middle_says_so():
+    """Random ways of up to 12 cells beside a disc of radius 12: met a cell inside the radius, missed a cell outside."""
+    n, radius = 60, 12.0
+    draw = np.random.default_rng(4)
+    starts = draw.uniform(8.0, 52.0, size=(2000, 2))
+    ends = starts + draw.uniform(-8.0, 8.0, size=starts.shape)
+    way = ends - starts
+    share = np.clip(np.sum((n / 2 - starts) * way, axis=1) / np.sum(way * way, axis=1), 0.0, 1.0)
+    away = np.hypot(*(starts + share[:, None] * way - n / 2).T)
+    met = meeting(disc(n, radius), starts, ends, WALLS)
+    assert np.all(met[away < radius - 1.0]) and not np.any(met[away > radius + 1.0])
+    assert 300 < met.sum() < 1700
+    np.testing.assert_array_equal(meeting(np.zeros((n, n), dtype=bool), starts, ends, WALLS), False)
 
 
 @pytest.mark.parametrize("thick", [1, 2])

@@ -8,8 +8,9 @@ by a flux f with div f = a - b, along the path rho_s = (1 - g) a + g b, g = s^2 
 
 Fluxes are linear in a cell, so both integrals are exact; g makes the second finite where a or b is empty. f is the
 gradient flux of least such cost but for a mean over faces. Regions that emptiness parts may want mass of each other:
-what they do, m in all, is first carried from cell to cell at a cost C3. It had come no further than D, so both together
-cost at most C1 + C3 + 2 D (m C3)^(1/2), and W2 is at most the root of that and C2^(1/2): whatever map and flux are.
+what they do, m in all, is first carried from cell to cell (wflow.relayed) at a cost C3. It had come no further than D,
+so both together cost at most C1 + C3 + 2 D (m C3)^(1/2), and W2 is at most the root of that and C2^(1/2): whatever map
+and flux are. Where the map is near that of a potential both hardly add up but in squares (wflow.cross_term).
 """
 
 import math
@@ -17,12 +18,15 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import LinearOperator, cg
 
 from wflow.arrays import Array
 from wflow.compiled import kernel
+from wflow.cross_term import Repair, Steered
+from wflow.relayed import carried_cost, joined_cost, relayed
 from wflow.spline.lattice import Sides
 from wflow.spline.multigrid import Multigrid
 
@@ -49,15 +53,13 @@ class Boxes:
 
 
 @kernel
-def _shared(
-    starts: Array, ends: Array, masses: Array, squares: tuple[float, float], sides: Sides, out: Array
-) -> tuple[float, float]:
-    """Each box among the four cells that it meets, by overlap, added to masses (n0, n1).
+def _shared(starts: Array, ends: Array, masses: Array, widths: tuple[float, float], sides: Sides, out: Array) -> float:
+    """Each box among the four cells that it meets, by overlap: a coupling. The square of its longest way.
 
-    The cost of that coupling, and the square of its longest way.
+    Added to out (4, n0, n1): mass, mass times the way back, its two parts, and mass times the way's square.
     """
-    n0, n1 = out.shape
-    cost, longest = 0.0, 0.0
+    n0, n1 = out.shape[1:]
+    longest = 0.0
     for s in range(len(masses)):
         q0, q1 = ends[s, 0] - 0.5, ends[s, 1] - 0.5
         if not sides[0]:
@@ -68,16 +70,19 @@ def _shared(
         u, v = q0 - i, q1 - j
         for a in range(2):
             along = masses[s] * (u if a else 1.0 - u)
-            d0 = i + a + 0.5 - starts[s, 0]
+            d0 = widths[0] * (i + a + 0.5 - starts[s, 0])
             for b in range(2):
                 mass = along * (v if b else 1.0 - v)
                 if mass > 0.0:
-                    d1 = j + b + 0.5 - starts[s, 1]
-                    out[(i + a) % n0, (j + b) % n1] += mass
-                    square = squares[0] * d0 * d0 + squares[1] * d1 * d1
-                    cost += mass * square
+                    d1 = widths[1] * (j + b + 0.5 - starts[s, 1])
+                    square = d0 * d0 + d1 * d1
+                    k, m = (i + a) % n0, (j + b) % n1
+                    out[0, k, m] += mass
+                    out[1, k, m] -= mass * d0
+                    out[2, k, m] -= mass * d1
+                    out[3, k, m] += mass * square
                     longest = max(longest, square)
-    return cost, longest
+    return longest
 
 
 @cache
@@ -102,32 +107,81 @@ def price_of_flux(a: Array, b: Array) -> Array:
     return np.where(filled, k / np.where(filled, total, 1.0), math.inf)
 
 
-def repaired_bound(boxes: Boxes, target: Array, widths: tuple[float, float], sides: Sides) -> float:
+def repaired_bound(
+    boxes: Boxes,
+    target: Array,
+    widths: tuple[float, float],
+    sides: Sides,
+    potential: Array | None = None,
+    thin: float = 0.0,
+) -> float:
     """A bound of W2^2 from above between the boxes at their starts and a density (n0, n1) on the lattice, of one mass.
 
-    widths: of the lattice's cells. The target is scaled to the mass of the boxes.
+    widths: of the lattice's cells. The target is scaled to the mass of the boxes. potential (n0, n1): a function of
+    which the map is near the gradient, start - end, at the cells' middles. thin: of the largest density; cells below
+    and above it are regions of their own, so that no flux squeezes through thin bridges. The bound holds whatever both.
     """
-    came = np.zeros_like(target)
-    squares, volume = (widths[0] ** 2, widths[1] ** 2), widths[0] * widths[1]
-    cost, longest = _shared(boxes.starts, boxes.ends, boxes.masses, squares, sides, came)
+    sums, volume = np.zeros((4, *target.shape)), widths[0] * widths[1]
+    longest = _shared(boxes.starts, boxes.ends, boxes.masses, widths, sides, sums)
+    came, cost = sums[0], float(sums[3].sum())
     wanted = target * (float(boxes.masses.sum()) / float(target.sum()))
-    flux, left = _flux(came / volume, wanted / volume, widths, sides)
-    carried = joined_cost(left, widths)
-    cost += carried + math.sqrt(longest * 2.0 * float(np.abs(left).sum()) * carried)
-    repair = _flux_cost(flux, np.maximum(came - left, 0.0) / volume, wanted / volume, widths)
-    return (math.sqrt(cost) + math.sqrt(repair)) ** 2
+    flux, carried = _flux(came / volume, wanted / volume, widths, sides, thin)
+    moved = carried.moved(came, sums[3], longest)
+    cost += carried.cost + 2.0 * math.sqrt(moved * carried.cost)
+    left = np.maximum(came - carried.few - carried.rest, 0.0)
+    costs = _flux_costs(flux, left / volume, wanted / volume, widths)
+    repair = float(costs.sum())
+    bound = (math.sqrt(cost) + math.sqrt(repair)) ** 2
+    if potential is None:
+        return bound
+    rest = Repair(left, wanted, costs, carried.mass, (math.sqrt(moved) + math.sqrt(carried.cost)) ** 2)
+    return min(bound, cost + repair + Steered.of(potential, widths, sides).cross(came, sums[1:3], rest))
 
 
-def _flux(a: Array, b: Array, widths: tuple[float, float], sides: Sides) -> tuple[list[Array], Array]:
-    """Mass that passes the face below each cell along each axis, and what is left of the masses a - b (n0, n1).
+@dataclass(frozen=True, eq=False)
+class _Carried:
+    """Masses (n0, n1) that are carried off or, below zero, brought: first few, by the cheapest plan, then the rest.
 
-    a less what is left is >= 0, to rounding: no flux where none is found that keeps this.
+    cost: of a coupling; costs of the two add up like lengths.
     """
-    volume, filled = widths[0] * widths[1], a + b > _FAINT * float((a + b).max())
+
+    few: Array
+    rest: Array
+    cost: float
+
+    @classmethod
+    def of(cls, few: Array, rest: Array, widths: tuple[float, float]) -> "_Carried":
+        """The rest by blocks."""
+        return cls(few, rest, (math.sqrt(carried_cost(few, widths)) + math.sqrt(joined_cost(rest, widths))) ** 2)
+
+    @property
+    def mass(self) -> float:
+        """How much is carried."""
+        return 0.5 * float(np.abs(self.few).sum() + np.abs(self.rest).sum())
+
+    def moved(self, came: Array, squares: Array, longest: float) -> float:
+        """int |way|^2 over the mass that is carried, of the way it had come, int |way|^2 over cells being `squares`."""
+        off = (self.few > 0.0) & (came > 0.0)
+        first = float((self.few[off] / came[off] * squares[off]).sum())
+        return first + 0.5 * longest * float(np.abs(self.rest).sum())
+
+
+def _flux(
+    a: Array, b: Array, widths: tuple[float, float], sides: Sides, thin: float = 0.0
+) -> tuple[list[Array], _Carried]:
+    """Mass that passes the face below each cell along each axis, and what has been carried of a (n0, n1) before.
+
+    a less that is >= 0, to rounding: no flux where none is found that keeps this.
+    """
+    volume, most = widths[0] * widths[1], float((a + b).max())
+    filled, dense = a + b > _FAINT * most, a + b > thin * most
     price = np.where(filled, price_of_flux(a, b), math.inf)
     faces = [_conductance(1.0 / price, axis, widths, sides) for axis in range(2)]
-    whole = (a - b) * volume
-    excess = _balanced(np.where(filled, whole, 0.0), a * filled, b * filled, faces)
+    faces = [w * (dense == np.roll(dense, 1, axis)) for axis, w in enumerate(faces)]
+    region = _regions(faces)
+    now = relayed(a * volume, b * volume, np.where(filled, region, -1), widths)
+    whole = now - b * volume
+    excess = _balanced(np.where(filled, whole, 0.0), now * filled, b * filled, region)
 
     def fluxes(x: Array) -> list[Array]:
         """Mass that passes the face below each cell, upwards, down the slope of x."""
@@ -144,66 +198,46 @@ def _flux(a: Array, b: Array, widths: tuple[float, float], sides: Sides) -> tupl
     x, _ = cg(operator, excess.ravel(), rtol=0.0, atol=goal, maxiter=_ROUNDS, M=smoother)
     flux = fluxes(x.reshape(shape))
     left = whole - gained(flux)
-    if np.minimum(a * volume - left, 0.0).sum() < -_OFF * float(a.sum()) * volume:
+    if np.minimum(now - left, 0.0).sum() < -_OFF * float(a.sum()) * volume:
         # the solve failed, as on cells far longer than wide: no density is there for such a flux to set out from
-        return [np.zeros_like(f) for f in flux], whole
-    return flux, left
+        return [np.zeros_like(f) for f in flux], _Carried.of(np.zeros_like(a), (a - b) * volume, widths)
+    return flux, _Carried.of(a * volume - now, left, widths)
 
 
-def _flux_cost(flux: list[Array], a: Array, b: Array, widths: tuple[float, float]) -> float:
-    """C2."""
+def _flux_costs(flux: list[Array], a: Array, b: Array, widths: tuple[float, float]) -> Array:
+    """C2, the part of each cell (n0, n1)."""
     square = np.zeros_like(a)
     for axis, f in enumerate(flux):
         low = f / widths[1 - axis]
         high = np.roll(low, -1, axis)
         square += (low * low + low * high + high * high) / 3.0
     used = square > (_ROUNDING * float(a.sum()) * min(widths)) ** 2
-    return float((square[used] * price_of_flux(a[used], b[used])).sum()) * widths[0] * widths[1]
+    out = np.zeros_like(a)
+    out[used] = square[used] * price_of_flux(a[used], b[used]) * widths[0] * widths[1]
+    return out
 
 
-def joined_cost(excess: Array, widths: tuple[float, float]) -> float:
-    """Cost of a coupling of what is above zero in masses (n0, n1) of sum zero with what is below it.
-
-    Within blocks of ever more cells as much as can be is coupled, in proportion: the mean squared distance of
-    independent points. The cells' own extent cancels: what goes from cell to cell is shifted.
-    """
-    x, y = (h * (k + 0.5) for h, k in zip(widths, np.indices(excess.shape), strict=True))
-    parts = np.maximum(excess, 0.0), np.maximum(-excess, 0.0)
-    moments = [np.stack([m, m * x, m * y, m * (x * x + y * y)]) for m in parts]
-    cost = 0.0
-    while True:
-        over, under = moments
-        both = np.minimum(over[0], under[0])
-        shares = [np.divide(both, m[0], out=np.zeros_like(both), where=m[0] > 0.0) for m in moments]
-        a, b = (m * share for m, share in zip(moments, shares, strict=True))
-        mixed = np.divide(a[1] * b[1] + a[2] * b[2], both, out=np.zeros_like(both), where=both > 0.0)
-        cost += max(float((a[3] + b[3] - 2.0 * mixed).sum()), 0.0)
-        if over[0].size == 1:
-            return cost
-        moments = [_halved(m * (1.0 - share)) for m, share in zip(moments, shares, strict=True)]
+def _regions(faces: list[Array]) -> NDArray[np.int64]:
+    """The number (n0, n1) of the region that each cell belongs to: those that open faces join."""
+    number = np.arange(faces[0].size).reshape(faces[0].shape)
+    ends = [(number[w > 0.0], np.roll(number, 1, axis)[w > 0.0]) for axis, w in enumerate(faces)]
+    first, second = (np.concatenate(side) for side in zip(*ends, strict=True))
+    graph = coo_array((np.ones(len(first), dtype=np.int8), (first, second)), shape=(number.size, number.size))
+    region: NDArray[np.int64] = connected_components(graph, directed=False)[1].astype(np.int64)
+    return region.reshape(number.shape)
 
 
-def _halved(m: Array) -> Array:
-    """Sums over two by two blocks (k, n0, n1)."""
-    m = np.pad(m, ((0, 0), (0, m.shape[1] % 2), (0, m.shape[2] % 2)))
-    return np.asarray(m[:, 0::2, 0::2] + m[:, 1::2, 0::2] + m[:, 0::2, 1::2] + m[:, 1::2, 1::2])
-
-
-def _balanced(excess: Array, a: Array, b: Array, faces: list[Array]) -> Array:
-    """What of the excess can be undone: in each region that faces join, less its total.
+def _balanced(excess: Array, a: Array, b: Array, region: NDArray[np.int64]) -> Array:
+    """What of the excess can be undone: in each region less its total.
 
     Where a has more mass than b that is taken off like a, else off like b.
     """
-    number = np.arange(excess.size).reshape(excess.shape)
-    ends = [(number[w > 0.0], np.roll(number, 1, axis)[w > 0.0]) for axis, w in enumerate(faces)]
-    first, second = (np.concatenate(side) for side in zip(*ends, strict=True))
-    graph = coo_array((np.ones(len(first), dtype=np.int8), (first, second)), shape=(excess.size, excess.size))
-    region = connected_components(graph, directed=False)[1]
-    total = np.bincount(region, excess.ravel())
-    weight = np.where(total[region] > 0.0, a.ravel(), b.ravel())
-    mass = np.bincount(region, weight)
+    number = region.ravel()
+    total = np.bincount(number, excess.ravel())
+    weight = np.where(total[number] > 0.0, a.ravel(), b.ravel())
+    mass = np.bincount(number, weight)
     share = np.divide(total, mass, out=np.zeros_like(total), where=mass > 0.0)
-    return np.asarray(excess - (share[region] * weight).reshape(excess.shape))
+    return np.asarray(excess - (share[number] * weight).reshape(excess.shape))
 
 
 def _conductance(ease: Array, axis: int, widths: tuple[float, float], sides: Sides) -> Array:

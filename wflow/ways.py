@@ -13,6 +13,17 @@ _FINE = 4
 """Points a cell at which a way is looked at."""
 
 
+def meeting(closed: Truths, starts: Array, ends: Array, sides: tuple[bool, bool]) -> Truths:
+    """(m,) ways from starts to ends (m, 2), in cells, that have a point in a closed cell (n0, n1).
+
+    Looked at four times a cell. On periodic axes ends are lifted.
+    """
+    if not len(starts) or not np.any(closed):
+        return np.zeros(len(starts), dtype=bool)
+    pad = _pad(starts, ends)
+    return _meets(_walls(closed, pad, sides), starts, ends, sides, closed.shape, pad)
+
+
 def barred(closed: Truths, starts: Array, ends: Array, sides: tuple[bool, bool]) -> Truths:
     """(m,) ways from starts to ends (m, 2), in cells, that meet closed cells (n0, n1) and have no way round nearby.
 
@@ -22,12 +33,8 @@ def barred(closed: Truths, starts: Array, ends: Array, sides: tuple[bool, bool])
     found = np.zeros(len(starts), dtype=bool)
     if not len(starts) or not np.any(closed):
         return found
-    reach = math.ceil(float(np.abs(ends - starts).max())) + 1
-    pad = 2 * reach + 1
-    walls = closed
-    for axis, turns in enumerate(sides):
-        width = [(pad, pad) if k == axis else (0, 0) for k in range(2)]
-        walls = np.pad(walls, width, mode="wrap") if turns else np.pad(walls, width, constant_values=True)
+    pad = _pad(starts, ends)
+    reach, walls = pad // 2, _walls(closed, pad, sides)
     open_near = distance_transform_edt(walls, return_distances=False, return_indices=True)
     first, last = _cells(starts, closed.shape, sides) + pad, _cells(ends, closed.shape, sides, starts) + pad
     for k in np.flatnonzero(_meets(walls, starts, ends, sides, closed.shape, pad)):
@@ -38,6 +45,19 @@ def barred(closed: Truths, starts: Array, ends: Array, sides: tuple[bool, bool])
         joined, _ = label(~walls[low[0] : high[0], low[1] : high[1]])
         found[k] = joined[*(a - low)] != joined[*(b - low)]
     return found
+
+
+def _pad(starts: Array, ends: Array) -> int:
+    """Cells beyond the grid that ways and what is round them may reach: twice the longest, and one."""
+    return 2 * (math.ceil(float(np.abs(ends - starts).max())) + 1) + 1
+
+
+def _walls(closed: Truths, pad: int, sides: tuple[bool, bool]) -> Truths:
+    """The closed cells with so many more on every side: repeated, or closed beyond walls."""
+    for axis, turns in enumerate(sides):
+        width = [(pad, pad) if k == axis else (0, 0) for k in range(2)]
+        closed = np.pad(closed, width, mode="wrap") if turns else np.pad(closed, width, constant_values=True)
+    return closed
 
 
 def _cells(

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt
+from scipy.spatial import KDTree
 
 from solvers.jko._atoms import Atoms
 from wflow.arrays import Array
@@ -16,6 +18,8 @@ from wflow.spline.lattice import Sides, refined
 _FINER = 4
 MOST = 1 << 23
 """How often cells are halved for a coupling's bound, and up to how many."""
+_NEAR = 1.01
+"""Cells: how far from the end's mass a light atom may land."""
 
 
 class Coupled(NamedTuple):
@@ -40,12 +44,36 @@ def couplings(start: Density, end: Density) -> Iterator[Coupled]:
         yield Coupled(start, end, _square(start, end))
 
 
-def repaired(atoms: Atoms, ends: Array, end: Density, split: int) -> float:
-    """From atoms of a density, split^2 a cell, that go to `ends` (m, 2), in cells, to a density on two axes."""
+def repaired(
+    atoms: Atoms, ends: Array, end: Density, split: int, potential: Array | None = None, thin: float = 0.0
+) -> float:
+    """From atoms of a density, split^2 a cell, that go to `ends` (m, 2), in cells, to a density on two axes.
+
+    potential: tau p at the middles of split^2 parts of each cell, of which the map has the gradient. thin: below this
+    share of the largest density nothing passes between what is thin and what is not but by being carried.
+    """
     widths = end.grid.widths / split
     fine = np.repeat(np.repeat(end.values.reshape(end.grid.plane), split, axis=0), split, axis=1)
     boxes = Boxes(atoms.places * split, ends * split, atoms.masses)
-    return repaired_bound(boxes, fine, (float(widths[0]), float(widths[1])), _sides(end))
+    return repaired_bound(boxes, fine, (float(widths[0]), float(widths[1])), _sides(end), potential, thin)
+
+
+def kept_near(atoms: Atoms, ends: Array, end: Density) -> Array:
+    """Ends (m, 2), in cells, of which none is further from where a density has mass than a cell is wide.
+
+    Where it has none, in obstacles too, p is hardly felt and may have holes for atoms lighter than those for which it
+    was found: such atoms go the way of the nearest that does not fall into one.
+    """
+    empty = end.values.reshape(end.grid.plane) <= 0.0
+    depth = distance_transform_edt(empty, sampling=end.grid.widths)
+    cells = np.floor(ends).astype(np.int64) % np.asarray(empty.shape)
+    lost = depth[cells[:, 0], cells[:, 1]] > float(end.grid.widths.max()) * _NEAR
+    if not np.any(lost) or np.all(lost):
+        return ends
+    near = np.flatnonzero(~lost)[KDTree(atoms.places[~lost]).query(atoms.places[lost])[1]]
+    out = ends.copy()
+    out[lost] = atoms.places[lost] + (ends - atoms.places)[near]
+    return out
 
 
 def _sides(pi: Density) -> Sides:

@@ -10,7 +10,8 @@ from scipy.ndimage import distance_transform_edt
 
 from solvers.jko._atoms import FAINT, Atoms
 from solvers.jko._climb import Climb
-from solvers.jko._couplings import MOST, Coupled, couplings, repaired
+from solvers.jko._couplings import MOST, Coupled, couplings, kept_near, repaired
+from solvers.jko._detours import Detours
 from solvers.jko._price import Price
 from wflow.arrays import Array
 from wflow.errors import NotConverged
@@ -31,7 +32,6 @@ from wflow.spline.lattice import (
     read,
     scaled,
 )
-from wflow.ways import barred
 
 _RISE = 3.0
 """How much p may rise in a step of the ascent, in temperatures: rho = exp((p - V)/T - 1) overflows soon."""
@@ -39,10 +39,10 @@ _WARM, _COLD, _CENTRED = 1e-6, 0.05, 1e-3
 """Floors of the metric (wflow.spline.ascent.Manner) with entropy, with a power alone, and with neither."""
 _PULLED, _FENCED = 0.5, 1.5
 """Of the slope of V: the weight of a centre, over a cell and in the densest that mass can be; p's rise in obstacles."""
-_SEEN = 1e-3
-"""Of the heaviest atom: lighter ones may go as far as they like."""
 _REPAIRS = 4, 8
 """Parts of a cell on each axis whose map gives a coupling where that of Knothe is too dear."""
+_THIN = 0.0, 1e-2
+"""Of the largest density: whether fluxes of a repair pass between what is thinner and what is not."""
 _SETTLED = 1e-10
 """Mass that may still change from one V to the next."""
 _BALANCED, _CORRECTIONS = 1e-14, 50
@@ -53,8 +53,8 @@ _FELT = 1e-13
 class Minimum:
     """The minimiser, its potential's coefficients (n0, n1), the maximum of D, how far mass moved and how far it is off.
 
-    price: U* and V of D.   moved, off: lengths, roots of mean squares.   farthest, barred: under limits the length
-    of the longest way, and the mass whose ways lead through what is closed.
+    price: U* and V of D.   moved, off: lengths, roots of mean squares.   free: under limits what a step under V alone
+    costs, all that any can gain.   detours: of ways that meet obstacles, if there are any.
     """
 
     end: Density
@@ -63,8 +63,8 @@ class Minimum:
     dual: float
     moved: float
     off: float
-    farthest: float = 0.0
-    barred: float = 0.0
+    free: float = 0.0
+    detours: Detours | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +133,7 @@ class Stage:
         Climbs until mass is off by a fifth of `tolerance` times the distance moved, or as far as it goes.
         """
         field, before = self.potential(start), start
-        price, guesses = self._begun(mu, tau, field, guess)
+        price, guesses, free = self._begun(mu, tau, field, guess)
         for _ in range(limit):
             mu, dual, climbed = self._climb(tau, price, tolerance, limit)(mu, guesses)
             end, c = self._balanced(dual, climbed.here, start.mass)
@@ -150,14 +150,17 @@ class Stage:
                 change,
             )
         here, length = climbed.here, math.sqrt(2.0 * tau)
-        ways = self._ways(mu, here)
-        return Minimum(end, c, price, here.value, length * math.sqrt(here.distance), length * climbed.residual, *ways)
+        moved, off = length * math.sqrt(here.distance), length * climbed.residual
+        return Minimum(end, c, price, here.value, moved, off, free, self._detours(mu, here))
 
-    def _begun(self, mu: Atoms, tau: float, field: Array, guess: Array) -> tuple[Price, list[Array]]:
-        """U* and first guesses of p. Without entropy and power U has the centre mu drifted by V, cut at the bound."""
+    def _begun(self, mu: Atoms, tau: float, field: Array, guess: Array) -> tuple[Price, list[Array], float]:
+        """U*, first guesses of p, and under limits what a step under V alone costs, which spreads mu to a density.
+
+        Without entropy and power U has that density, cut at the bound, as its centre.
+        """
         terms, bound = self.flow.energy.internal, self.bound
         if bound is None:
-            price, slope = Price(terms, field), 0.0
+            price, slope, spent = Price(terms, field), 0.0, 0.0
         else:
             rho, spent = self._drifted(mu, tau, field)
             slope = math.sqrt(2.0 * spent / (float(mu.masses.sum()) * tau))
@@ -171,7 +174,7 @@ class Stage:
         guesses = [fitted(guess, self.parts, self.sides), averaged(guess, self.parts)]
         if self.temperature:
             guesses.append(averaged(self._fenced(self._split_guess(mu, tau, field), _FENCED * slope), self.parts))
-        return price, guesses
+        return price, guesses, spent
 
     def _fenced(self, p: Array, slope: float) -> Array:
         """p, where nothing may be as at the nearest node outside, and rising inwards: rho says nothing of it there."""
@@ -180,15 +183,12 @@ class Stage:
         depth, nearest = distance_transform_edt(self.bound <= 0.0, sampling=self.widths, return_indices=True)
         return np.asarray(p[tuple(nearest)] + slope * depth)
 
-    def _ways(self, mu: Atoms, here: Reached) -> tuple[float, float]:
-        """The longest way of an atom that is seen, and the mass of those that are barred; 0 without limits."""
-        if self.bound is None:
-            return 0.0, 0.0
-        seen = mu.masses >= _SEEN * mu.masses.max()
-        starts, ends = mu.places[seen], here.places[seen] * np.asarray(self.parts)
-        way = (ends - starts) * np.asarray(self.widths)
-        longest = float(np.sqrt(np.max(np.sum(way * way, axis=1))))
-        return longest, float(mu.masses[seen][barred(self.bound <= 0.0, starts, ends, self.sides)].sum())
+    def _detours(self, mu: Atoms, here: Reached) -> Detours | None:
+        """Of atoms; None without obstacles."""
+        if self.bound is None or np.all(self.bound > 0.0):
+            return None
+        ends = here.places * np.asarray(self.parts)
+        return Detours.of(mu, ends, self.bound <= 0.0, self.flow.energy.limits, self.grid, self.sides)
 
     def priced(self, pi: Density, price: Price) -> float:
         """int U(rho) + int V dpi for a fixed V: what D speaks of, F but for constants where V is fixed."""
@@ -207,7 +207,10 @@ class Stage:
             if self.grid.size * split**2 <= MOST:
                 atoms = Atoms.exactly(start, split)
                 ends = self._dual(atoms, tau, found.price).places(found.potential) * np.asarray(self.parts)
-                yield Coupled(start, end, repaired(atoms, ends, end, split))
+                ends = kept_near(atoms, ends, end)
+                phi = tau * read(found.potential, (self.parts[0] * split, self.parts[1] * split), self.sides)
+                for thin in _THIN:
+                    yield Coupled(start, end, repaired(atoms, ends, end, split, phi, thin))
 
     def carried(self, found: Minimum, time: float) -> tuple[Atoms, float]:
         """Atoms of the end of a minimisation, moved on by time grad p, and the share of mass where that map folds."""

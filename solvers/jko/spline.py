@@ -16,7 +16,8 @@ from wflow.arrays import count, positive
 from wflow.compiled import available
 from wflow.errors import NotConverged, Refused
 from wflow.flow import Flow, Window
-from wflow.limits import Congestion, thinnest
+from wflow.grid import Grid
+from wflow.limits import Congestion
 from wflow.measure import Density
 from wflow.solver import EVERY_PROMISE, Order, Promise, Solver, State, Step
 
@@ -28,15 +29,16 @@ _FAR = 2.0
 """Cells: mass that moves further in a step asks for a coarse spline."""
 _SPLIT = {1: 4, 2: 2}
 """Parts of a cell on each axis that make four."""
-_RESOLVED = 0.25
+_RESOLVED, _HELD = 0.25, 0.5
+"""Cells: the least that the fastest mass crosses in a step; in the plane under limits."""
 _EDGE = 1e-2
 _EMPTY = 1e-12
 _IDLE, _IDLY = 0.15, 2
 """Cells: a step that gains less than this way costs gains next to nothing; couplings that are tried for it."""
 SLACK, _STILL = 1e-13, 1e-9
 """Of max(1, |F|): rounding of F, and what an end may lie above the start for the start to be taken in its place."""
-_STRAIGHT = 0.25
-"""Of an obstacle's thickness: how far mass may go in a step, for straight ways to count as ways around it."""
+_SLOW = 0.1
+"""Of what a step under V alone would gain: a crowd that gains more is on its way, however short the step."""
 _GAINED = 0.5
 """Of what the dual allows, the least that a step gains."""
 
@@ -77,9 +79,10 @@ class Spline(Solver):
     instead, up to so many times.
     Limits: rho <= most and rho = 0 in obstacles to rounding, order 1 in h. Without entropy and power the step of
     F(rho) + int weight (rho - centre)^2/2 dw, centre rho_0 drifted by V and cut at `most`, weight = h |grad V|/(2 most)
-    (solvers.jko._price). Distances are straight: beside an obstacle no mass may go further in a step than a quarter of
-    its thickness, and none through what it cannot go round nearby (wflow.ways), else NotConverged. A step that gains
-    less than a seventh of a cell's way costs, and cannot be certified, stays where it is and counts as a fallback.
+    (solvers.jko._price). Distances are straight: of a step's cost no more than a hundredth may be of ways that meet an
+    obstacle and are longer than a quarter of its thickness, and none of ways through what nobody can go round nearby
+    (wflow.ways), else NotConverged. A step that gains less than a seventh of a cell's way costs and a tenth of what V
+    alone would, and cannot be certified, stays where it is and counts as a fallback.
     Source: Jacobs, Lee & Leger 2021, ESAIM Control Optim. Calc. Var. 27, 28 (the dual); here with splines.
     """
 
@@ -144,12 +147,15 @@ class Spline(Solver):
     def smallest_step(self, flow: Flow) -> float:
         """0; without entropy on two axes or under limits that in which the fastest mass crosses a quarter of a cell.
 
-        In less the edge stands between two rows of nodes, and what D leaves open there is as much as what moves.
+        In less the edge stands between two rows of nodes, and what D leaves open there is as much as what moves. In the
+        plane under limits half a cell: there a step's cost is known up to what cells resolve, and is to be below F's
+        fall.
         """
         if flow.energy.temperature or (flow.domain.dim == 1 and not flow.energy.limits):
             return 0.0
         fastest = cells_a_time(flow, averages_of(flow, self.cells, self.window))
-        return _RESOLVED / fastest if fastest > 0.0 else math.inf
+        least = _HELD if flow.domain.dim == 2 and flow.energy.limits else _RESOLVED
+        return least / fastest if fastest > 0.0 else math.inf
 
     def step(self, flow: Flow, state: State, dt: float) -> Step:
         return by_halves(partial(self._whole, flow), state, dt, self.halvings)
@@ -203,20 +209,22 @@ class Spline(Solver):
         return Taken(end, spent, found.off, found.dual)
 
     def check(self, flow: Flow, found: "Minimum", time: float, dt: float) -> None:
-        """NotConverged where mass is off by more than the tolerance, or goes too far beside an obstacle."""
-        grid = found.end.grid
-        if not found.farthest <= (straight := _STRAIGHT * thinnest(flow.energy.limits, grid)):
+        """NotConverged where mass is off by more than the tolerance, or goes too far through an obstacle."""
+        grid, detours = found.end.grid, found.detours
+        if detours is not None and detours.too_long:
             raise NotConverged(
-                f"{self}: mass moves {found.farthest:.3g} in one step, more than a quarter of the thinnest obstacle "
-                f"({straight:.3g}), at t = {time:g}, dt = {dt:.3g}: straight ways would lead through it; shorten dt or "
-                "let it halve (halvings)",
-                found.farthest,
+                f"{self}: mass goes up to {detours.longest:.3g} through the obstacle in one step, and ways longer than "
+                f"a quarter of the thinnest one ({detours.straight:.3g}) make {detours.share:.2g} of its cost, at "
+                f"t = {time:g}, dt = {dt:.3g}: no straight way counts as the way round; shorten dt or let it halve "
+                "(halvings)",
+                detours.share,
             )
-        if found.barred > 0.0:
+        if detours is not None and detours.barred > 0.0:
             raise NotConverged(
-                f"{self}: {found.barred:.3g} of the mass would go straight through an obstacle that it cannot go round "
-                f"nearby, at t = {time:g}, dt = {dt:.3g}; shorten dt, let it halve (halvings), or make walls thicker",
-                found.barred,
+                f"{self}: {detours.barred:.3g} of the mass would go straight through an obstacle that it cannot go "
+                f"round nearby, at t = {time:g}, dt = {dt:.3g}; shorten dt, let it halve (halvings), or make walls "
+                "thicker",
+                detours.barred,
             )
         most = allowed(self.tolerance, found.moved, float(grid.widths.max()))
         if not found.off <= most:
@@ -243,7 +251,7 @@ class Spline(Solver):
         promised, gained = linear - found.dual, linear - stage.priced(end, found.price)
         if before <= after <= before + still and promised <= still:
             return start, 0.0
-        idle = energy.limits and promised <= (_IDLE * float(end.grid.widths.max())) ** 2 / (2.0 * dt)
+        idle = energy.limits and promised <= min(_idle(end.grid, dt), _SLOW * found.free)
         fallen, spent = before - after, math.inf
         for first, last, square in islice(stage.couplings(start, end, found, dt), _IDLY if idle else None):
             spent = square / (2.0 * dt)
@@ -257,3 +265,8 @@ class Spline(Solver):
             f"a gain of {promised:.3g}, at t = {time:g}, dt = {dt:.3g}; use more cells or another dt",
             promised,
         )
+
+
+def _idle(grid: Grid, dt: float) -> float:
+    """What it costs all mass to go a seventh of a cell in a step."""
+    return (_IDLE * float(grid.widths.max())) ** 2 / (2.0 * dt)

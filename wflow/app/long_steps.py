@@ -8,10 +8,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from wflow.certificates import Certificate, distance_to_exact, of_run
 from wflow.convergence import MARGIN, Laboratory, distance, estimated_error, norm_of
 from wflow.errors import Truncated
 from wflow.flow import Flow
+from wflow.limits import WITHIN
 from wflow.loop import solve
 from wflow.measure import Density, Measure
 from wflow.problems import Problem
@@ -25,7 +28,10 @@ REFINED = 2
 
 
 def of_long_steps(problem: Problem, solver: Solver, others: Sequence[Solver], quick: bool) -> Iterator[Certificate]:
-    """What the method keeps over at most three steps, how well they are solved, and what others do in the same time.
+    """What the method keeps, how well its steps are solved, and what others do in the same time.
+
+    Over at most three steps where there are others to compare with; where no other method takes the flow, to its
+    horizon: nothing else would notice a run that does not get there.
 
     One step is compared with that of minimising movements that take short steps too: the same step of the same
     functional. Two steps are compared with the flow itself, by other methods on cells; not in a quick run. Neither
@@ -35,15 +41,25 @@ def of_long_steps(problem: Problem, solver: Solver, others: Sequence[Solver], qu
     smallest = solver.smallest_step(flow)
     over = max(1, math.floor(flow.horizon / smallest))
     dt = flow.horizon / over
-    run = solve(flow, solver, dt=dt, until=flow.horizon * (min(over, MOST_STEPS) / over))
-    yield from of_run(problem, run)
     able = [other for other in others if other.refusal(flow) is None and not other.smallest_step(flow)]
+    few = min(over, MOST_STEPS) if able else over
+    run = solve(flow, solver, dt=dt, until=flow.horizon * (few / over))
+    yield from of_run(problem, run)
+    if flow.energy.limits:
+        yield _within_limits(run)
     if dt >= smallest:
         for other in able:
             if other.variational and other.needs == "quantile":  # whose W2 is W2 itself
                 yield _compared(run, other, dt)
     if over >= REFINED and not quick:
         yield from _beside_the_flow(problem, solver, [other for other in able if other.needs == "density"], dt)
+
+
+def _within_limits(run: Trajectory) -> Certificate:
+    """By how much a cell is ever above its limit, in the largest of them."""
+    pairs = [(pi.values, run.flow.energy.bound(pi.grid)) for pi in run.measures if isinstance(pi, Density)]
+    over = max(float((rho - bound).max() / bound[np.isfinite(bound)].max()) for rho, bound in pairs)
+    return Certificate(f"within its limits up to t = {run.times[-1]:g}", "at most", over, 0.0, WITHIN)
 
 
 def not_compared(flow: Flow, solver: Solver) -> str | None:
