@@ -86,6 +86,37 @@ def test_above_the_critical_mass_a_run_ends_at_the_stated_density():
     assert change == pytest.approx(-0.1, abs=0.01)
 
 
+@pytest.mark.parametrize(
+    ("share", "cells"),
+    [(2.0, 48), (3.0, 64), *(pytest.param(*one, marks=pytest.mark.slow) for one in ((1.5, 48), (2.0, 64), (3.0, 96)))],
+)
+def test_jko_steps_end_where_cells_resolve_no_more(share, cells):
+    """Above the critical mass, to densest = 20: Concentrated at a tenth of all mass in a cell, before t* and before 20.
+
+    On the way each step changes the moment by (4 T - s) tau - W2^2 to 5 % of what attraction does alone, s tau, W2^2
+    that of a coupling. Of a core of mass 1/share and width w the densest cell has h^2/(2 pi w^2 share): a tenth is
+    w = .7 to 1 cells.
+    """
+    critical = STD**2 / (2.0 * TEMPERATURE * (share - 1.0))
+    flow = problems.keller_segel(share, TEMPERATURE, STD, horizon=critical, densest=20.0).flow
+    solver, dt, seen = Spline(cells), 0.02, []
+    state = solver.init(flow)
+    for _ in range(round(critical / dt)):
+        step = solver.step(flow, state, dt)
+        core = float(step.state.measure.weights.max())
+        if core > 0.1:
+            break
+        change = moment(step.state.measure) - moment(state.measure) + 2.0 * dt * step.dissipated
+        strength = 4.0 * TEMPERATURE * share
+        assert change == pytest.approx((4.0 * TEMPERATURE - strength) * dt, abs=0.05 * strength * dt)
+        state = step.state
+        seen.append(core)
+    assert seen[-1] > 2.0 * seen[0]
+    with pytest.raises(Concentrated, match=r"a tenth of all mass in one cell.* use more cells") as caught:
+        solve(flow, solver, dt=dt, times=[critical])
+    assert float(str(caught.value).split("t = ")[1].split(",")[0]) == pytest.approx(state.time + dt, abs=1.1 * dt)
+
+
 def test_a_density_that_is_allowed_is_positive():
     """A number above 0, or none; and a start above it is said to be one."""
     p = problems.keller_segel()

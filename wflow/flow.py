@@ -26,7 +26,8 @@ class Flow:
 
     window: where infinite axes keep their mass until the horizon; grids stand on it. One (lower, upper) an axis, None
     for an axis that is bounded; on one axis the pair itself. Held as a tuple with one entry an axis.
-    densest: a density on cells that grows beyond it ends a run with Concentrated.
+    densest: a density on cells that grows beyond it ends a run with Concentrated; where it is finite, so does one of
+    which a cell of a grid holds more than a tenth, with what its cells can resolve.
     """
 
     energy: Energy

@@ -20,6 +20,8 @@ from wflow.trajectory import Trajectory
 ENERGY_SLACK = 1e-13
 EDGE = 1e-10
 """Most mass within two cells of a wall that stands for infinity: beyond, the run is refused."""
+_CORE = 0.1
+"""Of all mass: what a cell may hold where a density is said to be the largest. Beyond, a peak is as wide as a cell."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,17 +82,22 @@ class Watch:
         )
 
     def _resolved(self, new: State) -> None:
-        """Concentrated where cells hold more than the flow allows."""
+        """Concentrated where cells hold more than the flow allows, or where one holds too much of all mass."""
         pi, most = new.measure, self.flow.densest
-        if (
-            isinstance(pi, Density | MeshDensity)
-            and math.isfinite(most)
-            and not (found := pi.ranks.most(float(pi.values.max()))) <= most
-        ):
-            grown = "starts at" if not new.count else "has grown to"
+        if not isinstance(pi, Density | MeshDensity) or not math.isfinite(most):
+            return
+        found = pi.ranks.most(float(pi.values.max()))
+        grown = "starts at" if not new.count else "has grown to"
+        if not found <= most:
             raise Concentrated(
                 f"{self.solver}: the density {grown} {found:.4g} > {most:g} at t = {new.time:.6g}; it blows up, "
                 "or raise Flow.densest and use more cells"
+            )
+        if isinstance(pi, Density) and found * pi.grid.cell_volume > _CORE * pi.mass:
+            raise Concentrated(
+                f"{self.solver}: the density {grown} {found:.4g} at t = {new.time:.6g}, more than a tenth of all mass "
+                f"in one cell: {_CORE * pi.mass / pi.grid.cell_volume:.4g} is the most that cells of "
+                f"{pi.grid.widths.tolist()} resolve; it blows up, use more cells to come nearer to {most:g}"
             )
 
     def _lowered(self, now: Reached, new: State, dt: float) -> float:
