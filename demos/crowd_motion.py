@@ -23,7 +23,7 @@ from wflow import Density, Trajectory, picture, problems, solve
 # Problem
 SHARE, TIME = 0.4, 0.3
 DISC = problems.congestion(share=SHARE, dim=2, horizon=TIME).flow
-ROOM = problems.crowd(place=(1.4, 0.5), horizon=0.75).flow
+ROOM = problems.crowd().flow
 
 
 # Solve
@@ -34,7 +34,7 @@ def filling() -> Trajectory:
 
 @lru_cache
 def walking() -> Trajectory:
-    return solve(ROOM, Spline(cells=48, tolerance=4e-3), steps=24)
+    return solve(ROOM, Spline(cells=48), steps=48)
 
 
 def full(pi: Density) -> float:
@@ -69,7 +69,7 @@ def exercise() -> tuple[float, float]:
 
 if __name__ == "__main__":
     print("front: measured {:.3f}, derived {:.3f}, counting arrivals alone {:.3f}".format(*front(), front(False)[1]))
-    print(picture.save(picture.maps(walking(), times=walking().times[[0, 12, 24]]), "results/demos/crowd_motion.png"))
+    print(picture.save(picture.maps(walking(), times=walking().times[[0, 28, 48]]), "results/demos/crowd_motion.png"))
     refutation()
     print("exercise: predicted {:.4f}, measured {:.4f}".format(*exercise()))
 

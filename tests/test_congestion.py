@@ -7,13 +7,9 @@ import pytest
 from scipy.optimize import isotonic_regression
 
 from solvers.jko import Spline
-from solvers.jko._atoms import Atoms
-from solvers.jko._detours import Detours
-from wflow import Congestion, Density, Energy, Entropy, Flow, NotConverged, problems, solve, w2
+from wflow import Congestion, Density, Energy, Entropy, Flow, problems, solve, w2
 from wflow.measure import Quantiles
 from wflow.problems.crowd import nearness
-from wflow.solver import State
-from wflow.spline.lattice import Sides
 
 CENTRED = {"place": (1.4, 0.5)}
 
@@ -138,94 +134,6 @@ def test_a_crowd_parts_before_a_column():
     # past the column there is somebody on both sides, and the way round is longer than the way through
     past = run.final.points[:, 0] > 1.4
     assert min(run.final.weights[past & above].sum(), run.final.weights[past & ~above].sum()) > 0.1
-
-
-def test_steps_that_lead_through_an_obstacle_are_refused():
-    """A step of .7 ends behind the column: refused in words. One of .25, long but in front of it, is straight.
-
-    By halves that are short enough the first is taken, and nobody is in the column.
-    """
-    flow = problems.crowd(most=8.0).flow
-    solver = Spline(32)
-    with pytest.raises(NotConverged, match=r"ways longer than a quarter of the thinnest one .* let it halve"):
-        solver.step(flow, solver.init(flow), 0.7)
-    assert solver.step(flow, solver.init(flow), 0.25).state.time == pytest.approx(0.25)
-    solver = Spline(32, halvings=5)
-    step = solver.step(flow, solver.init(flow), 0.7)
-    assert step.state.time == pytest.approx(0.7)
-    assert np.all(step.state.measure.values[flow.energy.bound(step.state.measure.grid) == 0.0] == 0.0)
-
-
-def columned(cells: int):
-    """Grid, limits and closed cells of the crowd's room."""
-    flow = problems.crowd().flow
-    grid = flow.grid(cells)
-    return grid, flow.energy.limits, (flow.energy.bound(grid) == 0.0).reshape(grid.plane)
-
-
-def test_detours_are_weighed_by_what_they_cost():
-    """One of 100 equal atoms goes straight through the column, .3, the others .03 in front of it: all but half of it.
-
-    .3^2 over .3^2 + 99 .03^2 = .502. As light as a thousandth it has .1 %, which is let through; below what is seen 0.
-    """
-    grid, limits, closed = columned(48)
-    h = grid.widths
-    starts = np.tile([0.3, 0.5], (100, 1))
-    ends = starts + np.array([0.03, 0.0])
-    starts[0], ends[0] = (1.25, 0.6), (1.55, 0.6)
-    for mass, share in ((1.0, 0.09 / (0.09 + 99 * 0.0009)), (2e-3, 1.8e-4 / (1.8e-4 + 99 * 0.0009)), (1e-4, 0.0)):
-        masses = np.full(100, 1.0)
-        masses[0] = mass
-        found = Detours.of(Atoms(starts / h, masses), ends / h, closed, limits, grid, Sides(False, False))
-        assert found.share == pytest.approx(share, rel=1e-9)
-        assert found.too_long == (mass == 1.0)
-        assert found.longest == pytest.approx(0.3 if share else 0.0)
-    short = starts + np.array([0.05, 0.0])  # a quarter of the thickness is .0647
-    found = Detours.of(Atoms(starts / h, np.ones(100)), short / h, closed, limits, grid, Sides(False, False))
-    assert found.share == 0.0 and found.longest == pytest.approx(0.05)
-
-
-def test_a_crowd_on_its_way_is_not_at_rest():
-    """Steps so short that all of them gain less than a seventh of a cell's way: raised or taken, never left out.
-
-    24 cells, dt = .0125 = .15 h from t = .7 on, where the crowd parts.
-    """
-    flow = problems.crowd().flow
-    solver = Spline(24)
-    state = State(0.7, solve(flow, Spline(24, halvings=3), steps=24, until=0.7, times=[0.7]).final)
-    try:
-        step = solver.step(flow, state, 0.0125)
-    except NotConverged:
-        return
-    assert not step.fallback
-    assert flow.energy.value(state.measure) - flow.energy.value(step.state.measure) > 0.5 * 0.0125
-
-
-@pytest.mark.slow
-def test_the_crowd_of_the_catalogue_reaches_its_horizon():
-    """At default tolerance on 48 and 64 cells, by 48 steps and by 24 that may halve: all that is promised, and past it.
-
-    Nobody in the column; rho <= most (1 + 1e-8); mass to 1e-12; F + sum of W2^2/2 tau <= F_0 with W2 from above, so F
-    falls by no more than t (dF/dt = -int |v|^2 drho) and no less than what steps dissipate. More than half has passed
-    the column by 1.2, and the two ends are nearer than a cell is wide.
-    """
-    ends = {}
-    for cells, steps, halvings in ((48, 48, 0), (64, 48, 0), (64, 24, 2)):
-        flow = problems.crowd().flow
-        run = solve(flow, Spline(cells, halvings=halvings), steps=steps)
-        shut = flow.energy.bound(run.final.grid) == 0.0
-        assert all(np.all(pi.values[shut] == 0.0) for pi in run.measures)
-        assert max(pi.values.max() for pi in run.measures) <= 4.0 * (1.0 + 1e-8)
-        assert max(abs(pi.mass - 1.0) for pi in run.measures) <= 1e-12
-        assert np.all(np.diff(run.energies) < 0.0)
-        assert run.energies[-1] + run.dissipated[-1] <= run.energies[0] + 1e-12
-        assert run.energies[0] - run.energies[-1] <= flow.horizon
-        assert sum(run.diagnostics["fallbacks"]) == 0.0
-        assert run.final.weights[run.final.points[:, 0] > 1.4].sum() > 0.5
-        ends[cells, steps] = run.final
-    width = 2.0 / 64.0
-    assert w2(ends[48, 48], ends[64, 48]) <= width
-    assert w2(ends[64, 24], ends[64, 48]) <= width
 
 
 def test_warm_crowds():

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from solvers.finite_volume import Muscl
+from solvers.jko import Spline
 from solvers.particles import GradientFlow, Sampled
 from wflow import Density, Grid, Particles, Refused, Trajectory, box, geodesic, picture, problems, solve
 from wflow.picture.plane import _window
@@ -124,6 +125,21 @@ def test_a_map_without_sheets(plane: tuple[Trajectory, Trajectory]) -> None:
     inside = (cells.final.points[:, 0] > low) & (cells.final.points[:, 0] < high)
     assert cells.final.weights[inside].sum() >= 1.0 - 2e-3
     assert high - low < 7.0
+
+
+def test_maps_of_a_crowd_have_one_scale_and_show_its_column() -> None:
+    """0 to the largest density for both maps, one colour bar; as many cells are drawn closed as the flow closes."""
+    flow = problems.crowd().flow
+    run = solve(flow, Spline(24), dt=0.06, until=0.12, times=[0.12])
+    figure = picture.maps(run)
+    assert len(figure.axes) == 3 and len(panels(figure)) == 2
+    assert isinstance(run.final, Density)
+    shut = int(np.sum(flow.energy.bound(run.final.grid) == 0.0))
+    for axes in panels(figure):
+        mesh, closed = axes.collections[:2]  # type: ignore[attr-defined]
+        assert mesh.get_clim() == (0.0, 4.0)
+        assert int(np.ma.count(closed.get_array())) == shut > 0
+        assert axes.collections[2].hatches == ["////"]  # type: ignore[attr-defined]
 
 
 def test_paths_end_at_the_particles() -> None:

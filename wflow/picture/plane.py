@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from wflow.arrays import Array
@@ -16,6 +18,8 @@ from wflow.trajectory import Trajectory
 POSITIVE, NEGATIVE = "#0072B2", "#D55E00"
 """Colours of neurons with a > 0 and a < 0."""
 _POINTS = 400
+_GREY = ListedColormap(["#5B7C8D"])
+"""Of what is closed: in no place of the maps' scale."""
 _LEFT_OUT = 1e-3
 _PLANE = ("first parameter", "second parameter")
 
@@ -90,7 +94,8 @@ def _rays(axes: Axes, directions: Array, colour: str, reach: float) -> None:
 def maps(cells: Trajectory, particles: Trajectory | None = None, times: Sequence[float] | None = None) -> Figure:
     """A density on two moving axes as a map at some times (start and end), one column a sheet of a frozen first axis.
 
-    Particles of another run of the same flow on top (at most 400), on the sheet of their sign of a.
+    Particles of another run of the same flow on top (at most 400), on the sheet of their sign of a. Under limits all
+    maps have one scale, up to the largest density that is allowed, and closed cells are grey and hatched.
     """
     if not isinstance(cells.final, Density) or len(cells.flow.domain.moving) != 2:
         raise Refused(
@@ -100,13 +105,20 @@ def maps(cells: Trajectory, particles: Trajectory | None = None, times: Sequence
     sheets = cells.final.grid.shape[0] if len(cells.final.grid.shape) == 3 else 1
     # with two sheets times are rows and sheets are columns; a single sheet has its times side by side
     rows, columns = (len(shown), sheets) if sheets > 1 else (1, len(shown))
-    figure = canvas(1.6 + 4.2 * min(columns, 2), 0.7 + 3.3 * rows)
+    window, most = _window(cells, shown), _most(cells, shown)
+    width, height = 1.6 + 4.2 * min(columns, 2), 0.7 + 3.3 * rows
+    if most is not None:  # lengths of both axes are of one room
+        (left, right), (low, high) = window
+        height = 1.2 + (width - 2.0) / columns * (high - low) / (right - left)
+    figure = canvas(width, height)
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    window = _window(cells, shown)
     names = cells.flow.energy.names(cells.flow.domain.dim)[-2:]
     for (row, column), axes in np.ndenumerate(grid):
         t, sheet = (shown[row], column) if sheets > 1 else (shown[column], 0)
-        drawn = _map(axes, cells.at(t), sheet, sheets)
+        drawn = _map(axes, cells.at(t), sheet, sheets, most)
+        if most is not None:
+            axes.set_aspect("equal")
+            _closed(axes, cells)
         if particles is not None:
             _dots(axes, particles.at(t), sheet if sheets > 1 else None)
         side = "" if sheets == 1 else ", a < 0" if sheet == 0 else ", a > 0"
@@ -114,20 +126,53 @@ def maps(cells: Trajectory, particles: Trajectory | None = None, times: Sequence
         axes.set(xlim=window[0], ylim=window[1])
         axes.set_xlabel(names[0] if row == rows - 1 else "")
         axes.set_ylabel(names[1] if column == 0 else "")
-        figure.colorbar(drawn, ax=axes, label="density (per unit area)" if column == columns - 1 else "")
+        if most is None:
+            figure.colorbar(drawn, ax=axes, label="density (per unit area)" if column == columns - 1 else "")
+    if most is not None:
+        figure.colorbar(drawn, ax=grid.ravel().tolist(), label="density (per unit area)")
     if particles is not None:
         handle = grid[0, 0].scatter([], [], s=14, facecolors="none", edgecolors="black")
         figure.legend([handle], [f"{particles.solver} on {cells.solver}"], loc="outside upper center")
     return figure
 
 
-def _map(axes: Axes, pi: Measure, sheet: int, sheets: int) -> Any:
+def _most(run: Trajectory, times: Sequence[float]) -> float | None:
+    """Under limits the largest density that is allowed, where there is one, or seen; None without limits."""
+    if not run.flow.energy.limits:
+        return None
+    assert isinstance(run.final, Density)
+    bound = run.flow.energy.bound(run.final.grid)
+    finite = bound[np.isfinite(bound) & (bound > 0.0)]
+    return (
+        float(finite.max())
+        if len(finite)
+        else max(float(run.at(t).weights.max()) for t in times) / (run.final.grid.cell_volume)
+    )
+
+
+def _closed(axes: Axes, run: Trajectory) -> None:
+    """Cells that nobody enters."""
+    assert isinstance(run.final, Density)
+    grid = run.final.grid
+    shut = (run.flow.energy.bound(grid) == 0.0).reshape(grid.shape)
+    if not np.any(shut):
+        return
+    x, y = (0.5 * (edges[1:] + edges[:-1]) for edges in (grid.edges(0), grid.edges(1)))
+    axes.pcolormesh(
+        grid.edges(0), grid.edges(1), np.ma.masked_array(np.ones(grid.shape), ~shut).T, cmap=_GREY, rasterized=True
+    )
+    with mpl.rc_context({"hatch.color": "white", "hatch.linewidth": 0.8}):
+        axes.contourf(x, y, shut.T.astype(float), levels=[0.5, 1.5], colors="none", hatches=["////"])
+
+
+def _map(axes: Axes, pi: Measure, sheet: int, sheets: int, most: float | None) -> Any:
     assert isinstance(pi, Density)
     grid, axis = pi.grid, pi.domain.dim - 2
     values = pi.values.reshape(grid.shape)
     if sheets > 1:  # per area of the plane, of the mass on this sheet
         values = values[sheet] * grid.widths[0]
-    return axes.pcolormesh(grid.edges(axis), grid.edges(axis + 1), values.T, cmap="magma", rasterized=True)
+    scale: dict[str, Any] = {} if most is None else {"vmin": 0.0, "vmax": most}
+    return axes.pcolormesh(grid.edges(axis), grid.edges(axis + 1), values.T, cmap="magma", rasterized=True, **scale)
 
 
 def _dots(axes: Axes, pi: Measure, sheet: int | None) -> None:
