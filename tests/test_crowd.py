@@ -130,15 +130,15 @@ def soft_crowd(cells: int, dt: float, until: float) -> Density:
 
 @pytest.mark.slow
 def test_the_crowd_of_the_catalogue_reaches_its_horizon():
-    """At default tolerance on 48 and 64 cells, by 48 steps and by 24 that may halve: all that is promised, and past it.
+    """At default tolerance: 48 cells by 60 steps, 64 by 48 and by 24 that may halve: all that is promised, and past it.
 
     Nobody in the column; rho <= most (1 + 1e-8); mass to 1e-12; F + sum of W2^2/2 tau <= F_0 with W2 from above, so F
     falls by no more than t (dF/dt = -int |v|^2 drho) and no less than what steps dissipate. More than half has passed
     the column by 1.2, and the ends are nearer to each other than a cell is wide, and to that of finite volumes with a
-    stiff pressure, which know nothing of transport: W2 on 96 x 48 cells .038, arrived .57 to .59 and .60.
+    stiff pressure, which know nothing of transport: W2 on 96 x 48 cells .04, arrived .57 to .59 and .60.
     """
     ends = {}
-    for cells, steps, halvings in ((48, 48, 0), (64, 48, 0), (64, 24, 2)):
+    for cells, steps, halvings in ((48, 60, 0), (64, 48, 0), (64, 24, 2)):
         flow = problems.crowd().flow
         run = solve(flow, Spline(cells, halvings=halvings), steps=steps)
         shut = flow.energy.bound(run.final.grid) == 0.0
@@ -152,12 +152,12 @@ def test_the_crowd_of_the_catalogue_reaches_its_horizon():
         assert run.final.weights[run.final.points[:, 0] > 1.4].sum() > 0.5
         ends[cells, steps] = run.final
     width = 2.0 / 64.0
-    assert w2(ends[48, 48], ends[64, 48]) <= width
+    assert w2(ends[48, 60], ends[64, 48]) <= width
     assert w2(ends[64, 24], ends[64, 48]) <= width
     soft = soft_crowd(96, 0.005, 1.2)
-    past = [pi.weights[pi.points[:, 0] > 1.4].sum() for pi in (soft, ends[48, 48], ends[64, 48])]
+    past = [pi.weights[pi.points[:, 0] > 1.4].sum() for pi in (soft, ends[48, 60], ends[64, 48])]
     print("arrived: finite volumes {:.4f}, Spline {:.4f}, {:.4f}".format(*past))
-    print("W2 to finite volumes:", [w2(pi, soft) for pi in (ends[48, 48], ends[64, 48])])
+    print("W2 to finite volumes:", [w2(pi, soft) for pi in (ends[48, 60], ends[64, 48])])
     assert max(past) - min(past) <= 0.04
     assert w2(ends[64, 48], soft) <= 2.0 / 48.0
     assert soft.weights @ np.linalg.norm(soft.points - (2.0, 0.5), axis=1) == pytest.approx(0.525, abs=0.03)

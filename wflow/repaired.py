@@ -195,10 +195,11 @@ def _flux(
     cycle = Multigrid.of(faces[0], faces[1], np.zeros(shape))
     smoother = LinearOperator((a.size, a.size), lambda x: cycle(x.reshape(shape)).ravel(), dtype=np.float64)
     goal = _SOLVED * float(a.sum()) * volume / math.sqrt(a.size)
-    x, _ = cg(operator, excess.ravel(), rtol=0.0, atol=goal, maxiter=_ROUNDS, M=smoother)
+    with np.errstate(divide="ignore", invalid="ignore"):  # of a solve that fails, see below
+        x, _ = cg(operator, excess.ravel(), rtol=0.0, atol=goal, maxiter=_ROUNDS, M=smoother)
     flux = fluxes(x.reshape(shape))
     left = whole - gained(flux)
-    if np.minimum(now - left, 0.0).sum() < -_OFF * float(a.sum()) * volume:
+    if not np.minimum(now - left, 0.0).sum() >= -_OFF * float(a.sum()) * volume:
         # the solve failed, as on cells far longer than wide: no density is there for such a flux to set out from
         return [np.zeros_like(f) for f in flux], _Carried.of(np.zeros_like(a), (a - b) * volume, widths)
     return flux, _Carried.of(a * volume - now, left, widths)
