@@ -12,10 +12,10 @@ from wflow.compiled import available
 if not available():
     pytest.skip("numba, the extra `fast`, is not installed: the cells are compiled", allow_module_level=True)
 
-from wflow import dual_ascent as module
-from wflow import laguerre
+from wflow import laguerre, laguerre_dual
 from wflow import raised as raising
 from wflow.bordering import linked
+from wflow.clipping import runs
 from wflow.laguerre_dual import Dual, direction, start
 from wflow.raised import raised
 from wflow.semidiscrete import semidiscrete
@@ -374,7 +374,7 @@ def test_an_atom_does_not_outbid_its_own_repetitions():
     room = np.empty((6, 32, 2)), np.empty((2, 32), np.int64)
     borders = laguerre.cells(every[:1], np.zeros(1), pi.values.reshape(pi.grid.shape), pi.grid).borders
     links, seed = linked(borders.start, borders.other), borders.seed.copy()
-    mass, _, _ = raising._mass(every, np.full(9, 0.7), 1, 0, tiled, frame, links, seed, *room)
+    mass, _, _ = raising._mass(every, np.full(9, 0.7), 1, 0, tiled, runs(tiled), frame, links, seed, *room)
     assert mass == pytest.approx(1.0, rel=1e-12)
 
 
@@ -518,10 +518,10 @@ def test_atoms_too_close_for_potentials_in_doubles_are_reported():
 def test_a_singular_matrix_is_no_crash(monkeypatch):
     """SuperLU's RuntimeError ends Newton's method, and the message is ours."""
 
-    def singular(*_):
+    def singular(*_, **__):
         raise RuntimeError("Factor is exactly singular")
 
-    monkeypatch.setattr(module, "direction", singular)
+    monkeypatch.setattr(laguerre_dual, "splu", singular)
     with pytest.raises(NotConverged, match="masses are off by"):
         semidiscrete(atoms(np.random.default_rng(16).random((20, 2))), random((16, 16)))
 

@@ -6,9 +6,12 @@ x = c + d inherit the convex potential
 
     phi(x) = phi_c + b.d + d.S d/2 + tr(S K)/2,    S C S = B,    phi = (|x|^2 - g)/2,
 
-K the mean of d d^T in the cluster, C and B those of the differences from c to neighbouring clusters and from b to their
+K the mean of d d^T in the cluster, C and B those of the differences from c to the clusters near it and from b to their
 barycentres: of slope b + S d, the affine map that takes the former to the latter. The last term takes back what the
-d.S d/2 add to the envelope in the mean. Of what neighbouring clusters say an atom takes a mean.
+d.S d/2 add to the envelope in the mean. Of what the clusters near an atom say it takes a mean. But where the density
+has a gap phi has a kink, the largest of two smooth functions: so it takes one mean for each side, and the largest of
+these. Near means near in the plane: clusters that face each other across a kink need not share a wall. The sides'
+means are shifted so that each region of the density gets what it holds (wflow.regions).
 Source: Merigot 2011, Comput. Graph. Forum 30, 1583-1592 (multiscale by clusters); Bures's map as in laguerre_dual.
 """
 
@@ -16,17 +19,25 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_array
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from wflow.arrays import Array
 from wflow.clipping import Indices
+from wflow.compiled import kernel
 from wflow.grid import Grid
 from wflow.laguerre import Cells
 from wflow.laguerre_dual import Dual
+from wflow.regions import balanced, regions
 
 _PARTS = 4
 _FEWEST = 500
-_FLAT = 1e-6
+_NEAREST = 7
+"""Clusters whose word on an atom is heard."""
+_REACH = 16.0
+"""Of a cell's size: barycentres further apart are on two sides of a gap."""
+_WIDER, _HELD, _FEWEST_BESIDE = 4.0, 0.1, 3
+_FLAT, _TINY = 1e-6, float(np.finfo(float).tiny)
 _FORM = np.array([1.0, 2.0, 1.0])
 
 
@@ -86,36 +97,96 @@ def carried(level: Level, g: Array, found: Cells, fine: Dual) -> Array:
     """Potentials of the atoms of `fine` from those of the clusters (k,) and their cells."""
     coarse, k = level.dual, len(level.dual.mu)
     cluster = np.repeat(np.arange(k), np.diff(level.edges))
-    b = found.moment / np.maximum(found.mass, np.finfo(float).tiny)[:, None]
-    i, j = found.pairs.T
-    near = csr_array((np.ones(2 * len(i) + k), (np.r_[:k, i, j], np.r_[:k, j, i])), shape=(k, k))
-    s = _stretch(_patch(coarse.x, near), _patch(b, near), float(np.prod(coarse.grid.widths)))
+    b = found.moment / np.maximum(found.mass, _TINY)[:, None]
+    size = np.sqrt(np.maximum(found.cost / np.maximum(found.mass, _TINY) - np.sum((b - coarse.x) ** 2, axis=1), 0.0))
+    torn = _torn(coarse, found, size)
+    nearest, n = cKDTree(coarse.x).query, min(_NEAREST, k)
+    beside = np.stack([np.repeat(np.arange(k), n), nearest(coarse.x, n)[1].ravel()], axis=1)
+    s = _stretches(coarse, np.concatenate([beside, found.pairs, found.pairs[:, ::-1]]), b, size, torn)
     d = fine.x - coarse.x[cluster]
     weighted = (fine.mu / coarse.mu[cluster])[:, None] * _square(d)
     spread = np.add.reduceat(weighted, level.edges[:-1])
     phi = 0.5 * (np.sum(coarse.x**2, axis=1) - g) + 0.5 * np.sum(_FORM * s * spread, axis=1)
-    width = spread[:, 0] + spread[:, 2] + np.finfo(float).tiny
-    # of each atom, the clusters near its own, its own among them
-    counts = np.diff(near.indptr)[cluster]
-    first = np.cumsum(counts) - counts
-    at = np.repeat(near.indptr[cluster] - first, counts) + np.arange(int(counts.sum()))
-    of, atom = near.indices[at], np.repeat(np.arange(len(fine.mu)), counts)
-    e = fine.x[atom] - coarse.x[of]
-    q = phi[of] + np.sum(b[of] * e, axis=1) + 0.5 * np.sum(_FORM * s[of] * _square(e), axis=1)
-    own = np.sum(d**2, axis=1)
-    exponent = (own[atom] - np.sum(e**2, axis=1)) / (2.0 * width[cluster][atom])
-    # the largest of each atom is taken off: a cluster much narrower than its distance to others would overflow
-    weights = np.exp(exponent - np.maximum.reduceat(exponent, first)[atom])
-    mean = np.add.reduceat(weights * q, first) / np.add.reduceat(weights, first)
-    return np.asarray(np.sum(fine.x**2, axis=1) - 2.0 * mean)
+    width = spread[:, 0] + spread[:, 2] + _TINY
+    near = nearest(fine.x, n)[1].reshape(len(fine.x), n)
+    said = np.full(near.shape, -np.inf)
+    _say(fine.x, near, coarse.x, phi, b, s, size, torn, width, said)
+    of, holds = regions(fine, b)
+    largest = balanced(said, of[near], fine.mu, holds)
+    return np.asarray(np.sum(fine.x**2, axis=1) - 2.0 * largest)
 
 
-def _patch(x: Array, near: csr_array) -> Array:
-    """(k, 3): the mean over the neighbours j of _square(x_j - x_i)."""
-    rows = np.repeat(np.arange(len(x)), np.diff(near.indptr))
-    away = _square(x[near.indices] - x[rows])
-    count = np.maximum(np.diff(near.indptr) - 1, 1)
-    return np.asarray(np.add.reduceat(away, near.indptr[:-1]) / count[:, None])
+def _torn(coarse: Dual, found: Cells, size: Array) -> NDArray[np.bool_]:
+    """Clusters (k,) whose cells say nothing of a slope: much wider than a neighbour's, so over a gap, or all but empty.
+
+    size (k,): the root of a cell's variance.
+    """
+    i, j = found.pairs[found.along > 0.0].T
+    least = size.copy()
+    np.minimum.at(least, i, size[j])
+    np.minimum.at(least, j, size[i])
+    return np.asarray((size > _WIDER * least) | (found.mass < _HELD * coarse.mu))
+
+
+def _stretches(coarse: Dual, pairs: Indices, b: Array, size: Array, torn: NDArray[np.bool_]) -> Array:
+    """S (k, 3) of each cluster, from others on its side; 0 where these are too few, or it is torn.
+
+    pairs (e, 2): each and who is near it, in the plane or as a neighbour: of clusters that stand in rows the nearest
+    are all in one row.
+    """
+    k, (rows, other) = len(coarse.mu), pairs.T
+    apart = np.hypot(*(b[rows] - b[other]).T)
+    beside = (apart < _REACH * np.minimum(size[rows], size[other])) & ~torn[rows] & ~torn[other] & (rows != other)
+    rows, other = rows[beside], other[beside]
+    count = np.bincount(rows, minlength=k)
+
+    def patch(x: Array) -> Array:
+        away = _square(x[other] - x[rows])
+        return np.stack([np.bincount(rows, part, k) for part in away.T], axis=1) / np.maximum(count, 1)[:, None]
+
+    s = _stretch(patch(coarse.x), patch(b), float(np.prod(coarse.grid.widths)))
+    s[count < _FEWEST_BESIDE] = 0.0
+    return s
+
+
+@kernel
+def _say(
+    x: Array,
+    near: Indices,
+    c: Array,
+    phi: Array,
+    b: Array,
+    s: Array,
+    size: Array,
+    torn: NDArray[np.bool_],
+    width: Array,
+    said: Array,
+) -> None:
+    """said (m, n): of what the clusters near each atom, nearest first, say the mean over each one's side."""
+    n = near.shape[1]
+    for a in range(len(x)):
+        whole = False
+        for k in range(n):
+            whole = whole or not torn[near[a, k]]
+        for k in range(n):
+            r = near[a, k]
+            if torn[r] and whole:
+                continue
+            total, mean, first = 0.0, 0.0, np.inf
+            for other in range(n):
+                o = near[a, other]
+                apart = np.hypot(b[o, 0] - b[r, 0], b[o, 1] - b[r, 1])
+                if (torn[o] and whole) or (o != r and apart > _REACH * min(size[o], size[r])):
+                    continue
+                e0, e1 = x[a, 0] - c[o, 0], x[a, 1] - c[o, 1]
+                away = e0 * e0 + e1 * e1
+                # relative to the nearest: a cluster much narrower than its distance to the atom has no weight
+                first = min(first, away)
+                weight = np.exp(0.5 * (first - away) / width[near[a, 0]])
+                bent = s[o, 0] * e0 * e0 + 2.0 * s[o, 1] * e0 * e1 + s[o, 2] * e1 * e1
+                total += weight
+                mean += weight * (phi[o] + b[o, 0] * e0 + b[o, 1] * e1 + 0.5 * bent)
+            said[a, k] = mean / total
 
 
 def _square(d: Array) -> Array:

@@ -88,9 +88,21 @@ def _span(p: Array, n: int, axis: int, lower: float, width: float, count: int) -
     return min(max(first, 0), count - 1), min(max(last, 0), count - 1)
 
 
+def runs(rho: Array) -> Indices:
+    """(n0, n1): the last cell of the second axis up to which rho is what it is here, without a change."""
+    n0, n1 = rho.shape
+    ends = np.full((n0, n1), n1 - 1)
+    ends[:, :-1][rho[:, 1:] == rho[:, :-1]] = n1
+    ends[:, :-1] = np.where(ends[:, :-1] == n1, n1, np.arange(n1 - 1))
+    return np.ascontiguousarray(np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1])
+
+
 @kernel
-def over_grid(rest: Array, n: int, rho: Array, frame: Array, x: Array, room: Array, out: Array) -> None:
-    """Cut the polygon into slabs of the first axis and these into cells; frame: lower corner, widths, 1/|box|."""
+def over_grid(rest: Array, n: int, rho: Array, ends: Indices, frame: Array, x: Array, room: Array, out: Array) -> None:
+    """Cut the polygon into slabs of the first axis and these where rho changes.
+
+    ends: runs(rho). frame: lower corner, widths, 1/|box|.
+    """
     n0, n1 = rho.shape
     slab, part, spare, more = room[0], room[1], room[2], room[3]
     first, last = _span(rest, n, 0, frame[0], frame[2], n0)
@@ -103,9 +115,11 @@ def over_grid(rest: Array, n: int, rho: Array, frame: Array, x: Array, room: Arr
             slab[:n] = rest[:n]
         if corners < 3:
             continue
-        start, end = _span(slab, corners, 1, frame[1], frame[3], n1)
-        for j in range(start, end):
-            pieces, corners = _halves(slab, corners, 1, frame[1] + (j + 1) * frame[3], part, more)
+        j, end = _span(slab, corners, 1, frame[1], frame[3], n1)
+        while ends[i, j] < end:
+            to = ends[i, j] + 1
+            pieces, corners = _halves(slab, corners, 1, frame[1] + to * frame[3], part, more)
             slab, more = more, slab
             _add(part, pieces, rho[i, j], frame[4], x, out)
-        _add(slab, corners, rho[i, end], frame[4], x, out)
+            j = to
+        _add(slab, corners, rho[i, j], frame[4], x, out)

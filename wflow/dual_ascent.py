@@ -1,11 +1,10 @@
 """This file owns the maximum of the semi-discrete dual, from far away: potentials whose Laguerre cells hold mu.
 
-Newton's method in two manners. Shortened so that no cell loses its mass and the residual falls by half of what the
-step's length promises (Kitagawa, Merigot & Thibert, algorithm 1: it converges). Or, for many atoms, as long as it
-gains: who is left in want is fed (wflow.raised), and a step is taken where the residual falls by a tenth of its length.
-No theorem covers the second; where it ends, the first goes on. The answer is judged by its residual alone.
-Where rho vanishes it is mixed with the uniform law, by less and less. Where the start is far from the answer many atoms
-begin from clusters of them (wflow.atom_clusters), few from rho blurred, by less and less.
+Where `start` is near, Newton's method with steps shortened so that no cell loses its mass and the residual falls by
+half of what the step's length promises (Kitagawa, Merigot & Thibert, algorithm 1: it converges). Where it is far, or
+these end above the tolerance: many atoms begin from clusters of them (wflow.atom_clusters), few from rho blurred, by
+less and less; and go on by Newton's method with a matrix that knows of gaps (wflow.stiff_newton), each step judged by
+Phi. The answer is judged by its residual alone.
 Source: Kitagawa, Merigot & Thibert 2019, J. Eur. Math. Soc. 21, 2603-2651; Merigot 2011, Comput. Graph. Forum 30,
 1583-1592 (clusters).
 """
@@ -19,19 +18,13 @@ from wflow.arrays import Array
 from wflow.atom_clusters import Level, carried, levels
 from wflow.errors import NotConverged
 from wflow.laguerre import Cells
-from wflow.laguerre_dual import FAINT, Dual, direction, mixed, start
+from wflow.laguerre_dual import Dual, direction, mixed, start
 from wflow.raised import raised
+from wflow.stiff_newton import Climbed, climbed, there
 
 _LIMIT = 200
-_PATIENCE = 50
-"""Steps, where another way is left."""
 _HALVINGS = 20
-_TRIES = 6
-_LENGTHS, _GAIN, _FEEDINGS = (1.0, 0.5), 0.1, 6
-_FAINTEST, _FAINTER, _STIFFER = 1e-3, 100.0, 30.0
-_ROUGH = 1e-2
-_CROWD = 0.05
-"""Of the mass: where a step puts more than that in want it is too long for feeding to mend."""
+_STIFFNESS, _ROUGH = 0.1, 1e-4
 _LONGER = 4.0
 """Than the step before, at most."""
 _KEPT = 0.1
@@ -45,8 +38,8 @@ _NARROWEST, _SHARE, _PARTS = 0.3, 0.01, (0.5, 0.25, 0.12, 0.06, 0.03)
 def ascent(dual: Dual, tolerance: float) -> tuple[Array, Cells, int]:
     """Newton's method: potentials, their cells, and the number of steps with all atoms.
 
-    Begun from `start` where that is near. Else many atoms begin from what clusters of them have led to, and end by
-    steps that feed; where that is not possible, or does not lead to the end, it is begun from blurred densities.
+    Begun from `start` where that is near. Else many atoms begin from what clusters of them have led to; few, and where
+    that does not lead to the end, from blurred densities.
     """
     coarse = levels(dual)
     # where the clusters' start is far from their answer, that of all atoms is
@@ -54,16 +47,15 @@ def ascent(dual: Dual, tolerance: float) -> tuple[Array, Cells, int]:
         near = _started(dual)
         if near is not None:
             g, found, count, done = _mixing_less(dual, *raised(dual, *near), tolerance)
-            return _ended(dual, g, found, count, done)
+            if done:
+                return g, found, count
     if coarse:
-        g, found, count, done = _feeding(dual, *_from_clusters(dual, coarse), tolerance)
-        if not done and float(np.abs(dual.mu - found.mass).sum()) <= _KEPT:
-            g, found, count, done = _mixing_less(dual, g, found, tolerance, _PATIENCE)
-        if done:
-            return g, found, count
+        led = _from_clusters(dual, coarse, tolerance)
+        if led.done:
+            return led.g, led.found, led.steps
     g, before = _blurred(dual)
-    g, found, count, done = _mixing_less(dual, *raised(dual, g, dual.cells(g)), tolerance)
-    return _ended(dual, g, found, before + count, done)
+    led = climbed(dual, g, dual.cells(g), tolerance, _STIFFNESS, _LIMIT)
+    return _ended(dual, led.g, led.found, before + led.steps, led.done)
 
 
 def _started(dual: Dual) -> tuple[Array, Cells] | None:
@@ -86,17 +78,15 @@ def _ended(dual: Dual, g: Array, found: Cells, count: int, done: bool) -> tuple[
     )
 
 
-def _from_clusters(dual: Dual, coarse: Sequence[Level]) -> tuple[Array, Cells]:
-    """Potentials (m,) that clusters of the atoms have led to, ever finer ones, each only roughly solved; fed; cells."""
+def _from_clusters(dual: Dual, coarse: Sequence[Level], tolerance: float) -> Climbed:
+    """Where clusters of the atoms lead to, ever finer ones, and at last the atoms themselves."""
     g, _ = _blurred(coarse[-1].dual)
-    g, found = raised(coarse[-1].dual, g, coarse[-1].dual.cells(g))
+    found, stiffness = coarse[-1].dual.cells(g), _STIFFNESS
     for level, finer in zip(coarse[::-1], [*(one.dual for one in coarse[-2::-1]), dual], strict=True):
-        g, found, _, done = _feeding(level.dual, g, found, _ROUGH)
-        if not done:
-            g, found, _, _ = _mixing_less(level.dual, g, found, _ROUGH, _PATIENCE)
-        g = carried(level, g, found, finer)
-        g, found = raised(finer, g, finer.cells(g))
-    return g, found
+        led = climbed(level.dual, g, found, _ROUGH, stiffness, _LIMIT)
+        g = carried(level, led.g, led.found, finer)
+        found, stiffness = finer.cells(g), led.stiffness
+    return climbed(dual, g, found, tolerance, stiffness, _LIMIT)
 
 
 def _blurred(dual: Dual) -> tuple[Array, int]:
@@ -143,26 +133,16 @@ def _settle(dual: Dual, g: Array) -> tuple[Array, int]:
     return g, _LIMIT
 
 
-def _feeding(dual: Dual, g: Array, found: Cells, tolerance: float) -> tuple[Array, Cells, int, bool]:
-    """Newton's method, cells that a step empties being fed; potentials, cells, steps, and whether it has come there."""
-    faint = _FAINTEST
-    for count in range(_LIMIT):
-        if _there(dual, found, tolerance):
-            return g, found, count, True
-        fed = _fed(dual, g, found, faint)
-        if fed is None:
-            return g, found, count, False
-        g, found, faint = fed
-    return g, found, _LIMIT, False
-
-
 def _mixing_less(
     dual: Dual, g: Array, found: Cells, tolerance: float, limit: int = _LIMIT
 ) -> tuple[Array, Cells, int, bool]:
-    """Newton's method with some of the uniform law, and less and less of it; the same as `_feeding` gives."""
+    """Newton's method with some of the uniform law, and less and less of it.
+
+    Potentials, their cells, the number of steps, and whether they have come to the tolerance.
+    """
     share = _mixing(found, dual.mu, _SHARE)
     for count in range(limit):
-        if _there(dual, found, tolerance):
+        if there(dual, found, tolerance):
             return g, found, count, True
         if share > 0.0 and _settled(dual.mu, mixed(found, share)):
             share = _mixing(found, dual.mu, _LESS * share)
@@ -174,38 +154,6 @@ def _mixing_less(
         else:
             return g, found, count, False
     return g, found, limit, False
-
-
-def _there(dual: Dual, found: Cells, tolerance: float) -> bool:
-    """The residual is within the tolerance, and each cell holds half of its mass at least."""
-    return bool(np.abs(dual.mu - found.mass).sum() <= tolerance and np.all(found.mass >= _HALF * dual.mu))
-
-
-def _fed(dual: Dual, g: Array, found: Cells, faint: float) -> tuple[Array, Cells, float] | None:
-    """A step of Newton's method, whoever is in want after it being fed; or None where none makes the residual fall.
-
-    faint: how much of the uniform law the matrix counts with, least where the last step was good. Between regions that
-    share no wall with mass it alone says how far a difference goes: more of it makes that shorter.
-    """
-    residual = float(np.abs(dual.mu - found.mass).sum())
-    for _ in range(_TRIES):
-        try:
-            way = direction(dual, found, 0.0, faint)
-        except RuntimeError:  # of an atom that the hull cannot tell from its neighbour
-            return None
-        for length in _LENGTHS:
-            tried = g + length * way
-            bare = dual.cells(tried, found)
-            if float(dual.mu[bare.mass < _EMPTY * dual.mu].sum()) > _CROWD:
-                continue
-            there, left = raised(dual, tried, bare, _FEEDINGS)
-            gained = float(np.abs(dual.mu - left.mass).sum()) / residual
-            if gained <= 1.0 - _GAIN * length and np.all(left.mass >= _EMPTY * dual.mu):
-                return there, left, max(faint / _FAINTER, FAINT) if length == 1.0 else faint
-        faint = max(_STIFFER * faint, _ANEW)
-        if faint > 1.0:
-            return None
-    return None
 
 
 def _near(mu: Array, mass: Array) -> bool:

@@ -23,7 +23,7 @@ from scipy.spatial import ConvexHull
 from wflow import bordering, clipping
 from wflow.arrays import Array
 from wflow.bordering import Borders, repaired
-from wflow.clipping import WALL, Indices, cut, over_grid
+from wflow.clipping import WALL, Indices, cut, over_grid, runs
 from wflow.compiled import kernel
 from wflow.grid import Grid
 
@@ -97,6 +97,7 @@ def _integrals(
     start: Indices,
     other: Indices,
     rho: Array,
+    ends: Indices,
     frame: Array,
     out: Array,
     edges: Array,
@@ -131,7 +132,7 @@ def _integrals(
                 to = k + 1 if k + 1 < n else 0
                 edges[labels[k], 0] += _along(p[k, 0], p[k, 1], p[to, 0], p[to, 1], rho, frame)
                 edges[labels[k], 1] += np.hypot(p[to, 0] - p[k, 0], p[to, 1] - p[k, 1])
-        over_grid(p, n, rho, frame, x[i], room, out[i])
+        over_grid(p, n, rho, ends, frame, x[i], room, out[i])
 
 
 def _neighbours(x: Array, g: Array, lower: Array, upper: Array) -> tuple[NDArray[np.bool_], csr_array]:
@@ -202,7 +203,7 @@ def _measured(x: Array, every: Array, g: Array, borders: Borders, rho: Array, gr
     frame = np.array([*lower, *grid.widths, 1.0 / float(np.prod(grid.domain.lengths))])
     out, edges = np.zeros((m, 5)), np.zeros((len(other), 2))
     tiled = np.tile(rho, np.where(turns, 3, 1)) if turns.any() else rho
-    _integrals(every, np.tile(g, len(every) // m), borders.seen, start, other, tiled, frame, out, edges)
+    _integrals(every, np.tile(g, len(every) // m), borders.seen, start, other, tiled, runs(tiled), frame, out, edges)
     first = np.repeat(np.arange(m), np.diff(start))
     # of a wall between repetitions both atoms know; that with an atom's own does not move
     met = (edges[:, 1] > 0.0) & (first < other % m)

@@ -17,6 +17,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.linalg import splu
 
 from wflow.arrays import Array
+from wflow.clipping import Indices
 from wflow.grid import Grid
 from wflow.laguerre import Cells, cells
 
@@ -99,15 +100,26 @@ def mixed(found: Cells, share: float) -> Array:
     return np.asarray((1.0 - share) * found.mass + share * found.area)
 
 
-def direction(dual: Dual, found: Cells, share: float = 0.0, faint: float = FAINT) -> Array:
+def direction(dual: Dual, found: Cells, share: float = 0.0) -> Array:
     """Newton's direction (m,), 0 at the first atom: the Laplacian of the graph of cells, inverted."""
-    m = len(dual.mu)
-    i, j = found.pairs.T
-    uniform = max(share, faint)
+    uniform = max(share, FAINT)
     w = ((1.0 - uniform) * found.along + uniform * found.length) / (2.0 * found.apart)
+    return solved(found.pairs, w, dual.mu - mixed(found, share))
+
+
+def solved(pairs: Indices, w: Array, right: Array) -> Array:
+    """u (m,) with sum_j w_ij (u_i - u_j) = right_i; 0 where there are no walls, and at the first atom that has one.
+
+    pairs (e, 2), w (e,) > 0: the walls between atoms; right (m,).
+    """
+    m, (i, j) = len(right), pairs.T
     diagonal = np.bincount(i, w, m) + np.bincount(j, w, m)
     every = np.arange(m)
     entries = np.concatenate([diagonal, -w, -w]), (np.concatenate([every, i, j]), np.concatenate([every, j, i]))
-    matrix = coo_array(entries, shape=(m, m)).tocsc()[1:, 1:]
-    factors = splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
-    return np.concatenate([[0.0], factors.solve((dual.mu - mixed(found, share))[1:])])
+    matrix = coo_array(entries, shape=(m, m)).tocsc()
+    u, free = np.zeros(m), np.flatnonzero(diagonal > 0.0)[1:]
+    matrix = matrix[1:, 1:] if len(free) == m - 1 else matrix[free][:, free]
+    if len(free):
+        factors = splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+        u[free] = factors.solve(right[free])
+    return u

@@ -4,6 +4,8 @@ Where rho vanishes between two regions, cells of atoms that sit between them may
 raised, the others standing still, until its cell holds a stated part of its mass: mass is an increasing function of g,
 and the cell is cut anew at each trial by whom walks among neighbours find (wflow.bordering). What it takes it takes
 from neighbours, some of whom may be in want afterwards, and are raised in turn.
+Atoms that hold far too much are brought down likewise. Neither lowers Phi, whose slope in g_i is mu_i - rho(L_i): no
+one in want is given more than mu_i, no one else left with less.
 Source: Oliker & Prussner 1989, Numer. Math. 54, 271-293 (potentials that only rise, one at a time).
 """
 
@@ -14,14 +16,14 @@ import numpy as np
 from wflow import bordering, clipping
 from wflow.arrays import Array
 from wflow.bordering import Links, linked, polygon
-from wflow.clipping import Indices, over_grid
+from wflow.clipping import Indices, over_grid, runs
 from wflow.compiled import kernel
 from wflow.laguerre import Cells, repeated
 from wflow.laguerre_dual import Dual
 
 _kernel = partial(kernel, uses=(clipping, bordering))
-_WANT, _GIVEN = 0.01, 0.5
-"""Of its mass: below the first an atom is in want, at about the second it is content."""
+_WANT = 0.01
+"""Of its mass: below that an atom is in want."""
 _SWEEPS = 30
 _TRIALS = 200
 _BIDS = 4
@@ -30,27 +32,34 @@ _ROOM, _MORE = 128, 64
 """For new neighbours of each, and for how many more."""
 
 
-def raised(dual: Dual, g: Array, found: Cells, sweeps: int = _SWEEPS) -> tuple[Array, Cells]:
-    """g (m,), raised where the cell of x_i holds less than a hundredth of mu_i, to about mu_i/2; and the cells.
+def raised(dual: Dual, g: Array, found: Cells, sweeps: int = _SWEEPS, glut: float = np.inf) -> tuple[Array, Cells]:
+    """g (m,), raised where the cell of x_i holds less than a hundredth of mu_i, to mu_i/4 at least; and the cells.
 
-    found: the cells of g. At most so many sweeps over the atoms in want: whoever is so after them is left so.
+    found: the cells of g. glut: cells that hold more than so many mu_i are brought down to 2 mu_i at most.
+    At most so many sweeps over those atoms: whoever is one of them after that is left so.
     """
     grid, m, mu = dual.grid, len(dual.mu), dual.mu
     turns = np.asarray(grid.domain.periodic)
     lower = np.where(turns, grid.domain.lower - grid.domain.lengths, grid.domain.lower)
     frame = np.array([*lower, *grid.widths, 0.0])
     every, tiled = repeated(dual.x, grid), np.tile(dual.rho, np.where(turns, 3, 1))
+    ends = runs(tiled)
     least = _WANT * float(mu.max() / dual.rho.max())
     for _ in range(sweeps):
-        wanting = np.flatnonzero(found.mass < _WANT * mu)
+        wanting = amiss(dual, found, glut)
         if not len(wanting):
             break
         heights = np.tile(g, len(every) // m)
         links = linked(found.borders.start, found.borders.other, _ROOM * (len(wanting) + _MORE))
-        _sweep(every, heights, wanting, mu, least, tiled, frame, links, found.borders.seed.copy())
+        _sweep(every, heights, wanting, mu, least, tiled, ends, frame, links, found.borders.seed.copy())
         g = heights[:m].copy()
         found = dual.cells(g, found)
     return g, found
+
+
+def amiss(dual: Dual, found: Cells, glut: float = np.inf) -> Indices:
+    """The atoms whose cells hold less than a hundredth of mu_i, or more than `glut` of it."""
+    return np.flatnonzero((found.mass < _WANT * dual.mu) | (found.mass > glut * dual.mu))
 
 
 @_kernel
@@ -60,6 +69,7 @@ def _mass(
     m: int,
     i: int,
     rho: Array,
+    ends: Indices,
     frame: Array,
     links: Links,
     seed: Indices,
@@ -75,7 +85,7 @@ def _mass(
     n, side, seed[i] = polygon(i, g[i], x, g, links, seed[i], box, room[4:], names)
     out = np.zeros(5)
     if n >= 3:
-        over_grid(room[4 + side], n, rho, frame, x[i], room, out)
+        over_grid(room[4 + side], n, rho, ends, frame, x[i], room, out)
     return out[0], n, side
 
 
@@ -87,11 +97,14 @@ def _sweep(
     mu: Array,
     least: float,
     rho: Array,
+    ends: Indices,
     frame: Array,
     links: Links,
     seed: Indices,
 ) -> None:
-    """Raise g_i (and that of i's repetitions) for those in want, one after the other, to about mu_i/2.
+    """Raise g_i (and that of i's repetitions) for those in want, one after the other, to between mu_i/4 and mu_i.
+
+    Who holds more than mu_i is brought to between that and 2 mu_i.
 
     Each is then made known to its new neighbours, and those it has put in want are queued. Ends early where the room
     for that does.
@@ -107,7 +120,10 @@ def _sweep(
     while first < min(last, most):
         i = queue[first]
         first, queued[i] = first + 1, False
-        n, side = _raise(x, g, m, i, _GIVEN * mu[i], least, rho, frame, links, seed, room, names)
+        within = (0.25 * mu[i], mu[i])
+        if _mass(x, g, m, i, rho, ends, frame, links, seed, room, names)[0] > mu[i]:
+            within = (mu[i], 2.0 * mu[i])
+        n, side = _brought(x, g, m, i, within, least, rho, ends, frame, links, seed, room, names)
         near = names[side, :n].copy()
         if used + 2 * n > len(item) or last + n > len(queue):
             return
@@ -121,41 +137,47 @@ def _sweep(
             j = k % m
             if k < 0 or j == i or queued[j]:
                 continue
-            if _mass(x, g, m, j, rho, frame, links, seed, room, names)[0] < _WANT * mu[j]:
+            if _mass(x, g, m, j, rho, ends, frame, links, seed, room, names)[0] < _WANT * mu[j]:
                 queue[last], queued[j] = j, True
                 last += 1
 
 
 @_kernel
-def _raise(
+def _brought(
     x: Array,
     g: Array,
     m: int,
     i: int,
-    given: float,
+    within: tuple[float, float],
     least: float,
     rho: Array,
+    ends: Indices,
     frame: Array,
     links: Links,
     seed: Indices,
     room: Array,
     names: Indices,
 ) -> tuple[int, int]:
-    """g_i, and its repetitions', such that the cell holds `given` to a factor of two: the rise is doubled, then halved.
+    """g_i, and its repetitions', such that the cell's mass is within bounds: the way is doubled, then halved.
 
     Returns the cell's number of corners, and in which of names[0], names[1] its neighbours are.
     """
-    low, high, rise = g[i], np.inf, least
+    low, high, way, at = -np.inf, np.inf, least, g[i]
     n, side = 0, 0
     for _ in range(_TRIALS):
-        at = low + rise if high == np.inf else 0.5 * (low + high)
         for copy in range(i, len(x), m):
             g[copy] = at
-        mass, n, side = _mass(x, g, m, i, rho, frame, links, seed, room, names)
-        if 0.5 * given <= mass <= 2.0 * given or at in (low, high):
+        mass, n, side = _mass(x, g, m, i, rho, ends, frame, links, seed, room, names)
+        if within[0] <= mass <= within[1]:
             break
-        if mass < given:
-            low, rise = at, 2.0 * rise
+        if mass < within[0]:
+            low = at
         else:
             high = at
+        if low == -np.inf or high == np.inf:
+            at, way = at + (way if high == np.inf else -way), 2.0 * way
+        else:
+            at = 0.5 * (low + high)
+        if at in (low, high):
+            break
     return n, side
