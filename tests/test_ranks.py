@@ -173,7 +173,7 @@ def test_sums_over_ranks():
         "print('held')"
     )
     done = script(body)
-    assert done.stdout.split() == ["held", "held"], done.stderr
+    assert done.stdout.count("held") == 2, done.stderr
 
 
 @job
