@@ -83,19 +83,24 @@ def _course(
     watch: Watch, pace: Pace, saved: Sequence[float], now: Reached, stop: Callable[[State], bool] | None
 ) -> Iterator[Reached]:
     """The run from `now` on, after every step; at a saved time and at the end it is kept first."""
-    if stop is not None and now.state.count and stop(now.state):
+    if now.state.count and _ended(stop, now.state):
         return  # it was stored where it had ended
     for target in saved[len(now.kept) - 1 :]:
         if now.at_saved_time:
             pace.refuse(watch.flow, watch.solver, now.state)
         while now.state.time < target:
             now = watch.after(now, pace.advance(watch.flow, watch.solver, now.state, target), target)
-            ended = stop is not None and stop(now.state)
+            ended = _ended(stop, now.state)
             if ended or now.state.time >= target:
                 now = watch.saved(now)
             yield now
             if ended:
                 return
+
+
+def _ended(stop: Callable[[State], bool] | None, state: State) -> bool:
+    """Whether any of the ranks says so: each sees its own part."""
+    return stop is not None and current().most(float(bool(stop(state)))) > 0.0
 
 
 def _plan(solver: Solver, pace: Pace, saved: Sequence[float]) -> str:

@@ -42,9 +42,9 @@ class MeshDensity(Measure):
                 f"MeshDensity values: shape {values.shape}; give (m, 1), averages, or (m, {corners}), corners"
             )
         if values.min() < 0.0:
-            worst = int(np.argmin(values.min(axis=1)))
+            worst, low = int(np.argmin(values.min(axis=1))), float(values.min())
             raise ValueError(
-                f"MeshDensity values: {int(np.sum(values < 0.0))} are negative (min {self.least:.3g} in cell {worst}); "
+                f"MeshDensity values: {int(np.sum(values < 0.0))} are negative (min {low:.3g} in cell {worst}); "
                 "allowed: >= 0. Check the units of the input or the step"
             )
         if not abs(self.mass - 1.0) <= 1e-9:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from wflow.arrays import count, positive, rounded_down
 from wflow.errors import NotConverged, Refused, StepTooLarge
 from wflow.flow import Flow
+from wflow.ranks import current
 from wflow.solver import Solver, State, Step
 from wflow.transport import w2
 
@@ -81,7 +82,8 @@ class Controlled(Pace):
         whole, half = solver.step(flow, state, dt), solver.step(flow, state, 0.5 * dt)
         second = solver.step(flow, half.state, 0.5 * dt)
         spent = None if half.dissipated is None else half.dissipated + (second.dissipated or 0.0)
-        error = w2(whole.state.measure.whole(), second.state.measure.whole()) / (2.0**self.order - 1.0)
+        error = w2(whole.state.measure, second.state.measure) / (2.0**self.order - 1.0)
+        error = current().told(error)  # so that all ranks take the same steps
         return replace(second, dissipated=spent, residual=max(half.residual, second.residual), error=error)
 
 

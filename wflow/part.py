@@ -98,13 +98,18 @@ def part_of(mesh: Mesh, ranks: Ranks) -> Mesh:
     """
     if ranks.size == 1:
         return mesh
-    if mesh.size < LEAST * ranks.size:
-        raise Refused(f"{mesh.size} cells on {ranks.size} ranks, allowed: at least {LEAST} each; use fewer ranks")
+    enough(mesh.size, ranks)
     made = hashlib.sha256(mesh.nodes.tobytes() + mesh.cells.tobytes()).hexdigest()
     if ranks.most(float(ranks.told(made) != made)):
         raise Refused("the ranks made different meshes of one domain; run them on machines of one kind")
     own = np.flatnonzero(owners(mesh, ranks.size) == ranks.number)
     return Part(mesh.domain, mesh.nodes, mesh.cells[own], mesh.vertices, mesh, ranks)
+
+
+def enough(cells: int, ranks: Ranks) -> None:
+    """Refused where a rank would have fewer than 4."""
+    if cells < LEAST * ranks.size:
+        raise Refused(f"{cells} cells on {ranks.size} ranks, allowed: at least {LEAST} each; use fewer ranks")
 
 
 @lru_cache(maxsize=16)

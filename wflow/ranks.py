@@ -156,8 +156,8 @@ def on_ranks(comm: Any = None) -> Iterator[Ranks]:
             run = wflow.solve(flow, solvers.fem.DG1(cells=400))
 
     comm: mpi4py's; all processes of the job if none is given. Methods of solvers.fem alone take several ranks. What
-    `solve` returns is whole on each rank; `until` is asked of the rank's own part. What all ranks raise is raised;
-    where some raise while others wait for them, the job ends with their message.
+    `solve` returns is whole on each rank; `until` is asked of each rank's part, and one that says yes is enough.
+    What all ranks raise is raised; where some raise while others wait for them, the job ends with their message.
     Raises Refused where mpi4py is missing.
     """
     ranks = ranks_of(_mpi().COMM_WORLD if comm is None else comm)

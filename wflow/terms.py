@@ -70,7 +70,7 @@ class Risk:
 
     def predict_at(self, x: Array, pi: Measure) -> Array:
         """f_pi (n,) at inputs x (n, p)."""
-        return Sums(self.neuron, x).at(pi.points).predict(pi.weights)
+        return pi.ranks.total(Sums(self.neuron, x).at(pi.points).predict(pi.weights))
 
     def value(self, pi: Measure) -> float:
         """F(pi)."""

@@ -121,6 +121,7 @@ def w2(a: Measure | Law, b: Measure | Law) -> float:
             )
     if not a.domain.alike(b.domain):
         raise Refused(f"w2: the measures live on different domains ({a.domain} and {b.domain}); compare like with like")
+    a, b = (x.whole() if isinstance(x, Measure) else x for x in (a, b))  # of several ranks
     for name, measure in (("first", a), ("second", b)):
         if abs(measure.mass - 1.0) > 1e-6:
             raise ValueError(f"w2: the {name} measure has mass {measure.mass:.9g}, allowed: 1 to within 1e-6")

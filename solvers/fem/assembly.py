@@ -13,6 +13,7 @@ from dolfinx import fem
 
 from solvers.fem.factors import factored, matrix_of
 from solvers.fem.forms import Forms, forms_of
+from solvers.fem.kept import Kept
 from solvers.fem.mesh import GridMesh, regions_of
 from wflow.arrays import Array
 from wflow.grid import Grid
@@ -67,7 +68,7 @@ class Assembly:
     def spread(self, values: Array, share: float) -> Array:
         """rho (m,) with rho - share Laplace rho = values, two-point fluxes."""
         self.density.x.array[:] = values[self._cells]
-        _factors(self, share).solve(self.density.x.petsc_vec, self.solution.x.petsc_vec)
+        _factors(self, share).solver.solve(self.density.x.petsc_vec, self.solution.x.petsc_vec)
         return self._in_order(self.solution.x.array)
 
     def heat_matrix(self, share: float) -> Any:
@@ -124,13 +125,27 @@ class Assembly:
         return fem.create_form(forms.exchange, [pairs], mesh, dict(self._facets), given, {})
 
 
+@dataclass(frozen=True, eq=False)
+class _Factors:
+    """Of I + share K, an M-matrix."""
+
+    solver: Any
+
+    @classmethod
+    def of(cls, assembly: Assembly, share: float) -> "_Factors":
+        """Factored here."""
+        return cls(factored(assembly.heat_matrix(share)))
+
+    def free(self) -> None:
+        """Give PETSc's objects back."""
+        self.solver.getOperators()[0].destroy()
+        self.solver.destroy()
+
+
 @lru_cache(maxsize=_GRIDS)
 def assembly_of(grid: Grid, ranks: Ranks) -> Assembly:
     """The assembly on a grid, kept for the last few."""
     return Assembly.on(grid, ranks)
 
 
-@lru_cache(maxsize=_FACTORS)
-def _factors(assembly: Assembly, share: float) -> Any:
-    """Of I + share K, an M-matrix."""
-    return factored(assembly.heat_matrix(share))
+_factors = Kept(_FACTORS, _Factors.of)

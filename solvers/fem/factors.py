@@ -34,6 +34,8 @@ def factored(matrix: Any) -> Any:
     An M-matrix needs none, and then no step of the solution changes a sign. PETSc's own on one rank, on several that
     of MUMPS: the same numbers to rounding.
     """
+    if matrix.comm.size > 1:  # what all ranks have dropped by now
+        PETSc.garbage_cleanup(matrix.comm)
     solver = PETSc.KSP().create(matrix.comm)
     solver.setErrorIfNotConverged(True)
     solver.setOperators(matrix)

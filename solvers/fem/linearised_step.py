@@ -4,7 +4,7 @@ Imported after `toolchain.start` alone.
 """
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from solvers.fem.factors import assembled, empty_of
+from solvers.fem.kept import Kept
 from solvers.fem.linearised import Problem, Solved
 from solvers.fem.linearised_forms import StepForms, step_forms
 from solvers.fem.mesh import GridMesh, neighbours, regions_of
@@ -140,6 +141,14 @@ class Newton:
         reason = _REASONS.get(snes.getConvergedReason(), "unknown")
         return Solved(found[0], found[1:], residual, reason)
 
+    def free(self) -> None:
+        """Give PETSc's objects back."""
+        for name in ("_snes", "_vector", "_matrix"):
+            if (held := self.__dict__.pop(name, None)) is not None:
+                held.destroy()
+        if self.cells.ranks.size > 1:  # what Python dropped on the way
+            PETSc.garbage_cleanup(self.cells.mesh.comm)
+
     def _set(self, problem: Problem) -> None:
         given = [*problem.earlier, problem.potential]
         if len(problem.earlier) == 2:
@@ -247,7 +256,5 @@ class Newton:
         return np.asarray(self.unknown.function_space.dofmap.list[: self.cells.own, 0], dtype=np.int64)
 
 
-@lru_cache(maxsize=_BOUND)
-def newton_on(given: Grid | Mesh, ranks: Ranks, earlier: int, centred: bool) -> Newton:
-    """Kept for the last few meshes."""
-    return Newton.on(given, ranks, earlier, centred)
+newton_on = Kept(_BOUND, Newton.on)
+"""Kept for the last few meshes."""

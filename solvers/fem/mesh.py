@@ -21,7 +21,7 @@ from solvers.fem.shared import comm_of, made_of
 from wflow.arrays import Array
 from wflow.grid import Grid
 from wflow.mesh import Numbers
-from wflow.part import bisected
+from wflow.part import bisected, enough
 from wflow.ranks import Ranks
 
 
@@ -48,6 +48,8 @@ class GridMesh:
         vertices = _product([side.vertices for side in sides])
         nodes = _product([side.nodes for side in sides])
         count = int(vertices.max()) + 1
+        if ranks.size > 1:
+            enough(grid.size, ranks)
         owner = bisected(grid.centres, ranks.size)
         places = np.zeros((count, grid.domain.dim))
         closed, order = made_of(ranks, vertices, places, domain, owner, neighbours(grid))

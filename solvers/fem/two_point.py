@@ -15,6 +15,7 @@ from dolfinx.fem.forms import CompiledForm
 
 from solvers.fem.factors import assembled, factored, matrix_of
 from solvers.fem.forms import INNER, compiled
+from solvers.fem.kept import Kept
 from solvers.fem.mesh import regions_of
 from solvers.fem.simplices import SHAPES, Made, abstract_simplices, made_on
 from wflow.arrays import Array
@@ -152,6 +153,11 @@ class Fitted:
     def _own(self) -> "Factors":
         return self.factors(np.ones(self.given.size))
 
+    def free(self) -> None:
+        """Give PETSc's objects back."""
+        if (own := self.__dict__.pop("_own", None)) is not None:
+            own.free()
+
     def _put(self, function: fem.Function, values: Array) -> None:
         function.x.array[self._dofs] = values[self.made.order]
         function.x.scatter_forward()
@@ -173,22 +179,26 @@ class Factors:
 
     fitted: Fitted
     solver: Any
+    right: Any
+    answer: Any
 
     @classmethod
     def of(cls, fitted: Fitted, matrix: Any) -> "Factors":
         """Factored here."""
-        return cls(fitted, factored(matrix))
+        return cls(fitted, factored(matrix), *matrix.createVecs())
 
     def solve(self, values: Array) -> Array:
         """u (m,) for the rho (m,) before."""
-        right, answer = self.solver.getOperators()[0].createVecs()
-        fitted = self.fitted
+        right, answer, fitted = self.right, self.answer, self.fitted
         right.array[fitted._dofs] = (values * fitted.given.volumes)[fitted.made.order]
         self.solver.solve(right, answer)
         return fitted._in_order(answer.array)
 
+    def free(self) -> None:
+        """Give PETSc's objects back."""
+        for held in (self.solver.getOperators()[0], self.solver, self.right, self.answer):
+            held.destroy()
 
-@lru_cache(maxsize=_MESHES)
-def fitted_on(given: Mesh) -> Fitted:
-    """Kept for the last few meshes."""
-    return Fitted.on(given)
+
+fitted_on = Kept(_MESHES, Fitted.on)
+"""Kept for the last few meshes."""

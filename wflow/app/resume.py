@@ -65,7 +65,7 @@ def checkpoints(
     path = folder.path / CHECKPOINTS
     if ranks.size > 1:
         return SharedCheckpoints(ranks, path, place, mark=mark, every=every, tell=tell, asked=asked)
-    return Checkpoints(path, place, mark=mark, every=every, tell=tell)
+    return Checkpoints(path, place, mark=mark, every=every, tell=tell, asked=asked)
 
 
 def continued(folder: RunFolder) -> tuple[Config, list[str]]:

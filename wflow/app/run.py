@@ -7,7 +7,7 @@ N-SOLVER.npz   the trajectories     figures/*.png
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -132,7 +132,10 @@ def _solve(config: Config, label: str, place: str, session: Session) -> None:
     folder, solver, ranks = session.folder, config.solvers[label], session.ranks
     shared = ranks.size > 1 and solver.distributed
     if shared or session.writes:
-        with nullcontext() if shared else alone():
+        # a rank that is stopped alone tells the others below
+        lone = ranks.size > 1 and not shared
+        stopped: AbstractContextManager[None] = suppress(KeyboardInterrupt) if lone else nullcontext()
+        with stopped, nullcontext() if shared else alone():
             store = checkpoints(
                 folder, place, mark(config), every=session.every, tell=session.tell,
                 ranks=ranks if shared else ALONE, asked=session.asked,

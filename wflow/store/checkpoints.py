@@ -65,8 +65,9 @@ class Checkpoints:
         mark: str = "",
         every: float = EVERY,
         tell: Callable[[str], None] = warnings.warn,
+        asked: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.folder, self.name, self.mark, self.every, self.tell = folder, name, mark, every, tell
+        self.folder, self.name, self.mark, self.every, self.tell, self.asked = folder, name, mark, every, tell, asked
         self._good: list[Path] = []
         self._last: Reached | None = None
         self._before, self._began = 0.0, time.monotonic()
@@ -103,9 +104,11 @@ class Checkpoints:
         return None
 
     def offer(self, now: Reached) -> None:
-        """Keep it if the last one is old enough."""
-        if self._due(now):
+        """Keep it if the last one is old enough, or the run is asked to stop: then KeyboardInterrupt is raised."""
+        if (stopped := self.asked()) or self._due(now):
             self.keep(now)
+        if stopped:
+            raise KeyboardInterrupt
 
     def _due(self, now: Reached) -> bool:
         pause = _EARLIER * self.every if now.at_saved_time else self.every

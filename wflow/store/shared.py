@@ -33,8 +33,8 @@ class SharedCheckpoints(Checkpoints):
         self, ranks: Ranks, folder: Path, name: str, *, mark: str = "", every: float = EVERY,
         tell: Callable[[str], None] = warnings.warn, asked: Callable[[], bool] = lambda: False,
     ) -> None:  # fmt: skip
-        super().__init__(folder, name, mark=mark, every=every, tell=tell)
-        self.ranks, self.asked = ranks, asked
+        super().__init__(folder, name, mark=mark, every=every, tell=tell, asked=asked)
+        self.ranks = ranks
 
     def latest(self) -> Reached | None:
         """As rank 0 finds it; the others read the same file."""
