@@ -27,7 +27,7 @@ Posed = Callable[[], tuple[Flow, Solver, float]]
 CASES: dict[str, Posed] = {
     "network in (a, w), DG1": lambda: (problems.two_layer_1d().flow, DG1(270), 1e-4),
     "sphere teacher, DG1": lambda: (problems.sphere_teacher().flow, DG1(185), 1e-3),
-    "around the obstacle, TwoPoint": lambda: (problems.around_obstacle().flow, TwoPoint(340), 0.01),
+    "around the obstacle, TwoPoint": lambda: (problems.around_obstacle().flow, TwoPoint(500), 0.01),
     "around the obstacle, Ljko": lambda: (problems.around_obstacle().flow, Ljko(120), 0.01),
 }
 
