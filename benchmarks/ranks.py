@@ -2,10 +2,12 @@
 
     python benchmarks/ranks.py            about six minutes on two idle cores
 
-Each figure is the median over three jobs of the wall time of a step after two warm ones, one and two ranks in turn.
+Each figure is the median over three jobs of the wall time of a step after two warm ones, one and two ranks in turn,
+one thread each.
 """
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -57,7 +59,9 @@ def job(name: str) -> None:
 def measured(name: str, ranks: int) -> tuple[float, int, int]:
     """A job of so many."""
     command = [mpiexec(), "-n", str(ranks), sys.executable, __file__, name]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    # sums over neurons would take both cores on one rank too
+    alone = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=alone)
     seconds, unknowns, crossing = json.loads(done.stdout.splitlines()[-1])
     return seconds, unknowns, crossing
 
