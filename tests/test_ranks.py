@@ -142,6 +142,7 @@ def test_what_all_ranks_raise_is_raised():
 
 @job
 @pytest.mark.fem
+@pytest.mark.slow
 def test_what_would_go_wrong_on_several_ranks_is_refused(tmp_path):
     """One file for all, and a launcher of another MPI, whose processes would each solve all of it."""
     body = (
@@ -178,6 +179,7 @@ def test_sums_over_ranks():
 
 @job
 @pytest.mark.fem
+@pytest.mark.slow
 def test_ranks_that_see_different_parts_stop_together():
     """One rank's yes is enough; W2 of parts is that of the whole, on each rank."""
     body = (
@@ -196,6 +198,7 @@ def test_ranks_that_see_different_parts_stop_together():
 
 @job
 @pytest.mark.fem
+@pytest.mark.slow
 def test_squares_too_few_for_the_ranks_are_refused():
     body = "wflow.solve(problems.circle_teacher(temperature=0.1).flow, solvers.fem.Ljko(4), steps=2)"
     assert "4 cells on 2 ranks, allowed: at least 4 each; use fewer ranks" in script(body).stderr
@@ -233,6 +236,7 @@ def test_a_signal_reaches_a_solver_that_runs_on_one_rank(tmp_path):
 
 @job
 @pytest.mark.fem
+@pytest.mark.slow
 def test_what_a_two_step_method_remembers_is_kept_by_parts(tmp_path):
     """Three steps, then from the store the other three, against six at once. One rank reads it too.
 
