@@ -1,18 +1,18 @@
 """This file owns `wflow verify --ranks N`: flows solved by one process and by N, which must agree.
 
 The N are a job of their own, started by mpiexec:   mpiexec -n N python -m wflow.app.ranked FOLDER
-    FOLDER/tasks.pickle   what is solved       FOLDER/K.npz   the trajectory of each, as `wflow run` stores it
+    FOLDER/tasks.json     what is solved       FOLDER/K.npz   the trajectory of each, as `wflow run` stores it
 """
 
+import json
 import os
-import pickle
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,14 @@ from typing import Any
 import numpy as np
 
 from wflow.app.methods import FURTHER, METHODS
-from wflow.app.settings import UsageError
+from wflow.app.rows import plain
+from wflow.app.settings import UsageError, problem
 from wflow.app.study import Row, suited
 from wflow.certificates import Certificate
 from wflow.convergence import Laboratory
 from wflow.errors import WflowError
 from wflow.loop import solve
-from wflow.problems import Problem, build
+from wflow.problems import Problem
 from wflow.ranks import on_ranks
 from wflow.solver import Solver
 from wflow.store import pack, unpack
@@ -37,21 +38,42 @@ AGREED = 1e-10
 """Of densities in L1 and of F, relative to max(1, |F_0|)."""
 _TIGHT = 1e-12
 """Tolerance of inner iterations, so that they stop at the same answer."""
-TASKS = "tasks.pickle"
+TASKS = "tasks.json"
+_TABLE = "table"
 
 
 @dataclass(frozen=True)
 class Task:
     """One flow of one method, in that many equal steps."""
 
-    problem: str
-    parameters: dict[str, Any]
-    solver: Solver
+    problem: Problem
+    method: int
+    quick: bool
     steps: int
+
+    @classmethod
+    def read(cls, entry: Mapping[str, Any]) -> "Task":
+        """What `written` gave."""
+        posed = problem(entry["problem"], {key: _read(value) for key, value in entry["parameters"].items()})
+        return cls(posed, entry["method"], entry["quick"], entry["steps"])
+
+    def written(self) -> dict[str, Any]:
+        """As JSON has it; the method by its place in METHODS and FURTHER."""
+        given = self.problem.parameters.items()
+        parameters = {key: _pairs(value) for key, value in given if value is not None}
+        return {
+            "problem": self.problem.name, "parameters": parameters, "method": self.method, "quick": self.quick,
+            "steps": self.steps,
+        }  # fmt: skip
+
+    @property
+    def solver(self) -> Solver:
+        """At the resolution of a study, its inner iterations tight."""
+        return _tight(suited((*METHODS, *FURTHER)[self.method], self.problem, self.quick))
 
     def solved(self) -> Trajectory:
         """On the ranks that there are."""
-        return solve(build(self.problem, **self.parameters).flow, self.solver, steps=self.steps)
+        return solve(self.problem.flow, self.solver, steps=self.steps)
 
 
 def ranked(problems: Sequence[Problem], ranks: int, *, quick: bool, told: Callable[[str, int, int], None]) -> list[Row]:
@@ -61,19 +83,20 @@ def ranked(problems: Sequence[Problem], ranks: int, *, quick: bool, told: Callab
     """
     launcher = mpiexec()
     rows, tasks, alone = list[Row](), list[Task](), list[Trajectory]()
-    pairs = [(p, s) for p in problems for s in (*METHODS, *FURTHER) if s.distributed]
-    for k, (problem, method) in enumerate(pairs):
-        solver, parameters = _tight(suited(method, problem, quick)), dict(problem.parameters)
-        told(f"{problem.name} by {solver} on 1 rank", k, len(pairs) + 1)
-        if (reason := solver.refusal(problem.flow)) is not None:
-            rows.append(Row(problem.name, parameters, (str(solver),), None, 0.0, reason))
+    pairs = [(p, place) for p in problems for place, s in enumerate((*METHODS, *FURTHER)) if s.distributed]
+    for k, (posed, place) in enumerate(pairs):
+        task = Task(posed, place, quick, STEPS)
+        solver = task.solver
+        told(f"{posed.name} by {solver} on 1 rank", k, len(pairs) + 1)
+        if (reason := solver.refusal(posed.flow)) is not None:
+            rows.append(Row(posed.name, posed.parameters, (str(solver),), None, 0.0, reason))
             continue
         try:
-            alone.append(Laboratory(problem.flow).enough(solver, STEPS))
+            alone.append(Laboratory(posed.flow).enough(solver, STEPS))
         except WflowError as error:
-            rows.append(Row(problem.name, parameters, (str(solver),), _failed(error), 0.0))
+            rows.append(Row(posed.name, posed.parameters, (str(solver),), _failed(error), 0.0))
             continue
-        tasks.append(Task(problem.name, parameters, solver, alone[-1].steps))
+        tasks.append(replace(task, steps=alone[-1].steps))
     told(f"{len(tasks)} flows on {ranks} ranks", len(pairs), len(pairs) + 1)
     return rows + _compared(launcher, ranks, tasks, alone)
 
@@ -81,13 +104,14 @@ def ranked(problems: Sequence[Problem], ranks: int, *, quick: bool, told: Callab
 def _compared(launcher: str, ranks: int, tasks: Sequence[Task], alone: Sequence[Trajectory]) -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         folder, began = Path(name), time.monotonic()
-        (folder / TASKS).write_bytes(pickle.dumps(list(tasks)))
+        (folder / TASKS).write_text(json.dumps([task.written() for task in tasks]), encoding="utf-8")
         said = _run(launcher, ranks, folder)
         seconds, rows = (time.monotonic() - began) / max(1, len(tasks)), []
         for k, (task, run) in enumerate(zip(tasks, alone, strict=True)):
             path = folder / f"{k}.npz"
             found = list(_agreement(ranks, run, path)) if path.is_file() else [_failed(said)]
-            rows += [Row(task.problem, task.parameters, (str(task.solver),), c, seconds) for c in found]
+            posed, label = task.problem, (str(task.solver),)
+            rows += [Row(posed.name, posed.parameters, label, c, seconds) for c in found]
     return rows
 
 
@@ -100,6 +124,15 @@ def _agreement(ranks: int, run: Trajectory, path: Path) -> list[Certificate]:
         Certificate(f"{ranks} ranks end and pass where one does (L1)", "at most", apart, 0.0, AGREED),
         Certificate(f"{ranks} ranks have the energies of one", "at most", energies, 0.0, AGREED),
     ]
+
+
+def _pairs(value: Any) -> Any:
+    """A parameter as JSON has it; a table, whose keys may be numbers, as its pairs."""
+    return {_TABLE: [list(pair) for pair in value.items()]} if isinstance(value, Mapping) else plain(value)
+
+
+def _read(value: Any) -> Any:
+    return dict(value[_TABLE]) if isinstance(value, dict) else value
 
 
 def _failed(why: object) -> Certificate:
@@ -134,7 +167,7 @@ def _run(launcher: str, ranks: int, folder: Path) -> str:
 
 def main(folder: Path) -> None:
     """The job's own part: what fails on every rank is left out, what fails on one ends the job."""
-    tasks: list[Task] = pickle.loads((folder / TASKS).read_bytes())
+    tasks = [Task.read(entry) for entry in json.loads((folder / TASKS).read_text(encoding="utf-8"))]
     with on_ranks() as ranks:
         for k, task in enumerate(tasks):
             try:
