@@ -224,12 +224,9 @@ def test_what_leaves_the_cache_is_given_back():
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_a_signal_reaches_a_solver_that_runs_on_one_rank(tmp_path):
-    process, folder = begun(tmp_path, "lone", 1000.0, CONFIG.replace("DG1", "Upwind").replace("2000", "40000"))
-    with process:
-        while "[25/100]" not in process.stderr.readline():
-            assert process.poll() is None
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 143
+    text = CONFIG.replace("DG1", "Upwind").replace("2000", "40000")
+    status, _, folder = stopped(tmp_path, "lone", 1000.0, signal.SIGTERM, text, 25)
+    assert status == 143
     assert (folder / "STATUS").read_text() == "interrupted\n"
     assert len(list((folder / "checkpoints").glob("*.checkpoint"))) == 1
 
@@ -285,8 +282,8 @@ def alike(a, b):
     return max(apart, float(np.abs(a.energies - b.energies).max()))
 
 
-def begun(tmp_path, name, every, text=CONFIG):
-    """A job of two ranks, stopped by a signal once it has begun: its run folder."""
+def stopped(tmp_path, name, every, number, text=CONFIG, reached=75):
+    """A job of two ranks, told to stop by a signal once it has come so far: its status, last words and run folder."""
     config = tmp_path / f"{name}.toml"
     config.write_text(text)
     command = [sys.executable, "-m", "wflow.app.cli", "run", str(config), "--out", str(tmp_path)]
@@ -295,7 +292,11 @@ def begun(tmp_path, name, every, text=CONFIG):
         [mpiexec(), "-n", "2", *command, "--checkpoint-every", str(every)],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment,
     )  # fmt: skip
-    return process, tmp_path / f"{name}-001"
+    with process:
+        while f"[{reached}/100]" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(number)
+        return process.wait(20), process.stderr.read(), tmp_path / f"{name}-001"
 
 
 @job
@@ -303,12 +304,8 @@ def begun(tmp_path, name, every, text=CONFIG):
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_a_run_is_interrupted_by_both_and_resumed_by_one_or_three(tmp_path):
-    process, folder = begun(tmp_path, "shared", 1000.0)
-    with process:
-        while "[75/100]" not in process.stderr.readline():
-            assert process.poll() is None
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 143 and "interrupted" in process.stderr.read()
+    status, said, folder = stopped(tmp_path, "shared", 1000.0, signal.SIGTERM)
+    assert status == 143 and "interrupted" in said
     kept = sorted(path.suffix for path in (folder / "checkpoints").iterdir())
     assert kept == [".checkpoint", ".part", ".part"] and (folder / "STATUS").read_text() == "interrupted\n"
     copy = tmp_path / "copy"
@@ -330,12 +327,8 @@ def test_a_run_is_interrupted_by_both_and_resumed_by_one_or_three(tmp_path):
 @pytest.mark.timeout(180)
 def test_a_checkpoint_with_a_damaged_part_is_not_used(tmp_path):
     """A flipped bit in the part of one rank: the checkpoint before it is."""
-    process, folder = begun(tmp_path, "hurt", 0.05)
-    with process:
-        while "[75/100]" not in process.stderr.readline():
-            assert process.poll() is None
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
+    status, _, folder = stopped(tmp_path, "hurt", 0.05, signal.SIGINT)
+    assert status == 130
     last = sorted((folder / "checkpoints").glob("*.1.part"))[-1]
     data = bytearray(last.read_bytes())
     data[len(data) // 2] ^= 1

@@ -21,6 +21,7 @@ from wflow.errors import (
     WflowError,
 )
 from wflow.flow import Flow
+from wflow.forceless import Constant, TotalVariation
 from wflow.fourier import FourierDensity
 from wflow.geodesics import Geodesic, geodesic
 from wflow.grid import Grid
@@ -42,7 +43,7 @@ from wflow.shapes import Planar, Sphere, annulus, disk, polygon, punched, sphere
 from wflow.solver import Order, Solver, State, Step
 from wflow.sphere_kernel import ArcCosineKernel, LegendreKernel, sphere_kernel
 from wflow.steps import Steps
-from wflow.terms import Constant, Interaction, Potential, Risk, TotalVariation
+from wflow.terms import Interaction, Potential, Risk
 from wflow.trajectory import Trajectory
 from wflow.transport import w2
 from wflow.triangulated import Region

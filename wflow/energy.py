@@ -15,6 +15,7 @@ from wflow.arrays import Array
 from wflow.coupling import Probe, norm
 from wflow.domain import Domain
 from wflow.errors import Refused
+from wflow.forceless import Constant, TotalVariation
 from wflow.grid import Grid
 from wflow.internal import Entropy, Internal, Power
 from wflow.kernel import COUPLED_MODES, Kernel
@@ -23,7 +24,7 @@ from wflow.limits import WITHIN, Congestion, Limit, joint_bound
 from wflow.loss import HalfSquare
 from wflow.measure import Density, Measure
 from wflow.pair_kernel import PairKernel
-from wflow.terms import Constant, Interaction, Potential, Risk, Term, TotalVariation
+from wflow.terms import Interaction, Potential, Risk, Term
 
 _TERMS = "Risk, Potential, Interaction, Constant, Entropy, Power, Congestion, Obstacle"
 

@@ -13,11 +13,12 @@ from wflow.compiled import available
 from wflow.energy import Energy
 from wflow.errors import NotConverged
 from wflow.flow import Flow
+from wflow.forceless import Constant, TotalVariation
 from wflow.loss import HalfSquare
 from wflow.measure import Particles
 from wflow.risk_dual import LINE
 from wflow.solver import EVERY_PROMISE, Order, Promise, Solver, State, Step
-from wflow.terms import Constant, Potential, Risk, TotalVariation
+from wflow.terms import Potential, Risk
 
 AXES = 2
 _MOST = 1 << 23

@@ -10,13 +10,14 @@ from wflow.arrays import Array, finite, positive
 from wflow.domain import TURN, circle
 from wflow.energy import Energy, population_risk
 from wflow.flow import Flow
+from wflow.forceless import Constant
 from wflow.fourier import FourierDensity
 from wflow.internal import Entropy
 from wflow.kernel import FourierKernel, circle_kernel, sawtooth_kernel
 from wflow.law import Law, Transported, Uniform
 from wflow.problems.problem import Problem
 from wflow.spectrum import Inputs, NullModes, null_modes
-from wflow.terms import Constant, Interaction
+from wflow.terms import Interaction
 
 UNIFORM = Uniform(circle())
 _TAIL = 1e-18

@@ -17,10 +17,11 @@ from wflow.activation import rounded
 from wflow.arrays import Array
 from wflow.domain import Domain
 from wflow.energy import Energy
+from wflow.forceless import Constant
 from wflow.measure import Particles
 from wflow.neuron import Neuron
 from wflow.sums import Sums
-from wflow.terms import Constant, Risk, Term
+from wflow.terms import Risk, Term
 
 Indices = NDArray[np.intp]
 Flags = NDArray[np.bool_]

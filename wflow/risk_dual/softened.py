@@ -16,9 +16,10 @@ import numpy as np
 from wflow.arrays import Array
 from wflow.energy import Energy
 from wflow.errors import NotConverged
+from wflow.forceless import Constant
 from wflow.measure import Density
 from wflow.risk_dual.heat import Heat, averaged, heat
-from wflow.terms import Constant, Risk
+from wflow.terms import Risk
 
 _HALVINGS, _RISE = 30, 1e-4
 
