@@ -13,6 +13,7 @@ from wflow.solver import State
 from wflow.spline.lattice import Sides
 
 
+@pytest.mark.slow
 def test_steps_that_lead_through_an_obstacle_are_refused():
     """A step of .7 ends behind the column: refused in words. One of .25, long but in front of it, is straight.
 

@@ -21,6 +21,8 @@ DEMOS = sorted((ROOT / "demos").glob("*.py"))
 HEADINGS = ["Problem", "Solve", "Check", "Picture", "What would refute this", "Exercise"]
 ELEMENTS = ("grid_and_elements", "sphere_neurons", "sphere_movie", "round_obstacle", "two_ranks")
 """They need DOLFINx."""
+LONG = ("grid_and_elements", "two_ranks")
+"""Their claims are slow tests."""
 RUNNABLE = [path for path in DEMOS if path.stem not in ELEMENTS or toolchain.missing() is None]
 LONGEST, MOST_CODE, SECONDS = 80, 40, 20.0
 EXTRAS = ("typer", "rich", "numba", "dolfinx", "pytest", "fipy", "matplotlib.pyplot")
@@ -162,7 +164,14 @@ def test_every_demo_has_a_broken_case() -> None:
     assert set(BROKEN) == {path.stem for path in DEMOS}
 
 
-@pytest.mark.parametrize("name", [name for name in BROKEN if (ROOT / "demos" / f"{name}.py") in RUNNABLE])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in LONG else ())
+        for name in BROKEN
+        if (ROOT / "demos" / f"{name}.py") in RUNNABLE
+    ],
+)
 def test_the_claim_is_not_refuted_but_could_be(
     name: str, demo: dict[str, ModuleType], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -190,12 +199,12 @@ def test_the_claim_is_not_refuted_but_could_be(
         ("porous_steps", 1e-3),  # the edge on 96 cells
         ("step_movie", 1e-4),  # what the ascent leaves of the mean
         ("giant_steps", 1e-6),  # by symmetry
-        ("crowd_motion", 5e-3),  # four steps on 48 cells an axis
+        pytest.param("crowd_motion", 5e-3, marks=pytest.mark.slow),  # four steps on 48 cells an axis
         ("grid_and_elements", 0.1),  # an order 2 between two meshes
         ("sphere_movie", 1e-3),  # 400 particles
         ("sphere_neurons", 1e-5),  # the mesh's own anisotropy
         ("round_obstacle", 1e-3),  # 64 triangles an axis
-        ("two_ranks", 0.15),  # rows of triangles along walls and round the disk
+        pytest.param("two_ranks", 0.15, marks=pytest.mark.slow),  # rows of triangles along walls and round the disk
     ],
 )
 def test_the_exercise_has_its_answer(name: str, tolerance: float, demo: dict[str, ModuleType]) -> None:

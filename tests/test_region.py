@@ -224,6 +224,7 @@ def quadratic(w, derivative):
 @pytest.mark.fem
 @fem[1]
 @pytest.mark.parametrize("warm", [False, True])
+@pytest.mark.slow
 def test_the_same_disk_gives_the_same_run(warm, tmp_path):
     """Our own mesh written to .msh and read back: the same values to rounding, by DG1 and with heat by TwoPoint."""
     mesh = mesh_of(disk(), 16)

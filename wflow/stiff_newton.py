@@ -83,8 +83,8 @@ def _step(dual: Dual, g: Array, found: Cells, stiffness: float) -> tuple[Array, 
         if dual.value(tried, bare) >= before - rounding:
             off = float(np.abs(dual.mu - bare.mass - expected).sum() / np.abs(left).sum())
             change = _LET_GO if off < _LINEAR else float(np.clip(1.0 - slope, _LEAST, _MOST))
-            there, fed = raised(dual, tried, bare, _SWEEPS, _GLUT) if len(amiss(dual, bare, _GLUT)) else (tried, bare)
-            return there, fed, stiffness, max(change * stiffness, FAINT)
+            end, fed = raised(dual, tried, bare, _SWEEPS, _GLUT) if len(amiss(dual, bare, _GLUT)) else (tried, bare)
+            return end, fed, stiffness, max(change * stiffness, FAINT)
         stiffness = max(float(np.clip(1.0 - slope, _STIFFER, _STIFFEST)) * stiffness, _ANEW)
     return None
 
