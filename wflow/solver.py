@@ -140,6 +140,10 @@ class Solver(ABC):
     embedded: ClassVar[float | None] = None
     """Order p of the estimate `Step.error` ~ dt^(p+1), by which `solve(tolerance=)` then paces; None: step doubling."""
 
+    def room(self, flow: Flow) -> float:
+        """Most cells in all that a study of this flow on several axes gives the method."""
+        return self.most
+
     def resolved(self, flow: Flow) -> float:
         """W2 distances of two answers below it are left by an inner iteration, and show no order."""
         return 0.0

@@ -8,7 +8,7 @@ import numpy as np
 
 from solvers.cells import space_order
 from solvers.fem import toolchain
-from solvers.fem.upwind import mesh_for, refusal_of_meshes
+from solvers.fem.upwind import mesh_for, refusal_of_meshes, room_for
 from wflow.arrays import Array, count, positive
 from wflow.errors import LostDensity, NotConverged
 from wflow.flow import Flow, Window
@@ -76,6 +76,9 @@ class TwoPoint(Solver):
                 f"the mesh is not Delaunay: across {bad} facets circumcentres are crossed; mesh it anew, or refine it"
             )
         return None
+
+    def room(self, flow: Flow) -> float:
+        return room_for(flow)
 
     def init(self, flow: Flow) -> State:
         return State(0.0, MeshDensity.averages_of(flow.initial, mesh_for(flow, self.cells, self.window)))

@@ -103,7 +103,7 @@ def suited(solver: Solver, problem: Problem, quick: bool) -> Solver:
     if problem.flow.domain.dim == 1 or solver.needs != "density":
         return fewer
     now, domain = getattr(fewer, fewer.resolution), problem.flow.domain
-    room = solver.most / (2.0 if quick else 1.0) / SHEETS ** sum(domain.frozen)
+    room = solver.room(problem.flow) / (2.0 if quick else 1.0) / SHEETS ** sum(domain.frozen)
     cells = min(max(0.5 * now, problem.coarsest), room ** (1.0 / len(domain.moving)))
     return fewer.refined(int(cells) / now)
 
