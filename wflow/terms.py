@@ -19,6 +19,7 @@ from wflow.measure import Density, Measure, Quantiles
 from wflow.mesh_density import MeshDensity
 from wflow.neuron import Neuron
 from wflow.pair_kernel import PairKernel
+from wflow.standing import standing
 from wflow.sums import PointSums, Sums
 
 
@@ -80,7 +81,10 @@ class Risk:
         """E loss'(f_pi, y) d^j psi(x; w)."""
         if isinstance(pi, Density) and derivative == 0 and w is pi.grid.centres:
             return _features(self, pi.grid).against(self._slope(self.predict(pi)))
-        here = _sums_at(self, pi) if isinstance(pi, Quantiles | MeshDensity) and w is pi.points else self._sums.at(w)
+        if isinstance(pi, MeshDensity):
+            here = standing(self._sums, w)
+        else:
+            here = _sums_at(self, pi) if isinstance(pi, Quantiles) and w is pi.points else self._sums.at(w)
         # particles are looked up once for both passes
         own = w is pi.points and not isinstance(pi, Density | Quantiles | MeshDensity)
         return here.against(self._slope(here.predict(pi.weights) if own else self.predict(pi)), derivative)
@@ -112,8 +116,8 @@ def _prediction(risk: Risk, pi: Density) -> Array:
 
 @lru_cache(maxsize=2)
 def _sums_at(risk: Risk, pi: Quantiles | MeshDensity) -> PointSums:
-    """At the edges of quantiles: a step of Newton's method asks there for f, V', V'' and the coupling."""
-    return risk._sums.at(pi.points)
+    """At the edges of quantiles: a step of Newton's method asks there for f, V', V'' and the coupling. Of a mesh."""
+    return standing(risk._sums, pi.points) if isinstance(pi, MeshDensity) else risk._sums.at(pi.points)
 
 
 @lru_cache(maxsize=2)

@@ -109,10 +109,12 @@ def suited(solver: Solver, problem: Problem, quick: bool) -> Solver:
 
 
 def _space_factors(solver: Solver, problem: Problem, quick: bool) -> list[float]:
-    """Resolutions of a refinement in space, each twice the one before."""
+    """Resolutions of a refinement in space, each twice the one before; from rough starts costly methods begin lower."""
     if problem.flow.domain.dim > 1 and solver.needs == "density":
         cells = getattr(solver, solver.resolution)
-        return [problem.coarsest * 2**k / cells for k in range(LEVELS - 1)]
+        rough = problem.flow.initial.regularity != "smooth"
+        first = problem.coarsest / 2 if solver.costly and rough else problem.coarsest
+        return [first * 2**k / cells for k in range(LEVELS - 1)]
     return [2.0**k for k in range((3 if quick else 2) - LEVELS, 2)]
 
 
@@ -211,9 +213,10 @@ def _space_steps(lab: Laboratory, finest: Solver) -> int:
     """Steps of a refinement in space: four times those of the CFL bound from rough starts.
 
     Upwind smears by (h - |v| dt)|v|/2 in place of h|v|/2: from smooth data dt drops out of differences, but the root
-    of that number, which atoms and jumps cost, is near h^(1/2) only where dt is much shorter than h/|v|.
+    of that number, which atoms and jumps cost, is near h^(1/2) only where dt is much shorter than h/|v|. No costly
+    method smears so.
     """
-    return 20 if lab.flow.initial.regularity == "smooth" else 4 * lab.enough(finest, 20).steps
+    return 20 if finest.costly or lab.flow.initial.regularity == "smooth" else 4 * lab.enough(finest, 20).steps
 
 
 def _decay(end: Measure) -> Iterator[Certificate]:
