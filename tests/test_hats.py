@@ -35,9 +35,10 @@ from wflow import (
 )
 from wflow.convergence import Laboratory, in_space
 from wflow.energy import population_risk
+from wflow.hats.movement import Movement
 from wflow.hats.nearest import WIDE
 from wflow.hats.settled import Sheets, settled
-from wflow.hats.step import Movement, judged, minimised
+from wflow.hats.step import judged, minimised
 from wflow.kernel import sawtooth_kernel
 from wflow.loss import Huber
 from wflow.neuron import BumpNeuron, CircleNeuron, TranslationNeuron

@@ -89,7 +89,8 @@ class Hats(Solver):
         return by_halves(partial(self._whole, flow), state, dt, self.halvings)
 
     def _whole(self, flow: Flow, state: State, dt: float) -> Step:
-        from wflow.hats.step import Movement, minimised
+        from wflow.hats.movement import Movement
+        from wflow.hats.step import minimised
 
         assert isinstance(state.measure, Density)
         found = minimised(Movement(flow.energy, state.measure, dt), self.tolerance)
