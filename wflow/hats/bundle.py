@@ -3,10 +3,9 @@
 Such steps end at a kink of D, which Newton's method on D does not find. But every place that an atom had in some field
 is a column of couplings, and the best mixture of all columns is a quadratic programme. In the field of that mixture
 atoms have other best places, which are the next columns; the gap is what the mixture pays in its own field, less the
-sum of the least values. Where K has negative directions (attraction: along the mean) mixtures of few columns are near
-saddles. So these are held first: |K| in place of K pulls the mixture back to a centre along them, the start, until the
-gap is small; then they are let go. Where that leads nowhere (F concave in many directions) they are held again and the
-centre follows the mixture: F + cost falls with every round, since F lies below what is minimised.
+sum of the least values. Where K has negative directions (attraction: along the mean) the programme's stationary points
+are taken. Where these lead nowhere (F concave in many directions) such directions are held: |K| in place of K pulls the
+mixture back to a centre along them, which follows it; F + cost falls with every round, F being below what is minimised.
 Source: the fully corrective variant of conditional gradient (Jaggi 2013, ICML); what is held: derived for this project.
 """
 
@@ -17,10 +16,10 @@ import numpy as np
 from wflow.arrays import Array
 from wflow.hats.columns import at_home, near
 from wflow.hats.movement import Minimum, Movement
-from wflow.hats.programme import Bend, Programme, solved
+from wflow.hats.programme import Bend, Programme, largest_rank, solved
 
-WORK = 2**30
-"""The largest product of cells squared and the rank of K: a bundle takes about a thousand times as many products."""
+WORK = 2**31
+"""The largest Bend.products: a bundle takes about a thousand times as many."""
 _ROUNDS = 100
 _NULL = 1e-14
 """Of the largest |eigenvalue| of K: rounding."""
@@ -28,8 +27,6 @@ _DRAWN = 1e-13
 """The same of the singular values of what K makes of random changes."""
 _EXACT = 1e-3
 """Of the tolerance: gaps that programmes are solved to."""
-_LET_GO = 1e-2
-"""Of the gain: the gap from which on nothing is held."""
 _TOLD, _MOST = 3.0, 0.5
 """How far above its least a column may lie, in gaps; and in h^2/tau, what tells neighbouring cells apart."""
 _EMPTY = 1e-9
@@ -40,39 +37,38 @@ _EMPTY = 1e-9
 class _Round:
     """The programme of the columns so far, its mixture rho (m,), and where to look for other columns.
 
-    field (m,), slack: in which, and how far above the least.   gap: of the mixture in that field, as a share of the
-    gain.   best: the least true gap so far.
+    field (m,), slack: in which, and how far above the least.   best: that of the least gap so far.
     """
 
     programme: Programme
     rho: Array
     field: Array
     slack: float
-    gap: float
     best: Minimum
 
 
 def bundled(movement: Movement, bend: Bend, tolerance: float) -> Minimum:
     """The step, or the least gap met in so many rounds; bend: K."""
-    start, held = movement.start.weights, replace(bend, signs=np.abs(bend.signs))
-    field, free = movement.field(movement.start), bool(np.all(bend.signs > 0.0))
-    programme = Programme(at_home(movement.sheets, start), start, start, field, held)
-    here = _Round(programme, start, field, _MOST * sum(movement.sheets.pull), np.inf, movement.ended(start, 0.0))
+    start = movement.start.weights
+    field = movement.field(movement.start)
+    programme = Programme(at_home(movement.sheets, start), start, start, field, bend)
+    here = _Round(programme, start, field, _MOST * sum(movement.sheets.pull), movement.ended(start, 0.0))
     for _ in range(_ROUNDS):
-        here = _after(movement, here, tolerance)
         if here.best.gap <= tolerance:
             return here.best
-        if here.gap <= _LET_GO:
-            here = replace(here, programme=replace(here.programme, bend=bend))
-    return here.best if free else _followed(movement, replace(here, rho=start), held, tolerance)
+        here = _after(movement, here, tolerance)
+    convex = bool(np.all(bend.signs > 0.0))
+    return here.best if convex else _followed(movement, replace(here, rho=start), tolerance)
 
 
-def _followed(movement: Movement, here: _Round, held: Bend, tolerance: float) -> Minimum:
-    """With the centre at the last mixture."""
+def _followed(movement: Movement, here: _Round, tolerance: float) -> Minimum:
+    """With |K|, from the start, and the centre at the last mixture."""
+    bend = here.programme.bend
+    held = replace(here.programme, bend=replace(bend, signs=np.abs(bend.signs)))
     for _ in range(_ROUNDS):
         field = movement.field(movement.density(here.rho))
-        centred = replace(here.programme, centre=here.rho, field=field, bend=held)
-        here = _after(movement, replace(here, programme=centred), tolerance)
+        here = replace(here, programme=replace(held, columns=here.programme.columns, centre=here.rho, field=field))
+        here = _after(movement, here, tolerance)
         if here.best.gap <= tolerance:
             break
     return here.best
@@ -91,18 +87,18 @@ def _after(movement: Movement, here: _Round, tolerance: float) -> _Round:
     slack = min(_TOLD * gap, _MOST * sum(sheets.pull))
     used = masses > _EMPTY * start[columns.atoms][columns.at]
     kept = columns.kept(used | (columns.above(field) <= slack))
-    return _Round(replace(programme, columns=kept), rho, field, slack, gap / movement.scale(best.dual), best)
+    return _Round(replace(programme, columns=kept), rho, field, slack, best)
 
 
 def curvature(movement: Movement) -> Bend | None:
     """K by its eigenvectors on changes of sum 0; None where a bundle would take long.
 
-    On small grids from the field of each cell alone, V being affine. On larger ones the rank must be small: the range of
-    K is what it makes of random changes, exact where the rank is less than their number.
+    On small grids from the field of each cell alone, V being affine. On larger ones the rank must be small: the range
+    of K is what it makes of random changes, exact where the rank is less than their number.
     Source: Halko, Martinsson & Tropp 2011, SIAM Rev. 53(2), 217-288.
     """
     m = len(movement.start.weights)
-    most = WORK // m**2
+    most = largest_rank(m, WORK)
     if m <= most:
         mass = float(movement.start.weights.sum())
         fields = [movement.field(movement.density(alone)) / mass for alone in mass * np.eye(m)]

@@ -108,6 +108,6 @@ def near(sheets: Sheets, masses: Array, field: Array, slack: float) -> Columns:
         number, cells, found = nearby(sheets, moving[k], g[k], slack)
         held = np.arange(found.shape[1]) < number[:, None]
         whose.append(np.repeat(np.arange(n0 * n1), number) + k * n0 * n1)
-        places.append((cells + found[:, :, :2])[held])
+        places.append(np.mod((cells + found[:, :, :2])[held], (n0, n1)))
         costs.append(found[:, :, 2][held])
     return Columns(sheets, np.concatenate(whose), np.concatenate(places), np.concatenate(costs))

@@ -5,6 +5,7 @@
 over masses q >= 0 of columns j whose sums over the columns of each atom are that atom's mass. K = R diag(signs) R^T.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,6 +24,7 @@ _INSIDE = 0.9995
 _LIMIT, _PATIENCE = 80, 8
 """Iterations in all, and without a lower gap: rounding has been met."""
 _ROOTS = 100
+_SPARSE = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +34,19 @@ class Bend:
     root: Array
     signs: Array
 
+    @property
+    def products(self) -> int:
+        """m r (r + 1024): what an iteration of an interior-point method takes, with that much for sparse rows."""
+        cells, rank = self.root.shape
+        return int(cells * rank * (rank + _SPARSE))
+
     def __matmul__(self, change: Array) -> Array:
         return np.asarray(self.root @ (self.signs * (self.root.T @ change)))
+
+
+def largest_rank(cells: int, products: int) -> int:
+    """Of a Bend of so many products."""
+    return math.floor(math.sqrt(0.25 * _SPARSE**2 + products / cells) - 0.5 * _SPARSE)
 
 
 @dataclass(frozen=True, eq=False)

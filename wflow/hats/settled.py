@@ -16,6 +16,8 @@ from wflow.hats.nearest import FEW, FIELDS, WIDE, Counts, answered, blocks, sear
 from wflow.spline.envelope import transformed
 from wflow.spline.lattice import Sides
 
+_ROOM = 1 << 20
+"""Places of a sheet that are kept, but for the first FEW of each atom."""
 _DUST = 1e-18
 """Of the largest mass: cells with less keep it."""
 
@@ -128,7 +130,7 @@ def shifted(mu: Array) -> Array:
 def nearby(sheets: Sheets, mu: Array, g: Array, slack: float) -> tuple[Counts, Counts, Array]:
     """Number, cells and places (wflow.hats.nearest) of a sheet's atoms mu (n0, n1) in the field g (n0, n1).
 
-    Of each atom every cell's least value within `slack` of its best, however many there are; slack 0: the best alone.
+    Of each atom every cell's least value within `slack` of its best, as many as memory holds; slack 0: the best alone.
     """
     tree, levels = blocks(g, sheets.cells)
     nodal, _ = transformed(g, sheets.pull, sheets.sides)
@@ -138,6 +140,6 @@ def nearby(sheets: Sheets, mu: Array, g: Array, slack: float) -> tuple[Counts, C
         number, cells = np.zeros(g.size, np.int64), np.zeros((g.size, few, 2), np.int64)
         places = np.zeros((g.size, few, FIELDS))
         searched(g, mu, sheets.pull, turns, nodal, tree, levels, slack, number, cells, places)
-        if few == 1 or int(number.max()) < few:
+        if few == 1 or int(number.max()) < few or 2 * few * g.size > _ROOM:
             return number, cells, places
         few *= 2

@@ -14,10 +14,11 @@ from scipy.sparse.linalg import LinearOperator, gmres
 from wflow.arrays import Array
 from wflow.hats.bundle import bundled, curvature
 from wflow.hats.movement import Minimum, Movement, Point
-from wflow.measure import Density
 
 WIDEST = 1e-3
 """Of the gain: the first width over which minima are softened where atoms tie."""
+_QUICK = 2**29
+"""Bend.products for which a bundle takes less than softened minima."""
 _SHRUNK, _STAGES = 0.1, 18
 _SHORTER, _FAR, _ROUGH = 6, 0.1, 1e-2
 """How often a step's length is taken by eighths, and from which gap on; to which gap the shorter steps go."""
@@ -26,22 +27,32 @@ _SOLVED, _RISE, _EXACT = 1e-6, 1e-4, 1e-4
 
 
 def minimised(movement: Movement, tolerance: float) -> Minimum:
-    """The step; with wider minima where Newton's method on D as it is does not come to the tolerance."""
-    return _from(movement, movement.start, tolerance, _SHORTER)
+    """The step; by a bundle or with softened minima where Newton's method on D does not come to the tolerance.
 
-
-def _from(movement: Movement, begin: Density, tolerance: float, shorter: int) -> Minimum:
-    """From D at a density; where that is too far away, anew from the end of a step an eighth as long."""
-    goal = 0.1 * tolerance
-    here = climbed(movement, movement.at(begin, 0.0), goal)
+    Where a bundle takes long softened minima are tried before it.
+    """
+    here = climbed(movement, movement.at(movement.start, 0.0), 0.1 * tolerance)
     best = judged(movement, here)
     if best.gap <= tolerance or not movement.energy.interacting:
         return best
-    if (bend := curvature(movement)) is not None:
-        return min(best, bundled(movement, bend, tolerance), key=lambda one: one.gap)
+    bend = curvature(movement)
+    if bend is None or bend.products > _QUICK:
+        best = min(best, _softly(movement, here, tolerance, _SHORTER), key=lambda one: one.gap)
+    if bend is not None and best.gap > tolerance:
+        best = min(best, bundled(movement, bend, tolerance), key=lambda one: one.gap)
+    return best
+
+
+def _softly(movement: Movement, here: Point, tolerance: float, shorter: int) -> Minimum:
+    """With softened minima from a point; where that is too far away, from the end of a step an eighth as long."""
+    best = judged(movement, here)
+    if best.gap <= tolerance:
+        return best
     if best.gap > _FAR and shorter:
         short = replace(movement, tau=movement.tau / 8.0)
-        return _from(movement, _from(short, begin, _ROUGH, shorter - 1).end, tolerance, 0)
+        first = climbed(short, short.at(movement.start, 0.0), 0.1 * _ROUGH)
+        nearer = movement.at(_softly(short, first, _ROUGH, shorter - 1).end, 0.0)
+        return _softly(movement, climbed(movement, nearer, 0.1 * tolerance), tolerance, 0)
     return min(best, _softened(movement, here, tolerance), key=lambda one: one.gap)
 
 
