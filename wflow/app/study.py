@@ -30,6 +30,7 @@ from wflow.convergence import (
     estimated_error,
     in_space,
     in_time,
+    with_longer_steps,
 )
 from wflow.dual_norm import nested
 from wflow.errors import Truncated, WflowError
@@ -194,6 +195,9 @@ def _of_refinements(
     fewer = solver.costly or (quick and (several or first >= SHORT))
     levels = LEVELS - 1 if fewer else LEVELS
     out["time"] = in_time(lab, coarse, first, levels)
+    if coarse.resolved(lab.flow) > 0.0:
+        finer = [coarse] if several or quick else [coarse, solver, solver.refined(2.0)]
+        out["time"] = with_longer_steps(lab, finer, out["time"], order.time)
     yield order_certificate("order in time", out["time"], order.time)
     if several and solver.needs != "density":
         pass  # clouds of different sizes on several axes: only their mean over draws has an order, `_of_draws`
