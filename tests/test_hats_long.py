@@ -14,7 +14,7 @@ from wflow.hats.bundle import curvature
 from wflow.hats.columns import at_home, near
 from wflow.hats.movement import Movement
 from wflow.hats.nearest import FEW
-from wflow.hats.programme import Bend, Programme, solved
+from wflow.hats.programme import Bend, Inside, Newton, Programme, solved
 from wflow.hats.settled import Sheets, settled
 from wflow.hats.step import minimised
 from wflow.pair_kernel import LogKernel
@@ -117,6 +117,25 @@ def test_a_programme_with_a_negative_direction_ends_where_it_is_stationary():
         assert gap <= 1e-12
         if expected is not None:
             assert q[1] == pytest.approx(expected, abs=1e-6)
+
+
+def test_newtons_step_solves_its_equations():
+    """Of a programme with negative directions, from any point inside: what is linearised holds to rounding.
+
+    Masses of atoms right, z = values - s and q z = product to first order, by K and hats as they stand."""
+    movement = drawn(24)
+    mu, rng = movement.start.weights, np.random.default_rng(0)
+    columns = near(movement.sheets, mu, movement.field(movement.start), 0.1)
+    programme = Programme(columns, mu, mu, movement.field(movement.start), curvature(movement))
+    q, z, product = rng.random((3, len(columns.whose)))
+    here = Inside(q, z, rng.random(len(columns.first)))
+    values = columns.values(programme.slope(q))
+    found = Newton(programme, here, values - here.s[columns.at] - z).step(product)
+    np.testing.assert_allclose(columns.summed(q + found.q), programme.whole, atol=1e-12)
+    np.testing.assert_allclose(q * z + found.q * z + q * found.z, product, atol=1e-12)
+    after = columns.values(programme.slope(q + found.q)) - (here.s + found.s)[columns.at]
+    np.testing.assert_allclose(z + found.z, after, atol=1e-9 * np.abs(after).max())
+    assert np.any(programme.bend.signs < 0.0)
 
 
 # K

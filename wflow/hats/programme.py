@@ -19,7 +19,7 @@ from wflow.hats.columns import Columns
 
 _WIDE = 5.0
 """The first complementarity, as a multiple of what masses shared evenly would lose."""
-_INSIDE = 0.9995
+_SHARE = 0.9995
 """Of the way to the boundary, at most."""
 _LIMIT, _PATIENCE = 80, 8
 """Iterations in all, and without a lower gap: rounding has been met."""
@@ -81,7 +81,7 @@ class Programme:
 
 
 @dataclass(frozen=True, eq=False)
-class _Inside:
+class Inside:
     """Masses q (c,) > 0, what their columns cost above their atom's level s (n,), z (c,) > 0, and s."""
 
     q: Array
@@ -105,14 +105,14 @@ def solved(programme: Programme, goal: float) -> Array:
         best, least, waited = (here.q, gap, 0) if gap < least else (best, least, waited + 1)
         if gap <= goal or waited > _PATIENCE:
             break
-        newton = _Newton(programme, here, programme.columns.values(field) - here.s[programme.columns.at] - here.z)
+        newton = Newton(programme, here, programme.columns.values(field) - here.s[programme.columns.at] - here.z)
         if newton.singular:
             break
         here = newton.after
     return best
 
 
-def _centred(programme: Programme, field: Array) -> _Inside:
+def _centred(programme: Programme, field: Array) -> Inside:
     """q z the same for all columns, in a field (m,)."""
     columns, whole = programme.columns, programme.whole
     above, values = columns.above(field), columns.values(field)
@@ -130,15 +130,15 @@ def _centred(programme: Programme, field: Array) -> _Inside:
     z = above + depth[columns.at]
     shares = barrier[columns.at] / z
     q = shares * (whole / columns.summed(shares))[columns.at]
-    return _Inside(q, z, np.minimum.reduceat(values, columns.first) - depth)
+    return Inside(q, z, np.minimum.reduceat(values, columns.first) - depth)
 
 
 @dataclass(frozen=True, eq=False)
-class _Newton:
+class Newton:
     """Newton's method at a point whose slacks are off by `off` (c,) = values - s - z."""
 
     programme: Programme
-    here: _Inside
+    here: Inside
     off: Array
 
     @cached_property
@@ -167,7 +167,7 @@ class _Newton:
         """No step is known."""
         return self.factors[2] != 0 or not np.all(np.isfinite(self.factors[0]))
 
-    def step(self, product: Array) -> _Inside:
+    def step(self, product: Array) -> Inside:
         """The changes by which q z becomes `product` (c,) to first order."""
         columns, here, root = self.programme.columns, self.here, self.programme.bend.root
         own = product / here.z - here.q - self.give * self.off
@@ -179,10 +179,10 @@ class _Newton:
         values = columns.hats @ (root @ bent)
         level = level + columns.summed(self.give * values) / self.given
         dq = own - self.give * (values - level[columns.at])
-        return _Inside(dq, self.off + values - level[columns.at], level)
+        return Inside(dq, self.off + values - level[columns.at], level)
 
     @property
-    def after(self) -> _Inside:
+    def after(self) -> Inside:
         """The next point."""
         here = self.here
         first = self.step(np.zeros_like(here.q))
@@ -190,8 +190,8 @@ class _Newton:
         ahead = (here.q + _room(here.q, first.q) * first.q) @ (here.z + _room(here.z, first.z) * first.z)
         centre = (float(ahead) / product) ** 3 * product / len(here.q)
         last = self.step(centre - first.q * first.z)
-        share = _INSIDE * min(_room(here.q, last.q), _room(here.z, last.z))
-        return _Inside(here.q + share * last.q, here.z + share * last.z, here.s + share * last.s)
+        share = _SHARE * min(_room(here.q, last.q), _room(here.z, last.z))
+        return Inside(here.q + share * last.q, here.z + share * last.z, here.s + share * last.s)
 
 
 def _room(x: Array, dx: Array) -> float:
