@@ -157,6 +157,7 @@ def test_curvature_is_k(posed):
     assert int(np.sum(bend.signs < 0.0)) == {"log_line": 1, "log_plane": 2}.get(posed, 0)
 
 
+@pytest.mark.slow
 def test_curvature_of_small_rank_on_large_grids():
     """33^2 cells: of a network on 30 inputs from random changes, to rounding; of logarithmic repulsion not at all."""
     energy, domain = on_torus()
@@ -215,7 +216,7 @@ def test_no_random_long_step_is_missed(longer, first):
         assert movement.energy.value(found.end) + found.spent <= movement.before, seed
 
 
-@pytest.mark.parametrize("cells", [32, 64])
+@pytest.mark.parametrize("cells", [32, pytest.param(64, marks=pytest.mark.slow)])
 def test_a_giant_step_of_the_logarithmic_gas_is_its_limit(cells):
     """tau = 1000 of a gas that relaxes in a time 1: energy kept by `solve`, W2 to the semicircle below h/2.
 
