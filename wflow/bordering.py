@@ -32,12 +32,14 @@ class Borders:
     """Neighbours of atom i: other[start[i] : start[i + 1]], each pair both ways. seen (m,): has a cell.
 
     seed (m,): an atom not far from i's cell. Of a cell that is empty the seed is who took the last of it.
+    fresh (m,): whose cell was looked at anew, if not all were: the others' are what they were.
     """
 
     start: Indices
     other: Indices
     seed: Indices
     seen: NDArray[np.bool_]
+    fresh: NDArray[np.bool_] | None = None
 
 
 Links = tuple[Indices, Indices, Indices, Indices, Indices]
@@ -199,33 +201,57 @@ def _pattern(rows: Indices, columns: Indices, m: int) -> csr_array:
     return csr_array((np.ones(len(rows), np.int8), (rows, columns)), shape=(m, m))
 
 
-def repaired(x: Array, g: Array, box: tuple[float, float, float, float], near: Borders) -> Borders | None:
+def repaired(
+    x: Array,
+    g: Array,
+    box: tuple[float, float, float, float],
+    near: Borders,
+    moved: NDArray[np.bool_] | None = None,
+    areas: Array | None = None,
+) -> Borders | None:
     """Who borders whom under g, from the borders of another g; None where the cells found do not tile the rectangle.
 
     box: lower and upper corner. Walls between cells that meet within the rectangle only.
+    moved (m,): whose g has changed, and areas (m,) of the cells before: a cell for which neither its own g nor a
+    neighbour's has changed still contains its atom's, and is looked at again only if another's says that they meet.
     """
     m = len(x)
     start, other, seed = near.start, near.other, near.seed.copy()
-    areas, asked = np.empty(m), np.arange(m)
+    again = np.ones(m, bool) if moved is None else _touched(near, moved)
+    fresh, areas = again.copy(), np.empty(m) if areas is None else areas.copy()
     whole = (box[2] - box[0]) * (box[3] - box[1])
-    rows, columns, total = np.empty(0, np.int64), np.empty(0, np.int64), np.inf
+    rows, columns, total = np.repeat(np.arange(m), np.diff(start)), other, np.inf
     for _ in range(_ROUNDS):
-        counts, fresh = _found(x, g, linked(start, other), seed, box, asked, areas)
-        again = np.zeros(m, bool)
-        again[asked] = True
+        asked = np.flatnonzero(again)
+        counts, found = _found(x, g, linked(start, other), seed, box, asked, areas)
         kept = ~again[rows]
-        rows, columns = np.append(rows[kept], np.repeat(asked, counts)), np.append(columns[kept], fresh)
+        rows, columns = np.append(rows[kept], np.repeat(asked, counts)), np.append(columns[kept], found)
         one = _pattern(rows, columns, m)
         both = one + one.T
         start, other = both.indptr.astype(np.int64), both.indices.astype(np.int64)
         total, before = float(areas.sum()), total
         if total <= whole * (1.0 + _OVERLAP):
-            return Borders(start, other, seed, areas > 0.0)
-        # i knows a wall with j and j does not: j has not heard of i, or i not of who took the wall from both
-        alone = both.data == 1
-        asked = np.unique(np.append(np.repeat(np.arange(m), np.diff(start))[alone], other[alone]))
+            return Borders(start, other, seed, areas > 0.0, fresh)
         if total >= before:
             return None
-        if not len(asked):
-            asked = np.arange(m)
+        again = _unheard(start, other, both.data == 1)
+        fresh |= again
     return None
+
+
+def _touched(near: Borders, moved: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Who has moved, or borders someone who has, or has no cell: whom others hide is found by their walls alone (m,)."""
+    touched = moved | ~near.seen
+    touched[near.other[np.repeat(moved, np.diff(near.start))]] = True
+    return touched
+
+
+def _unheard(start: Indices, other: Indices, alone: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whom to look at again (m,): i knows a wall with j and j does not; all, if there is no such pair.
+
+    j has not heard of i, or i not of who took the wall from both.
+    """
+    again = np.zeros(len(start) - 1, bool)
+    again[np.repeat(np.arange(len(again)), np.diff(start))[alone]] = True
+    again[other[alone]] = True
+    return again if again.any() else ~again

@@ -39,8 +39,8 @@ class Cells:
 
     mass, area (m,): int rho and int dz/|box|. moment (m, 2): int z rho. cost (m,): int |z - x_i|^2 rho.
     pairs (e, 2): atoms with a common edge. along, length (e,): int rho ds over it and int ds/|box|. apart (e,): the
-    distance of the two. borders: who borders whom, among all repetitions. On periodic axes moments are lifted, next to
-    the atom, and two atoms may share several edges.
+    distance of the two. borders: who borders whom, among all repetitions. g (m,): the potentials. On periodic axes
+    moments are lifted, next to the atom, and two atoms may share several edges.
     """
 
     mass: Array
@@ -52,6 +52,7 @@ class Cells:
     length: Array
     apart: Array
     borders: Borders
+    g: Array
 
 
 @_kernel
@@ -99,17 +100,18 @@ def _integrals(
     rho: Array,
     ends: Indices,
     frame: Array,
+    asked: Indices,
     out: Array,
     edges: Array,
 ) -> None:
-    """out (m, 5) as in _add, for the first m atoms; edges (len(other), 2): int rho ds and int ds, to higher numbers."""
+    """out (m, 5) as in _add, for the atoms asked for; edges (len(other), 2): int rho ds and int ds, to higher numbers."""
     n0, n1 = rho.shape
     most = 0
-    for i in range(len(out)):
+    for i in asked:
         most = max(most, start[i + 1] - start[i])
     room, names = np.empty((6, most + 16, 2)), np.empty((2, most + 16), np.int64)
     upper0, upper1 = frame[0] + n0 * frame[2], frame[1] + n1 * frame[3]
-    for i in range(len(out)):
+    for i in asked:
         if not seen[i]:
             continue
         p, q, labels, kept = room[4], room[5], names[0], names[1]
@@ -173,9 +175,10 @@ def cells(x: Array, g: Array, rho: Array, grid: Grid, near: Cells | None = None)
     """
     lower, upper = (np.asarray(side, dtype=np.float64) for side in (grid.domain.lower, grid.domain.upper))
     if near is not None and not any(grid.domain.periodic):
-        borders = repaired(x, g, (lower[0], lower[1], upper[0], upper[1]), near.borders)
+        whole, moved = float(np.prod(upper - lower)), g != near.g
+        borders = repaired(x, g, (lower[0], lower[1], upper[0], upper[1]), near.borders, moved, near.area * whole)
         if borders is not None:
-            found = _measured(x, x, g, borders, rho, grid)
+            found = _measured(x, x, g, borders, rho, grid, near)
             whole = float(rho.sum()) * grid.cell_volume
             if abs(found.mass.sum() - whole) <= _DOUBLE * whole:
                 return found
@@ -195,23 +198,45 @@ def _by_hull(x: Array, g: Array, rho: Array, grid: Grid) -> Cells:
     return _measured(x, every, g, borders, rho, grid)
 
 
-def _measured(x: Array, every: Array, g: Array, borders: Borders, rho: Array, grid: Grid) -> Cells:
-    """The cells of the atoms x, the first of `every`, from who borders whom among the latter."""
+def _measured(
+    x: Array, every: Array, g: Array, borders: Borders, rho: Array, grid: Grid, near: Cells | None = None
+) -> Cells:
+    """The cells of the atoms x, the first of `every`, from who borders whom among the latter.
+
+    near: the cells before, of those that stand as they did.
+    """
     m, turns = len(x), np.asarray(grid.domain.periodic)
     start, other = borders.start[: m + 1], borders.other[: borders.start[m]]
     lower = np.where(turns, grid.domain.lower - grid.domain.lengths, grid.domain.lower)
     frame = np.array([*lower, *grid.widths, 1.0 / float(np.prod(grid.domain.lengths))])
+    fresh = np.ones(m, bool) if near is None or borders.fresh is None else borders.fresh
     out, edges = np.zeros((m, 5)), np.zeros((len(other), 2))
     tiled = np.tile(rho, np.where(turns, 3, 1)) if turns.any() else rho
-    _integrals(every, np.tile(g, len(every) // m), borders.seen, start, other, tiled, runs(tiled), frame, out, edges)
+    asked, high = np.flatnonzero(fresh), np.tile(g, len(every) // m)
+    _integrals(every, high, borders.seen, start, other, tiled, runs(tiled), frame, asked, out, edges)
     first = np.repeat(np.arange(m), np.diff(start))
     # of a wall between repetitions both atoms know; that with an atom's own does not move
     met = (edges[:, 1] > 0.0) & (first < other % m)
     apart = every[other[met]] - x[first[met]]
-    return Cells(
+    found = Cells(
         out[:, 0], out[:, 1:3], out[:, 3], out[:, 4], np.stack([first[met], other[met] % m], axis=1), edges[met, 0],
-        edges[met, 1] * frame[4], np.hypot(apart[:, 0], apart[:, 1]), borders,
+        edges[met, 1] * frame[4], np.hypot(apart[:, 0], apart[:, 1]), borders, g,
     )  # fmt: skip
+    return found if near is None or fresh.all() else _joined(near, found, fresh)
+
+
+def _joined(near: Cells, found: Cells, fresh: NDArray[np.bool_]) -> Cells:
+    """Integrals of the cells that are `fresh` (m,) as found, of the others as before; a wall is its lower atom's."""
+    stood = ~fresh[near.pairs[:, 0]]
+    of_atoms = (
+        np.where(fresh.reshape((-1,) + (1,) * (one.ndim - 1)), one, other)
+        for one, other in ((getattr(found, name), getattr(near, name)) for name in ("mass", "moment", "cost", "area"))
+    )
+    of_walls = (
+        np.concatenate([getattr(near, name)[stood], getattr(found, name)])
+        for name in ("pairs", "along", "length", "apart")
+    )
+    return Cells(*of_atoms, *of_walls, found.borders, found.g)
 
 
 def repeated(x: Array, grid: Grid) -> Array:
