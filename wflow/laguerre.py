@@ -104,7 +104,7 @@ def _integrals(
     out: Array,
     edges: Array,
 ) -> None:
-    """out (m, 5) as in _add, for the atoms asked for; edges (len(other), 2): int rho ds and int ds, to higher numbers."""
+    """out (m, 5) as in _add, of those asked for; edges (len(other), 2): int rho ds and int ds, to higher numbers."""
     n0, n1 = rho.shape
     most = 0
     for i in asked:
@@ -173,16 +173,25 @@ def cells(x: Array, g: Array, rho: Array, grid: Grid, near: Cells | None = None)
     Along periodic axes x lies in the grid's box. near: the cells of other potentials, from whose borders those of g are
     found, faster the nearer they are; where that does not lead to a tiling, and on periodic axes, by the hull.
     """
+    found = overlapping(x, g, rho, grid, near) if near is not None else None
+    return found if found is not None and tiling(found, rho, grid) else _by_hull(x, g, rho, grid)
+
+
+def overlapping(x: Array, g: Array, rho: Array, grid: Grid, near: Cells) -> Cells:
+    """The cells as far as they can be found from others nearby; each contains the atom's own, some may be larger."""
+    if any(grid.domain.periodic):
+        return _by_hull(x, g, rho, grid)
     lower, upper = (np.asarray(side, dtype=np.float64) for side in (grid.domain.lower, grid.domain.upper))
-    if near is not None and not any(grid.domain.periodic):
-        whole, moved = float(np.prod(upper - lower)), g != near.g
-        borders = repaired(x, g, (lower[0], lower[1], upper[0], upper[1]), near.borders, moved, near.area * whole)
-        if borders is not None:
-            found = _measured(x, x, g, borders, rho, grid, near)
-            whole = float(rho.sum()) * grid.cell_volume
-            if abs(found.mass.sum() - whole) <= _DOUBLE * whole:
-                return found
-    return _by_hull(x, g, rho, grid)
+    before, box = near.area * float(np.prod(upper - lower)), (lower[0], lower[1], upper[0], upper[1])
+    borders = repaired(x, g, box, near.borders, g != near.g, before, loose=True)
+    return _by_hull(x, g, rho, grid) if borders is None else _measured(x, x, g, borders, rho, grid, near)
+
+
+def tiling(found: Cells, rho: Array, grid: Grid) -> bool:
+    """Whether they are the cells: none holds anything twice."""
+    whole = float(rho.sum()) * grid.cell_volume
+    twice = max(float(found.area.sum()) - 1.0, abs(float(found.mass.sum()) / whole - 1.0))
+    return twice <= _DOUBLE
 
 
 def _by_hull(x: Array, g: Array, rho: Array, grid: Grid) -> Cells:
@@ -228,15 +237,22 @@ def _measured(
 def _joined(near: Cells, found: Cells, fresh: NDArray[np.bool_]) -> Cells:
     """Integrals of the cells that are `fresh` (m,) as found, of the others as before; a wall is its lower atom's."""
     stood = ~fresh[near.pairs[:, 0]]
-    of_atoms = (
-        np.where(fresh.reshape((-1,) + (1,) * (one.ndim - 1)), one, other)
-        for one, other in ((getattr(found, name), getattr(near, name)) for name in ("mass", "moment", "cost", "area"))
+
+    def of_atoms(one: Array, other: Array) -> Array:
+        return np.where(fresh.reshape((-1,) + (1,) * (one.ndim - 1)), one, other)
+
+    return Cells(
+        of_atoms(found.mass, near.mass),
+        of_atoms(found.moment, near.moment),
+        of_atoms(found.cost, near.cost),
+        of_atoms(found.area, near.area),
+        np.concatenate([near.pairs[stood], found.pairs]),
+        np.concatenate([near.along[stood], found.along]),
+        np.concatenate([near.length[stood], found.length]),
+        np.concatenate([near.apart[stood], found.apart]),
+        found.borders,
+        found.g,
     )
-    of_walls = (
-        np.concatenate([getattr(near, name)[stood], getattr(found, name)])
-        for name in ("pairs", "along", "length", "apart")
-    )
-    return Cells(*of_atoms, *of_walls, found.borders, found.g)
 
 
 def repeated(x: Array, grid: Grid) -> Array:

@@ -20,7 +20,7 @@ from wflow.arrays import Array
 from wflow.clipping import Indices
 from wflow.dissection import elimination
 from wflow.grid import Grid
-from wflow.laguerre import Cells, cells
+from wflow.laguerre import Cells, cells, overlapping, tiling
 
 _INSIDE = 0.999
 _FLAT = 1e-10
@@ -40,6 +40,14 @@ class Dual:
     def cells(self, g: Array, near: Cells | None = None) -> Cells:
         """The Laguerre cells of g (m,), from those of potentials near it."""
         return cells(self.x, g, self.rho, self.grid, near)
+
+    def overlapping(self, g: Array, near: Cells) -> Cells:
+        """Cells that contain those of g, found from those of potentials near it; some may be too large."""
+        return overlapping(self.x, g, self.rho, self.grid, near)
+
+    def tiling(self, found: Cells) -> bool:
+        """Whether these are too large nowhere."""
+        return tiling(found, self.rho, self.grid)
 
     def blurred(self, sigma: float) -> "Dual":
         """The same with rho convolved with a Gaussian of standard deviation `sigma`, mirrored at the walls."""
