@@ -183,7 +183,7 @@ def test_the_stairs_mean_slope():
 
 
 def test_after_a_leap_no_one_holds_a_hundred():
-    """One strip is raised far: some atoms take what many should hold, and are brought down; Phi is nearly what it was."""
+    """One strip is raised far: some atoms take what many should hold, and are brought down; Phi recovers."""
     phi, best, near = solved_strips(2000, 5)
     g = best + np.where(phi.x[:, 0] > 0.5, 0.005, 0.0)
     leapt, exact = phi.overlapping(g, near), phi.cells(g)
