@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -139,11 +139,13 @@ class Potential:
     """int r dpi for a function with its derivatives: field(w (m, d), j) -> (m,), (m, d) or (m, d, d).
 
     On the cells of a grid, which stay where they are, the field is asked once: it must be a function of w and j alone.
+    convolved: (kernel, target) where the field is -int k(w, .) dtarget, for those who know more of such fields.
     """
 
     field: Callable[[Array, int], Array]
     name: str = "potential"
     convex: bool = True
+    convolved: tuple[Kernel, Law] | None = None
 
     @classmethod
     def quadratic(cls, strength: float, centre: float | Sequence[float] = 0.0) -> "Potential":
@@ -182,7 +184,8 @@ class Potential:
     @classmethod
     def of_target(cls, kernel: Kernel, target: Law) -> "Potential":
         """-int k(w, .) dtarget."""
-        return cls(lambda w, derivative: -kernel.against(target, w, derivative), "-k * target")
+        field = partial(_against_target, kernel, target)
+        return cls(field, "-k * target", convolved=(kernel, target))
 
     def value(self, pi: Measure) -> float:
         """int r dpi."""
@@ -197,6 +200,10 @@ class Potential:
     def coupling(self, pi: Measure, w: Array) -> None:
         """None: r does not depend on pi."""
         return None
+
+
+def _against_target(kernel: Kernel, target: Law, w: Array, derivative: int) -> Array:
+    return -kernel.against(target, w, derivative)
 
 
 def _asked(potential: Potential, w: Array, derivative: int) -> Array:
