@@ -139,13 +139,15 @@ class Potential:
     """int r dpi for a function with its derivatives: field(w (m, d), j) -> (m,), (m, d) or (m, d, d).
 
     On the cells of a grid, which stay where they are, the field is asked once: it must be a function of w and j alone.
-    convolved: (kernel, target) where the field is -int k(w, .) dtarget, for those who know more of such fields.
+    For those who know more of such fields: convolved is (kernel, target) where the field is -int k(w, .) dtarget, ridge
+    a number where it is ridge |w|^2/2.
     """
 
     field: Callable[[Array, int], Array]
     name: str = "potential"
     convex: bool = True
     convolved: tuple[Kernel, Law] | None = None
+    ridge: float | None = None
 
     @classmethod
     def quadratic(cls, strength: float, centre: float | Sequence[float] = 0.0) -> "Potential":
@@ -164,7 +166,7 @@ class Potential:
                 return strength * shift
             return np.broadcast_to(strength * np.eye(w.shape[1]), (len(w), w.shape[1], w.shape[1])).copy()
 
-        return cls(field, f"{strength:g} |w|^2/2")
+        return cls(field, f"{strength:g} |w|^2/2", ridge=None if np.any(middle) else float(strength))
 
     @classmethod
     def linear(cls, slope: float | Sequence[float]) -> "Potential":

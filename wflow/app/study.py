@@ -18,6 +18,7 @@ from wflow.certificates import (
     distance_to_exact,
     distance_to_limit,
     global_gap,
+    no_gap,
     of_run,
     second_moment,
 )
@@ -159,8 +160,11 @@ def _studied(problem: Problem, solver: Solver, quick: bool) -> Outcome:
     ]
     if isinstance(solver, GradientFlow):
         claims += of_draws(lab, solver, quick)
+    found = _rows(problem, solver, claims, began)
+    if reason := no_gap(run):
+        found += (Row(problem.name, problem.parameters, (str(solver),), None, 0.0, reason),)
     return Outcome(
-        problem.name, solver, _rows(problem, solver, claims, began), run.times, run.measures, run.energies,
+        problem.name, solver, found, run.times, run.measures, run.energies,
         run.dissipated, run.diagnostics, run.steps, error, refinements,
     )  # fmt: skip
 

@@ -3,7 +3,7 @@
 V(t) = sum_i r_i sigma(X_i . (cos t, sin t)) with sigma(z) = al (z - b) + be |z - b| and X_i = rho_i (cos phi_i,
 sin phi_i) has kinks at t = phi_i +- arccos(b/rho_i). Between two neighbouring kinks
 
-    V = A cos t + B sin t + C,    least at its ends, or where (cos t, sin t) = -(A, B)/|(A, B)|:  C - |(A, B)|   (proved)
+    V = A cos t + B sin t + C,   least at its ends, or where (cos t, sin t) = -(A, B)/|(A, B)|:  C - |(A, B)|   (proved)
 
 with A, B, C by prefix sums over the kinks. wflow.arcs sums at given directions, of lines through 0; here every arc is
 asked for its minimum, and b need not be 0.

@@ -2,7 +2,7 @@
 
 V(w) = sum_i r_i psi(x_i; w). With |sigma^(j)| <= S_j and e a unit direction in w, the j-th derivative of psi along e is
 
-    sigma(x . (cos t, sin t)):     |.| <= S_1 rho,   S_2 rho^2 + S_1 rho,   S_3 rho^3 + 3 S_2 rho^2 + S_1 rho,   rho = |x|
+    sigma(x . (cos t, sin t)):     |.| <= S_1 rho,  S_2 rho^2 + S_1 rho,  S_3 rho^3 + 3 S_2 rho^2 + S_1 rho,  rho = |x|
     sigma(X . v):                  |.| <= S_j |X|^j
     a sigma(X . v), |a| <= A:      |.| <= A S_j |X|^j + j S_{j-1} |X|^{j-1}
     exp(-|x - w|^2/(2 s^2)):       |.| <= G_j s^{-j},  G_j = sup |g^(j)|, g(z) = e^{-z^2/2}

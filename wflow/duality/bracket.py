@@ -3,8 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Over = Literal["probability", "nonnegative", "signed", "bounded"]
-"""The measures over which F is minimised: of mass one; of any mass; of any sign; signed of total variation <= B."""
+Over = Literal["probability", "nonnegative", "signed", "networks", "bounded"]
+"""Over what F is minimised: measures of mass one; of any mass; of any sign; networks a sigma(b . X); such networks of
+int |a| |b| dpi <= B (conditional)."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """This file owns convex conjugates of losses, l*(q, y) = sup_f (q f - l(f, y)), and the best multiple of a dual vector.
 
-    half square    q y + q^2/2
-    Huber          q y + q^2/2 for |q| <= width, else infinity
-    logistic       s log s + (1 - s) log(1 - s), s = -q y in [0, 1], else infinity; y = -1 or 1
+half square    q y + q^2/2
+Huber          q y + q^2/2 for |q| <= width, else infinity
+logistic       s log s + (1 - s) log(1 - s), s = -q y in [0, 1], else infinity; y = -1 or 1
 """
 
 import math

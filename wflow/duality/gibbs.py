@@ -34,21 +34,21 @@ _SHARE = 1e-14
 _WIDEST = 36.0
 
 
-def gibbs_bracket(energy: Energy, pi: Measure) -> Bracket | None:
-    """inf F over probability measures at T > 0, bracketed; None where nothing is known.
+def gibbs_bracket(energy: Energy, pi: Measure, domain: Domain | None = None) -> Bracket | None:
+    """inf F over probability measures at T > 0 on a domain, that of pi unless given; None where nothing is known.
 
     None for other internal energies than one entropy, with limits, for atoms (F is infinite), and where V is not a
     trigonometric polynomial on the circle or the torus. A volume alone (no explicit terms) is bounded too.
     """
-    temperature = energy.temperature
-    if not temperature or len(energy.internal) != 1 or energy.limits or pi.atomic or not pi.domain.bounded:
+    temperature, domain = energy.temperature, domain or pi.domain
+    if not temperature or len(energy.internal) != 1 or energy.limits or pi.atomic or not domain.bounded:
         return None
-    if all(isinstance(term, Constant) for term in energy.terms) and isinstance(pi.domain, Box):
-        volume = temperature * float(np.sum(np.log(pi.domain.lengths)))
+    if all(isinstance(term, Constant) for term in energy.terms) and isinstance(domain, Box):
+        volume = temperature * float(np.sum(np.log(domain.lengths)))
         own = sum(term.number for term in energy.terms if isinstance(term, Constant))
         lower = own - volume - 4.0 * ROUNDED * (abs(own) + abs(volume))
         return Bracket(energy.value(pi), lower, _rounding(energy, pi), "probability", "V = 0, the volume")
-    view = observed(energy, pi.domain) if _toral(pi.domain) else None
+    view = observed(energy, domain) if _toral(domain) else None
     if view is None:
         return None
     q = dual_vector(view, pi)

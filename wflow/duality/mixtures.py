@@ -14,6 +14,7 @@ import math
 import numpy as np
 
 from wflow.arrays import Array
+from wflow.domain import Domain
 from wflow.duality.bracket import Bracket
 from wflow.duality.conjugates import best_multiple, furthest, paid
 from wflow.duality.field import UNIT, Enclosure
@@ -26,13 +27,13 @@ _STEEPEST = 1e8
 ROUNDED = 4.0 * UNIT
 
 
-def mixture_bracket(energy: Energy, pi: Measure) -> Bracket | None:
-    """inf F over probability measures on the domain of pi, bracketed; None where nothing is known.
+def mixture_bracket(energy: Energy, pi: Measure, domain: Domain | None = None) -> Bracket | None:
+    """inf F over probability measures on a domain, that of pi unless given, bracketed; None where nothing is known.
 
     None with an internal energy (wflow.duality.gibbs), with limits, where F is not convex, and where no lower bound of
     V is known.
     """
-    view = observed(energy, pi.domain)
+    view = observed(energy, domain or pi.domain)
     if view is None or energy.internal or energy.limits:
         return None
     q = dual_vector(view, pi)
@@ -66,4 +67,6 @@ def scaled(view: Observed, q: Array, lowest: Enclosure) -> tuple[float, float]:
     else:
         t = best_multiple(gain, min(furthest(loss, q, y), _STEEPEST))
     found = gain(t) + view.offset
-    return t, found - ROUNDED * (abs(found) + abs(view.offset) + abs(t * lowest.lower)) if math.isfinite(found) else found
+    return t, found - ROUNDED * (abs(found) + abs(view.offset) + abs(t * lowest.lower)) if math.isfinite(
+        found
+    ) else found

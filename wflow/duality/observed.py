@@ -158,14 +158,14 @@ def _shifted(neuron: TranslationNeuron, x: Array, r: Array) -> Series | None:
 
 
 def _turned(neuron: CircleNeuron, x: Array, r: Array) -> Series | None:
-    """sum_i r_i sigma(rho_i cos(t - phi_i)) by the modes of sigma, but for their tails and u (64 + n) sum |r_i mu_ik|."""
+    """sum_i r_i sigma(rho_i cos(t - phi_i)) by the modes of sigma; their tails and rounding are slack."""
     rho, phi = np.hypot(x[:, 0], x[:, 1]), np.arctan2(x[:, 1], x[:, 0])
     found = ridge_modes(neuron.activation, rho)
     if found is None:
         return None
     mu, tails = found
     k = np.arange(mu.shape[1])
-    half = np.sum(r[:, None] * mu * np.exp(-1j * phi[:, None] * k), axis=0)
+    half: ComplexArray = np.sum(r[:, None] * mu * np.exp(-1j * phi[:, None] * k), axis=0, dtype=np.complex128)
     # a Bessel function is off by a few u of 1, not of its own size
     away = UNIT * (_OPERATIONS + len(r)) * float(np.sum(np.abs(r)[:, None] * (np.abs(mu) + 1.0) * (1.0 + 0.1 * k)))
     return Series.of_circle(half, away + float(np.abs(r) @ tails))
@@ -181,16 +181,18 @@ class OfModes:
 
     @classmethod
     def of(cls, kernel: Kernel, target: Law | None, constant: float) -> "OfModes | None":
-        """None for kernels of another kind, for one that is not convex, and for targets whose modes are not exact."""
-        if not isinstance(kernel, FourierKernel | PiecewiseKernel) or not kernel.convex:
+        """None for kernels of another kind, where an a_n is negative, and for targets whose modes are not exact."""
+        if not isinstance(kernel, FourierKernel | PiecewiseKernel):
             return None
         if target is not None and not isinstance(target, Atoms | Uniform | FourierDensity):
             return None
         a = kernel.coefficients(len(kernel.modes) - 1 if isinstance(kernel, FourierKernel) else MODES)
+        if np.any(a < 0.0):
+            return None
         c = circle_modes_of(target, len(a) - 1) if target is not None else np.zeros(len(a), dtype=np.complex128)
         # what the target has beyond the modes belongs to F, so its double integral is that of the whole kernel
         own = 0.5 * kernel.double(target) if target is not None else 0.0
-        return cls(np.maximum(a, 0.0), _rows(c), constant - own)
+        return cls(a, rows(c), constant - own)
 
     @property
     def loss(self) -> Loss:
@@ -205,7 +207,7 @@ class OfModes:
         return self.target
 
     def seen(self, pi: Measure) -> Array:
-        return _rows(circle_modes_of(pi, len(self.modes) - 1))
+        return rows(circle_modes_of(pi, len(self.modes) - 1))
 
     def columns(self, w: Array) -> Array:
         turns = np.exp(-1j * np.arange(len(self.modes))[:, None] * w[:, 0])
@@ -226,7 +228,8 @@ class OfModes:
         return float(self.weights @ (away * (apart + away))) + UNIT * (len(away) + 8.0) * scale
 
 
-def _rows(c: ComplexArray) -> Array:
+def rows(c: ComplexArray) -> Array:
+    """Re c_0.., then Im c_1..: what OfModes sees of moments c_0..c_N."""
     return np.concatenate([c.real, c.imag[1:]])
 
 
@@ -254,5 +257,3 @@ def observed(energy: Energy, domain: Domain) -> Observed | None:
 def strength(energy: Energy) -> float:
     """lam, of all TotalVariation terms."""
     return sum(term.strength for term in energy.terms if isinstance(term, TotalVariation))
-
-

@@ -8,41 +8,57 @@ from wflow.arrays import Array
 from wflow.duality.bracket import Bracket
 from wflow.duality.fenchel import variation_bracket
 from wflow.duality.gibbs import gibbs_bracket
+from wflow.duality.homogeneous import ridge_bracket
 from wflow.duality.mixtures import mixture_bracket
 from wflow.duality.observed import observed, strength
 from wflow.energy import Energy
+from wflow.errors import Refused
+from wflow.flow import Flow
 from wflow.measure import Measure, SignedParticles
 from wflow.trajectory import Trajectory
 
 
-def bracket(energy: Energy, pi: Measure) -> Bracket | None:
-    """The bracket of inf F that applies to a measure, None where none is known (`unknown` says why).
+def bracket(flow: Flow, pi: Measure) -> Bracket | None:
+    """The bracket of inf F that applies to a measure of a flow, None where none is known (`unknown` says why).
 
-    Over signed measures for SignedParticles (also where a flow keeps their signs: the class is then larger than need
-    be, and the bound still one), over probability measures for all others.
+    Over measures on the flow's domain: a window, on which a grid stands for an infinite axis, is smaller, and a bound
+    over it none of the flow's. Over signed measures for SignedParticles (also where a flow keeps their signs: the class
+    is then larger than need be, and the bound still one), over probability measures for all others.
     """
+    energy, domain = flow.energy, flow.domain
     if isinstance(pi, SignedParticles):
         return variation_bracket(energy, pi)
-    return gibbs_bracket(energy, pi) if energy.internal else mixture_bracket(energy, pi)
+    if not domain.bounded:
+        return _of_network(energy, pi)
+    return gibbs_bracket(energy, pi, domain) if energy.internal else mixture_bracket(energy, pi, domain)
 
 
-def unknown(energy: Energy, pi: Measure) -> str:
+def _of_network(energy: Energy, pi: Measure) -> Bracket | None:
+    """Where w = (a, b) with a ridge: V is bounded below although the domain is not compact."""
+    try:
+        return ridge_bracket(energy, pi) if pi.domain.dim == 3 and pi.atomic else None
+    except Refused:
+        return None
+
+
+def unknown(flow: Flow, pi: Measure) -> str:
     """Why no bracket is known."""
+    energy, domain = flow.energy, flow.domain
     if not energy.convex:
         return "F is not convex along mixtures"
     if energy.limits:
         return "the density has limits"
     if energy.internal and (not energy.temperature or len(energy.internal) > 1):
-        return "an internal energy other than one entropy"
+        return "there is an internal energy other than one entropy"
     if energy.internal and pi.atomic:
         return "atoms have no entropy"
-    if not pi.domain.bounded:
-        return "the domain is not compact, and min V need not be finite"
+    if not domain.bounded:
+        return "the domain is not compact, where min V need not be finite"
     if isinstance(pi, SignedParticles) and not strength(energy):
-        return "signed measures without a total variation are not bounded"
-    if observed(energy, pi.domain) is None:
-        return "no form of F for which a dual is known (one risk, or a kernel of the circle with a target of exact modes)"
-    return "no rigorous lower bound of min V is known for this activation and domain"
+        return "signed measures cost nothing without a total variation"
+    if observed(energy, domain) is None:
+        return "a dual is known of one risk and of kernels of the circle with a target of exact modes alone"
+    return "min V has no rigorous lower bound for this activation and domain"
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,13 +79,18 @@ class Bounds:
         return self.values - self.lower
 
 
-def bounds(run: Trajectory) -> Bounds | None:
-    """Brackets of all saved measures of a run, the best dual kept; None where none is known."""
-    found = []
-    for pi in run.measures:
-        one = bracket(run.flow.energy, pi)
-        if one is None:
-            return None
-        found.append(one)
-    lower = np.maximum.accumulate([one.lower for one in found])
-    return Bounds(run.times, np.array([one.value + one.rounding for one in found]), lower, tuple(found))
+def bounds(run: Trajectory, *, most: int | None = None) -> Bounds | None:
+    """Brackets of the saved measures of a run, the best dual kept; None where none is known at the end.
+
+    most: of that many, evenly spread, the first and the last among them; all unless given.
+    """
+    if bracket(run.flow, run.final) is None:
+        return None
+    count = len(run.measures)
+    asked = np.unique(np.linspace(0, count - 1, min(most or count, count)).astype(np.int64))
+    found = [bracket(run.flow, run.measures[k]) for k in asked]
+    known = [(float(run.times[k]), one) for k, one in zip(asked, found, strict=True) if one is not None]
+    brackets = tuple(one for _, one in known)
+    lower = np.maximum.accumulate([one.lower for one in brackets])
+    values = np.array([one.value + one.rounding for one in brackets])
+    return Bounds(np.array([t for t, _ in known]), values, lower, brackets)

@@ -20,6 +20,7 @@ _UPPER = {d: np.triu_indices(d) for d in range(1, 5)}
 _LEAST = 16
 LIMIT = 200_000
 
+
 @dataclass(frozen=True, eq=False)
 class Series:
     """A trigonometric polynomial by its coefficients, up to `slack`."""
@@ -30,7 +31,7 @@ class Series:
     @classmethod
     def of_circle(cls, half: ComplexArray, slack: float = 0.0) -> "Series":
         """Re sum_{n >= 0} half_n e^{i n theta} from half (N+1,)."""
-        c = 0.5 * np.concatenate([np.conj(half[:0:-1]), [2.0 * half[0].real], half[1:]])
+        c = np.concatenate([0.5 * np.conj(half[:0:-1]), half[:1].real, 0.5 * half[1:]]).astype(np.complex128)
         return cls(c, slack)
 
     def negated(self) -> "Series":
@@ -61,9 +62,9 @@ class Series:
     def rounding(self, order: int) -> float:
         """How far off a computed j-th derivative may be (j = 0, 1, 2), along any unit direction.
 
-        fl(k w) is off by u |k_l| 2 pi an axis and its cosine by 2 u more; products and the sum over 2 N_l + 1 entries an
-        axis add 2 (2 N_l + 1) u; an FFT of M points errs by 8 u log2 M (each entry passes log2 M butterflies), which is
-        less. Doubled, and by d^(j/2) for the axes of a derivative:
+        fl(k w) is off by u |k_l| 2 pi an axis and its cosine by 2 u more; products and the sum over 2 N_l + 1 entries
+        an axis add 2 (2 N_l + 1) u; an FFT of M points errs by 8 u log2 M (each entry passes log2 M butterflies), which
+        is less. Doubled, and by d^(j/2) for the axes of a derivative:
             u d^(j/2) sum_k |C_k| |k|^j (4 pi |k|_1 + 4 sum_l (2 N_l + 1) + 32 d).
         """
         size, length, ones = self._sizes
@@ -120,6 +121,5 @@ class Series:
         )  # fmt: skip
         size, length, _ = self._sizes
         moving = float(np.sum(size[length > 0.0]))
-        tolerance = max(2e-14 * moving, 2.0 * errors[0])
+        tolerance = max(2e-14 * moving, 2.0 * self.rounding(0))
         return enclosed(v, Search(tolerance, LIMIT, below), "trigonometric, branch and bound")
-
