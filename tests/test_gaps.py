@@ -49,7 +49,8 @@ from wflow.duality import (
     variation_bracket,
 )
 from wflow.duality.gibbs import log_partition, rule_error
-from wflow.duality.homogeneous import on_circle
+from wflow.duality.homogeneous import on_circle, on_directions
+from wflow.duality.observed import OfData
 from wflow.duality.series import Series
 from wflow.energy import Constant
 from wflow.forceless import TotalVariation
@@ -78,6 +79,13 @@ def test_log_z_is_bounded_and_sharp(temperature: float, wave: int) -> None:
     if temperature >= 0.02:
         twice = log_partition(both, temperature, both.lowest().lower)
         assert 2.0 * exact - 1e-12 / temperature <= twice <= 2.0 * exact + 1e-11 * (1.0 + 1.0 / temperature)
+
+
+def test_log_z_is_bounded_where_the_nodes_do_not_suffice() -> None:
+    """T = 1e-8: 16384 nodes are 4 widths of the peak apart; the bound is loose, and still one."""
+    v = Series.of_circle(np.array([0.0, 1.0], dtype=complex))
+    exact = math.log(2.0 * math.pi * ive(0, 1e8)) + 1e8
+    assert exact + 1e-3 <= log_partition(v, 1e-8, v.lowest().lower)
 
 
 @pytest.mark.parametrize("nodes", [8, 12, 16, 24])
@@ -176,6 +184,21 @@ def test_conditional_bounds_are_below_all_networks_of_that_charge() -> None:
         tiny = charge_bracket(energy, Particles(pi.domain, 1e-5 * pi.points), 1e-9).lower
         zero = 0.5 * float(energy.risk.data.weights @ energy.risk.data.targets**2)  # type: ignore[union-attr]
         assert tiny == pytest.approx(zero, abs=1e-8)
+
+
+def test_the_conditional_bound_closes_where_it_should() -> None:
+    """nu* of the problem with lam |nu| is the best of charge |nu*| too: the bracket closes there, not at 1.1 |nu*|."""
+    energy = in_the_plane(12, 3)
+    view, _ = on_directions(energy)
+    assert isinstance(view, OfData)
+    best = independent(Energy(view.risk, TotalVariation(0.05)), circle(), "signed", rounds=40)
+    assert best.bracket.gap <= 1e-11
+    w, t = best.measure.weights, best.measure.points[:, 0]
+    points = np.column_stack([len(w) * w, np.cos(t), np.sin(t)])
+    network, charge = Particles(Gaussian(dim=3).domain, points), float(np.sum(np.abs(w)))
+    assert charge > 0.1
+    assert -1e-12 <= charge_bracket(energy, network, charge).gap <= 1e-8
+    assert charge_bracket(energy, network, 1.1 * charge).gap > 1e-4
 
 
 def test_what_no_network_can_fit_is_the_distance_to_the_span() -> None:

@@ -1,6 +1,7 @@
 """Lower bounds of fields: against exact minima, dense samples and arithmetic of more digits; never too high."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from wflow.activation import ONE_PARAMETER, PARAMETERLESS
 from wflow.arcs import Lines
 from wflow.duality.arcwise import Arcwise, kinks_of
 from wflow.duality.bounded import Bounded, derivative_bounds
+from wflow.duality.branch import Search, Smooth, enclosed
 from wflow.duality.field import largest
 from wflow.duality.filters import filter_modes, ridge_modes
 from wflow.duality.series import Series
@@ -80,6 +82,26 @@ def test_the_rounding_of_a_series_is_covered() -> None:
         w = TURN * np.random.default_rng(1).random((300, dim))
         off = float(np.max(np.abs(longer(series, w) - series.jet(w)[0])))
         assert 1e-3 * series.rounding(0) < 30.0 * off < 30.0 * series.rounding(0)
+
+
+@pytest.mark.parametrize("half", [1.0, 0.3, 0.1, 0.03])
+@pytest.mark.parametrize("dim", [1, 2])
+def test_one_cell_is_bounded_by_its_taylor_formula(dim: int, half: float) -> None:
+    """60 cells each: never above samples of the cell; without a third derivative's bound it is no better."""
+    rng = np.random.default_rng([dim, int(100 * half)])
+    for seed in range(60):
+        series, centre = random_series(dim, 2, seed), TURN * rng.random(dim)
+        walls = (False,) * dim
+        errors = series.rounding(0), series.rounding(1), series.rounding(2)
+        cell = Smooth(
+            centre - half, centre + half, walls, series.jet, series.bound(2), series.bound(3), errors, cells=1
+        )
+        axis = np.linspace(-half, half, 41)
+        inside = centre + np.stack([g.ravel() for g in np.meshgrid(*[axis] * dim, indexing="ij")], axis=1)
+        sampled = float(series.jet(inside)[0].min())
+        found = enclosed(cell, Search(0.0, 0), "one cell").lower
+        loose = enclosed(replace(cell, third=math.inf), Search(0.0, 0), "one cell").lower
+        assert loose <= found + 1e-12 and found <= sampled
 
 
 def test_the_jet_is_the_derivative_and_the_grid_the_same() -> None:
@@ -221,6 +243,22 @@ def test_smooth_neurons_on_boxes_are_enclosed(neuron, domain, width: float) -> N
     bends = np.einsum("nmde,md,me->nm", neuron.curvature(x, w[:50]), along, along)
     assert np.all(np.abs(slopes) <= v.each[:, 1:2] * (1.0 + 1e-12))
     assert np.all(np.abs(bends) <= v.each[:, 2:3] * (1.0 + 1e-12))
+
+
+def test_third_derivatives_of_neurons_are_bounded() -> None:
+    """rho^2 cos^2 t has 4 rho^2 sin 2t; tanh, and a bump along a line, by differences of the curvature."""
+    x, t = np.array([[0.5, 0.0], [3.0, 0.0]]), np.linspace(0.0, TURN, 100_001)[:, None]
+    for name in ("quadratic", "tanh"):
+        v = Bounded.of(CircleNeuron(activation(name)), x, np.ones(2), circle())
+        assert v is not None
+        third = np.diff(v.neuron.curvature(x, t)[:, :, 0, 0], axis=1) / (t[1, 0] - t[0, 0])
+        assert np.all(np.max(np.abs(third), axis=1) <= v.each[:, 3])
+        assert name == "tanh" or np.max(np.abs(third[0])) == pytest.approx(4.0 * 0.25, rel=1e-6)
+    w, neuron = np.linspace(-2.0, 2.0, 100_001)[:, None], BumpNeuron(0.5, interval(-2.0, 2.0))
+    bump = Bounded.of(neuron, np.zeros((1, 1)), np.ones(1), neuron.domain)
+    assert bump is not None
+    third = np.diff(neuron.curvature(np.zeros((1, 1)), w)[0, :, 0, 0]) / (w[1, 0] - w[0, 0])
+    assert 0.999 * bump.each[0, 3] <= np.max(np.abs(third)) <= bump.each[0, 3]
 
 
 def test_neurons_without_known_bounds_have_no_field() -> None:
