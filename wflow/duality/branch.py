@@ -195,14 +195,14 @@ def _inside(v: Smooth, w: Array) -> Array:
 
 
 def _starts(v: Smooth, balls: Balls, centres: Array, half: Array, jet: tuple[Array, Array, Array]) -> Array:
-    """The lowest cells in which V is convex, a step of Newton's method stays near, and which lie in no ball yet."""
+    """The lowest cells in which V is convex, a step of Newton's method stays near, and ends in no ball yet."""
     values, slopes, bends = jet
     if not np.isfinite(v.third):
         return centres[:0]
-    step = np.max(np.abs(_solved(bends, slopes)) / half, axis=1)
-    new = (least_eigenvalue(bends) > 0.0) & (step <= _NEAR)
+    step = _solved(bends, slopes)
+    new = (least_eigenvalue(bends) > 0.0) & np.all(np.abs(step) <= _NEAR * half, axis=1)
     if len(balls.points):
-        new &= ~np.any(_away(v, centres, balls) < balls.radii, axis=1)
+        new[new] = ~np.any(_away(v, centres[new] - step[new], balls) < balls.radii, axis=1)
     convex = np.flatnonzero(new)
     return np.asarray(centres[convex[np.argsort(values[convex], kind="stable")[:_STARTS]]])
 
@@ -240,8 +240,10 @@ def _solved(h: Array, g: Array) -> Array:
 
 def _distinct(z: Array) -> Array:
     """Points (l, d) without repetitions, to 1e-7."""
+    if len(z) < 2:
+        return z
     near = np.max(np.abs(z[:, None, :] - z), axis=2) < 1e-7
-    return np.asarray(z[~np.any(np.tril(near, -1), axis=1)])
+    return np.asarray(z[np.argmax(near, axis=1) == np.arange(len(z))])
 
 
 def _away(v: Smooth, centres: Array, balls: Balls) -> Array:

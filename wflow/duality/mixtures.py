@@ -6,7 +6,8 @@ one of a family: by Fenchel (wflow.duality.observed) with the dual vector t l', 
     F(nu) >= D(t) = t min V - sum_i omega_i l*(t l'_i, y_i) + offset        (proved)
 
 t = 1 gives the raw gap, since l* (l') = l' f - l. For the half square, r = f - y, D is largest at
-t = max(0, (min V - <r, y>)/|r|^2), which is never worse, and t = 0 says F >= offset.
+t = max(0, (min V - <r, y>)/|r|^2), which is never worse, and t = 0 says F >= offset. The computed t l' is off by u of
+itself, for which the operations counted in the rounding of V have room; the sums of D have their own in `paid`.
 """
 
 import math

@@ -18,7 +18,7 @@ import numpy as np
 
 from wflow.arrays import Array, ComplexArray
 from wflow.data import Data
-from wflow.domain import Box, Domain
+from wflow.domain import TURN, Box, Domain
 from wflow.duality.arcwise import Arcwise, kinks_of
 from wflow.duality.bounded import Bounded, neuron_bounds
 from wflow.duality.field import UNIT, Field
@@ -117,17 +117,25 @@ class OfData:
     def rounding(self, pi: Measure) -> float:
         """f_i is off by (m + 64) u |pi| sup |psi_i|, which moves l by no more than (|l'| + error/2) times that."""
         largest = _largest(self.risk.neuron, self.data.inputs, self.domain)
-        away = UNIT * (len(pi.weights) + _OPERATIONS) * float(np.sum(np.abs(pi.weights))) * largest
+        away = UNIT * (len(pi.weights) + _OPERATIONS * lifted(pi)) * float(np.sum(np.abs(pi.weights))) * largest
         slope = np.abs(self.loss.slope(self.seen(pi), self.targets))
         value = self.loss.value(self.seen(pi), self.targets)
         return float(self.weights @ (away * (slope + away) + UNIT * (len(value) + 8.0) * np.abs(value)))
+
+
+def lifted(pi: Measure) -> float:
+    """How many turns from 0 the points of a measure lie, at least 1: angles err in proportion."""
+    return max(1.0, float(np.max(np.abs(pi.points), initial=0.0)) / TURN)
 
 
 def _largest(neuron: Neuron, x: Array, domain: Domain) -> Array:
     """(n,) sup over w of |psi(x_i; w)|, times how much worse than 64 u it is computed (the waves of a filter)."""
     if isinstance(neuron, TranslationNeuron):
         modes = filter_modes(neuron.activation)
-        count = 2.0 * len(modes) * float(np.max(np.abs(modes))) if modes is not None else np.inf
+        if modes is None:
+            return np.full(len(x), np.inf)
+        # the k-th wave is off by 4 pi k u, so the sum of n by the square of n
+        count = 2.0 * len(modes) * (1.0 + 0.25 * len(modes)) * float(np.max(np.abs(modes)))
         return np.full(len(x), count**neuron.inputs)
     found = neuron_bounds(neuron, x, domain) if isinstance(domain, Box) else None
     return np.full(len(x), np.inf) if found is None else found[:, 0]
@@ -221,7 +229,7 @@ class OfModes:
     def rounding(self, pi: Measure) -> float:
         """Modes are off by (n + m + 64) u |pi|, as powers of e^{i w} and sums make them."""
         total = float(np.sum(np.abs(pi.weights)))
-        away = UNIT * (np.arange(len(self.modes)) + len(pi.weights) + _OPERATIONS) * total
+        away = UNIT * (np.arange(len(self.modes)) * lifted(pi) + len(pi.weights) + _OPERATIONS) * total
         away = np.concatenate([away, away[1:]])
         apart = np.abs(self.seen(pi) - self.targets)
         scale = float(self.weights @ (apart + np.abs(self.targets)) ** 2)
