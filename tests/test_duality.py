@@ -30,6 +30,7 @@ from wflow.duality.active_set import on_simplex, priced
 from wflow.duality.conjugates import best_multiple, conjugate, furthest
 from wflow.duality.mixtures import dual_vector, scaled
 from wflow.duality.observed import observed
+from wflow.duality.sliding import Sliding, joined
 from wflow.forceless import TotalVariation
 
 OPTIMUM = (2.766578807081608, 2.766578807081890)
@@ -155,7 +156,7 @@ def never_false(count: int) -> None:
         assert found.gap >= excess, (energy, found, excess)
         assert found.lower <= best.bracket.value + best.bracket.rounding
         assert best.bracket.lower <= found.value + found.rounding
-        assert best.bracket.gap <= 1e-2 * max(1.0, best.bracket.value)
+        assert best.bracket.gap <= 1e-4 * max(1.0, best.bracket.value)
 
 
 def test_no_gap_is_below_the_excess_over_an_independent_optimum() -> None:
@@ -196,17 +197,19 @@ def test_one_relu_teacher_has_its_exact_optimum(lam: float) -> None:
 def test_two_relu_teachers_attract_each_other() -> None:
     """Unit teachers at 0 and pi/2, lam = .02: masses .96466125, both .01378983 nearer, J = .0392925433 (cited).
 
-    Here the teachers weigh 1/2: nu is halved, J a quarter, lam a half. The atoms of an exchange lie in pairs.
+    Here the teachers weigh 1/2: nu is halved, J a quarter, lam a half. The kernel is cut off at 1024 modes.
     """
     kernel = circle_kernel(activation("relu"), "gaussian")
     teachers = Atoms(circle(), np.array([[0.0], [0.5 * math.pi]]))
     best = independent(Energy(*population_risk(kernel, teachers), TotalVariation(0.01)), circle(), "signed", rounds=30)
     angle, mass = best.measure.points[:, 0], best.measure.weights
-    first = angle < 0.25 * math.pi
-    assert best.bracket.gap <= 1e-10 and 4.0 * best.bracket.value == pytest.approx(0.0392925433, abs=1e-9)
-    for side, where in ((first, 0.01378983), (~first, 0.5 * math.pi - 0.01378983)):
-        assert 2.0 * mass[side].sum() == pytest.approx(0.96466125, abs=1e-6)
-        assert mass[side] @ angle[side] / mass[side].sum() == pytest.approx(where, abs=1e-5)
+    assert (
+        best.bracket.gap <= 1e-10
+        and len(mass) == 2
+        and 4.0 * best.bracket.value == pytest.approx(0.0392925433, abs=1e-9)
+    )
+    np.testing.assert_allclose(2.0 * mass, 0.96466125, atol=1e-8)
+    np.testing.assert_allclose(np.sort(angle), [0.01378983, 0.5 * math.pi - 0.01378983], atol=1e-8)
 
 
 def test_the_published_case_is_enclosed_to_1e_12() -> None:
@@ -220,6 +223,54 @@ def test_the_published_case_is_enclosed_to_1e_12() -> None:
         assert found is not None and found.gap <= 2e-12 and found.peak <= 1.0 + 1e-12
         assert abs(found.lower - OPTIMUM[0]) <= 1e-12 and abs(found.value + found.rounding - OPTIMUM[1]) <= 1e-12
         assert found.lower <= OPTIMUM[1] and found.value + found.rounding >= OPTIMUM[0]
+
+
+@pytest.mark.parametrize("over", ["nonnegative", "signed"])
+def test_an_independent_optimum_finds_the_published_minimiser(over) -> None:  # type: ignore[no-untyped-def]
+    """From a grid of 16^2, which knows nothing of Newton's start above: three atoms, to 1e-8, and J* to 2e-12."""
+    best = independent(published(), torus(2), over, cells=16)
+    order = np.argsort(best.measure.points[:, 0])
+    assert best.bracket.gap <= 2e-12 and len(best.rounds) <= 4 and best.rounds[0].gap > 0.1
+    np.testing.assert_allclose(best.measure.weights[order], [1.15015243, 0.95151595, 0.58158183], atol=1e-8)
+    at = [[0.00055578, 0.00751160], [0.69843790, 1.28547405], [1.70491468, -0.30437323]]
+    np.testing.assert_allclose(best.measure.points[order] - math.pi, at, atol=1e-8)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_independent_optima_close_on_random_sparse_problems(seed: int) -> None:
+    """Five signed spikes on the circle behind a filter of degree 8: gap 1e-11, J as found from twice as fine a grid."""
+    rng = np.random.default_rng(seed)
+    spikes, masses = 2.0 * math.pi * rng.random((5, 1)), rng.choice([-1.0, 1.0], 5) * rng.uniform(0.5, 1.5, 5)
+    energy = blurred(spikes, masses, 8, 0.3)
+    best, finer = (independent(energy, circle(), "signed", cells=cells) for cells in (128, 256))
+    assert best.bracket.gap <= 1e-11 and abs(best.bracket.value - finer.bracket.value) <= 1e-11
+
+
+def test_sliding_atoms_have_the_gradient_and_hessian_of_j() -> None:
+    """By central differences of J, masses of both signs; on the simplex the sum of masses stays."""
+    energy = blurred(np.array([[1.0], [3.0]]), [1.0, -0.7], 3, 0.2)
+    view = observed(energy, circle())
+    assert view is not None
+    sliding = Sliding(view.jet, view.weights, view.targets, 0.2, circle(), fixed=False)
+    c, w, h = np.array([0.8, -0.4, 0.3]), np.array([[1.1], [2.8], [5.0]]), 1e-5
+    gradient, hessian = sliding.derivatives(c, w)
+    for k in range(6):
+        step = h * np.eye(6)[k]
+        (up, _), (down, _) = (sliding.derivatives(c + s * step[:3], w + s * step[3:, None]) for s in (1.0, -1.0))
+        np.testing.assert_allclose((up - down) / (2.0 * h), hessian[:, k], atol=1e-7)
+        high, low = (sliding.value(c + s * step[:3], w + s * step[3:, None]) for s in (1.0, -1.0))
+        assert (high - low) / (2.0 * h) == pytest.approx(gradient[k], abs=1e-8)
+    kept = Sliding(view.jet, view.weights, view.targets, 0.0, circle(), fixed=True)
+    masses, _ = kept.slid(np.array([0.5, 0.3, 0.2]), w)
+    assert masses.sum() == pytest.approx(1.0, abs=1e-12) and np.all(masses > 0.0)
+
+
+def test_atoms_are_joined_across_the_end_of_the_turn() -> None:
+    """.1 and 2 pi - .1 of masses 1 and 3 meet at 2 pi - .05; another sign, and what is further, stay."""
+    c, w = np.array([1.0, 3.0, -2.0, 0.5]), np.array([[0.1], [2.0 * math.pi - 0.1], [0.0], [1.0]])
+    masses, points = joined(circle(), c, w, 0.3)
+    np.testing.assert_allclose(masses, [4.0, -2.0, 0.5])
+    np.testing.assert_allclose(points[:, 0], [2.0 * math.pi - 0.05, 0.0, 1.0], atol=1e-12)
 
 
 def test_gaps_of_the_published_case_follow_the_excess() -> None:
@@ -262,15 +313,15 @@ def test_a_certificate_of_the_published_case_takes_some_milliseconds() -> None:
 
 def test_stuck_runs_are_told_by_their_gap_and_the_independent_dual() -> None:
     """One and two particles: J - J* = 10.345 and 7.645 (cited). The own gap is above it by half or more, that of a
-    grid's dual (16^2 cells, three exchanges) by 2e-2 at most; max eta/lam is far above 1.
+    grid's dual (32^2 cells, no exchange) by .03 at most; max eta/lam is far above 1.
     """
-    energy, best = published(), independent(published(), torus(2), "nonnegative", cells=16, rounds=3)
+    energy, best = published(), independent(published(), torus(2), "nonnegative", cells=32, rounds=0)
     for m, excess in ((1, 10.345), (2, 7.645)):
         nu = descended(energy, SignedParticles(torus(2), SPIKES[:m] + 0.3, np.full(m, 0.25 / m)), 3000)
         found = variation_bracket(energy, nu, signed=False)
         assert found is not None and found.value - OPTIMUM[0] == pytest.approx(excess, abs=5e-2)
         assert found.peak > 5.0 and found.gap > excess + 0.5
-        assert 0.0 <= found.raised(best.bracket.lower).gap - (found.value - OPTIMUM[0]) <= 2e-2
+        assert 0.0 <= found.raised(best.bracket.lower).gap - (found.value - OPTIMUM[0]) <= 0.03
 
 
 def test_logistic_losses_with_a_price_are_bracketed() -> None:

@@ -3,8 +3,8 @@
 On a grid of positions F is a convex problem in the weights, solved to rounding by wflow.duality.active_set. Its
 residual is a dual vector: with the rigorous bound of its field a lower bound of inf F over the whole domain, the
 weights an upper one. Then positions are exchanged: the minima of the field, where the dual is violated most, enter as
-new columns, which are solved again with the atoms that are left. Every round ends with a bracket; the best of each
-side is kept.
+new columns, which are solved again with the atoms that are left; atoms of smooth neurons then slide together. Every
+round ends with a bracket; the best of each side is kept.
 Source of the exchange: Bredies and Pikkarainen 2013, ESAIM: COCV 19(1) (conditional gradient for measures).
 """
 
@@ -21,6 +21,7 @@ from wflow.duality.fenchel import variation_bracket
 from wflow.duality.field import Field
 from wflow.duality.mixtures import dual_vector, mixture_bracket
 from wflow.duality.observed import Observed, observed, strength
+from wflow.duality.sliding import Sliding, joined
 from wflow.energy import Energy
 from wflow.errors import Refused
 from wflow.grid import Grid
@@ -28,6 +29,10 @@ from wflow.loss import HalfSquare
 from wflow.measure import Measure, Particles, SignedParticles
 
 _CELLS = {1: 256, 2: 32}
+_PATIENCE = 4
+"""Rounds without a gain of a hundredth of the gap after which no more are tried."""
+_JOINED = 1.01
+"""Diagonals of a cell: an atom between the points of a grid appears at the corners of its cell."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +67,27 @@ class _Question:
         kept = w != 0.0
         if not np.any(kept):
             kept[0] = True
+        return self._of(points[kept], w[kept])
+
+    def slid(self, pi: Measure, reach: float) -> Measure:
+        """Atoms nearer than reach made one, then masses and positions by Newton's method; pi where J is not lower.
+
+        Kinked neurons have no second derivative and stay.
+        """
+        sliding = Sliding(
+            self.view.jet, self.view.weights, self.view.targets, strength(self.energy), self.domain,
+            fixed=self.over == "probability",
+        )  # fmt: skip
+        try:
+            c, w = sliding.slid(*joined(self.domain, pi.weights, pi.points, reach))
+        except Refused:
+            return pi
+        return self._of(w, c) if sliding.value(c, w) < sliding.value(pi.weights, pi.points) else pi
+
+    def _of(self, points: Array, c: Array) -> Measure:
         if self.over == "probability":
-            return Particles(self.domain, points[kept], w[kept] / np.sum(w[kept]))
-        return SignedParticles(self.domain, points[kept], w[kept])
+            return Particles(self.domain, points, c / np.sum(c))
+        return SignedParticles(self.domain, points, c)
 
     def bracket(self, pi: Measure) -> Bracket:
         """Of a measure in the class."""
@@ -89,8 +112,9 @@ def independent(
     """inf F over probability, nonnegative or signed measures, bracketed: a grid of cells^d points, then exchanges.
 
     cells: 256 on one axis and 32 on each of two unless given.   rounds: at most so many exchanges; they end when the
-    gap is below tolerance max(1, |F|), or when nothing enters. Raises Refused for losses other than the half square,
-    for energies or domains of which no dual is known, and without a total variation where masses are free.
+    gap is below tolerance max(1, |F|), or has not fallen in four of them. Raises Refused for
+    losses other than the half square, for energies or domains of which no dual is known, and without a total variation
+    where masses are free.
     """
     view = observed(energy, domain)
     if view is None or not isinstance(view.loss, HalfSquare) or over in ("networks", "bounded"):
@@ -99,13 +123,16 @@ def independent(
         raise Refused("independent optimum: masses are free and cost nothing; add TotalVariation(strength)")
     question = _Question(energy, view, domain, over)
     count = cells or _CELLS.get(domain.dim, 8)
-    pi = question.solved(Grid(domain, (count,) * domain.dim).centres)
+    grid = Grid(domain, (count,) * domain.dim)
+    reach = _JOINED * float(np.linalg.norm(grid.widths))
+    pi = question.solved(grid.centres)
     measures, found = [pi], [question.bracket(pi)]
     for _ in range(rounds):
         best = _best(found)
-        if best.gap <= tolerance * max(1.0, abs(best.value)):
+        stalled = len(found) > _PATIENCE and best.gap > 0.99 * _best(found[:-_PATIENCE]).gap
+        if stalled or best.gap <= tolerance * max(1.0, abs(best.value)):
             break
-        pi = question.solved(np.concatenate([pi.points, question.violated(pi)]))
+        pi = question.slid(question.solved(np.concatenate([pi.points, question.violated(pi)])), reach)
         measures.append(pi)
         found.append(question.bracket(pi))
     least = min(range(len(found)), key=lambda k: found[k].value)

@@ -63,6 +63,9 @@ class Observed(Protocol):
     def columns(self, w: Array) -> Array:
         """Phi delta_w (n, m)."""
 
+    def jet(self, w: Array) -> tuple[Array, Array, Array]:
+        """Phi delta_w (n, m), its gradient (n, m, d) and Hessian (n, m, d, d) in w; Refused where sigma' jumps."""
+
     def against(self, q: Array) -> Field | None:
         """The adjoint of q (n,); None where no lower bound is known."""
 
@@ -100,6 +103,10 @@ class OfData:
 
     def columns(self, w: Array) -> Array:
         return self.risk.neuron.value(self.data.inputs, w)
+
+    def jet(self, w: Array) -> tuple[Array, Array, Array]:
+        neuron, x = self.risk.neuron, self.data.inputs
+        return neuron.value(x, w), neuron.gradient(x, w), neuron.curvature(x, w)
 
     def against(self, q: Array) -> Field | None:
         r, neuron, domain = self.weights * q, self.risk.neuron, self.domain
@@ -218,7 +225,15 @@ class OfModes:
         return rows(circle_modes_of(pi, len(self.modes) - 1))
 
     def columns(self, w: Array) -> Array:
-        turns = np.exp(-1j * np.arange(len(self.modes))[:, None] * w[:, 0])
+        return self._derived(w, 0)
+
+    def jet(self, w: Array) -> tuple[Array, Array, Array]:
+        return self._derived(w, 0), self._derived(w, 1)[..., None], self._derived(w, 2)[..., None, None]
+
+    def _derived(self, w: Array, order: int) -> Array:
+        """(n, m) a derivative of e^{-i k w}, real parts and then imaginary ones."""
+        k = np.arange(len(self.modes))[:, None]
+        turns = (-1j * k) ** order * np.exp(-1j * k * w[:, 0])
         return np.concatenate([turns.real, turns.imag[1:]])
 
     def against(self, q: Array) -> Field | None:
