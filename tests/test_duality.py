@@ -30,6 +30,7 @@ from wflow.duality.active_set import on_simplex, priced
 from wflow.duality.conjugates import best_multiple, conjugate, furthest
 from wflow.duality.mixtures import dual_vector, scaled
 from wflow.duality.observed import observed
+from wflow.duality.series import Series
 from wflow.duality.sliding import Sliding, joined
 from wflow.forceless import TotalVariation
 
@@ -114,6 +115,38 @@ def test_the_scaled_dual_is_never_worse_than_the_raw_gap(name: str, b: float, lo
         assert 0.0 < found.gap <= raw + 1e-12 and found.gap <= found.value + found.rounding + 1e-12
         t, lower = scaled(view, q, lowest)
         assert t == found.multiple and lower <= found.lower + 1e-15
+
+
+def test_a_variation_of_probability_measures_is_a_constant() -> None:
+    """lam |pi| = lam: value, bound and gap of F + lam are those of F, shifted."""
+    energy, pi = noisy("tanh", 1.0, 20, 3), some(4, signed=False)
+    plain, more = mixture_bracket(energy, pi), mixture_bracket(Energy(*energy.terms, TotalVariation(0.25)), pi)
+    assert plain is not None and more is not None
+    assert more.lower == pytest.approx(plain.lower + 0.25, abs=1e-14)
+    assert more.gap == pytest.approx(plain.gap, abs=1e-14)
+
+
+@pytest.mark.parametrize("kind", ["data", "modes"])
+def test_what_is_seen_is_linear_and_has_its_derivatives(kind: str) -> None:
+    """Phi pi = columns @ weights; F from it; the adjoint's value is <q, column>; jets by central differences."""
+    kernel = circle_kernel(activation("cos_minus_sin", 2.0), "gaussian")
+    closed = Energy(*population_risk(kernel, Atoms(circle(), np.array([[1.0], [4.0]]))))
+    energy = closed if kind == "modes" else noisy("cos_minus_sin", 2.0, 15, 0)
+    view, pi = observed(energy, circle()), some(5, signed=False)
+    assert view is not None
+    np.testing.assert_allclose(view.seen(pi), view.columns(pi.points) @ pi.weights, atol=1e-13)
+    risk = float(view.weights @ view.loss.value(view.seen(pi), view.targets)) + view.offset
+    assert risk == pytest.approx(energy.value(pi), abs=1e-13)
+    q = np.random.default_rng(1).standard_normal(len(view.targets))
+    field = view.against(q)
+    assert isinstance(field, Series)
+    np.testing.assert_allclose(field.jet(pi.points)[0], (view.weights * q) @ view.columns(pi.points), atol=1e-12)
+    value, slope, bend = view.jet(pi.points)
+    up, down = view.jet(pi.points + 1e-5), view.jet(pi.points - 1e-5)
+    np.testing.assert_array_equal(value, view.columns(pi.points))
+    scale = view.weights[:, None] / view.weights.max()
+    np.testing.assert_allclose(scale * (up[0] - down[0]) / 2e-5, scale * slope[:, :, 0], atol=1e-7)
+    np.testing.assert_allclose(scale * (up[1] - down[1])[:, :, 0] / 2e-5, scale * bend[:, :, 0, 0], atol=1e-6)
 
 
 def test_the_bracket_closes_at_the_optimum_of_noisy_data() -> None:
@@ -317,7 +350,7 @@ def test_stuck_runs_are_told_by_their_gap_and_the_independent_dual() -> None:
     """
     energy, best = published(), independent(published(), torus(2), "nonnegative", cells=32, rounds=0)
     for m, excess in ((1, 10.345), (2, 7.645)):
-        nu = descended(energy, SignedParticles(torus(2), SPIKES[:m] + 0.3, np.full(m, 0.25 / m)), 3000)
+        nu = descended(energy, SignedParticles(torus(2), SPIKES[:m] + 0.3, np.full(m, 0.25 / m)), 1000)
         found = variation_bracket(energy, nu, signed=False)
         assert found is not None and found.value - OPTIMUM[0] == pytest.approx(excess, abs=5e-2)
         assert found.peak > 5.0 and found.gap > excess + 0.5

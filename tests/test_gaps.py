@@ -19,8 +19,10 @@ from wflow import (
     Entropy,
     Flow,
     FourierDensity,
+    FourierKernel,
     Gaussian,
     Grid,
+    Interaction,
     Particles,
     Potential,
     Refused,
@@ -136,7 +138,7 @@ def test_heat_alone_has_the_volume_for_its_bound() -> None:
     found = bracket(flow, pi)
     assert found is not None and abs(found.gap) <= 1e-13
     pushed = Flow(Energy(Potential.linear(1.0), Entropy(1.0)), flow.domain, flow.initial, 1.0)
-    assert bracket(pushed, pi) is None and "one risk" in unknown(pushed, pi)
+    assert bracket(pushed, pi) is None and "not bounded" in unknown(pushed, pi)
 
 
 # Two-homogeneous networks
@@ -283,7 +285,17 @@ def test_a_window_is_not_the_domain() -> None:
     [
         (published(), Particles(torus(2), SPIKES), None),
         (Energy(*published().terms[:1]), SignedParticles(torus(2), SPIKES, np.ones(3)), "cost nothing"),
-        (Energy(Potential.linear(1.0)), Particles(circle(), np.zeros((1, 1))), "one risk"),
+        (Energy(Potential.linear(1.0)), Particles(circle(), np.zeros((1, 1))), "not bounded"),
+        (
+            Energy(Interaction(FourierKernel(np.array([0.0, 1.0, -1e-16])))),
+            Particles(circle(), np.zeros((1, 1))),
+            "one risk",
+        ),
+        (
+            Energy(Interaction(FourierKernel(np.array([0.0, -1.0])))),
+            Particles(circle(), np.zeros((1, 1))),
+            "not convex",
+        ),
         (Energy(*population_risk(KERNEL, Gaussian())), Particles(circle(), np.zeros((1, 1))), "one risk"),
     ],
 )

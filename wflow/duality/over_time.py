@@ -15,6 +15,7 @@ from wflow.energy import Energy
 from wflow.errors import Refused
 from wflow.flow import Flow
 from wflow.measure import Measure, SignedParticles
+from wflow.terms import Potential
 from wflow.trajectory import Trajectory
 
 
@@ -56,6 +57,8 @@ def unknown(flow: Flow, pi: Measure) -> str:
         return "the domain is not compact, where min V need not be finite"
     if isinstance(pi, SignedParticles) and not strength(energy):
         return "signed measures cost nothing without a total variation"
+    if any(isinstance(t, Potential) and t.convolved is None for t in energy.terms):
+        return "a potential is a function of w here, which can be evaluated and not bounded"
     if observed(energy, domain) is None:
         return "a dual is known of one risk and of kernels of the circle with a target of exact modes alone"
     return "min V has no rigorous lower bound for this activation and domain"
