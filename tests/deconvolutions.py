@@ -1,11 +1,11 @@
-"""Small sparse problems for the tests of certificates: spikes on a circle or torus behind a low-pass filter."""
+"""Small problems for the tests of certificates: spikes behind a low-pass filter, noisy data on the circle."""
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from wflow import Data, Energy, Risk, SignedParticles, activation, torus
+from wflow import CircleNeuron, Data, Energy, HalfSquare, Logistic, Risk, SignedParticles, activation, torus
 from wflow.forceless import TotalVariation
 from wflow.neuron import TranslationNeuron
 
@@ -75,3 +75,12 @@ def polished(energy: Energy, nu: SignedParticles, steps: int = 20) -> SignedPart
         step = np.linalg.solve(hessian, gradient)
         nu = SignedParticles(nu.domain, nu.points - step[m:].reshape(m, d), nu.weights - step[:m])
     return nu
+
+
+def noisy(name: str, b: float | None, n: int, seed: int, loss: object = None) -> Energy:
+    """Three neurons of the circle with noise, or labels for the logistic loss."""
+    rng = np.random.default_rng([seed, n])
+    neuron, x = CircleNeuron(activation(name, b)), rng.standard_normal((n, 2))
+    y = neuron.value(x, 6.0 * rng.random((3, 1))) @ rng.dirichlet(np.ones(3)) + 0.2 * rng.standard_normal(n)
+    y = np.where(y > np.median(y), 1.0, -1.0) if isinstance(loss, Logistic) else y
+    return Energy(Risk(neuron, Data(x, y), loss or HalfSquare()))  # type: ignore[arg-type]

@@ -1,9 +1,10 @@
 """Certificates of global optimality: rigorous brackets of inf F at a measure, and optima found without any flow.
 
-field, branch, series, bounded, arcwise, filters     lower bounds of min V, rounding included
+field, branch, series, bounded, arcwise              lower bounds of min V, rounding included
+    filters, waves                                       V as a trigonometric polynomial
 observed, conjugates                                 what an energy sees of a measure; convex conjugates
 mixtures, fenchel, gibbs, homogeneous                lower bounds of inf F from a dual vector, each with its proof
-active_set, independent                              an optimum without a flow
+active_set, sliding, independent                     an optimum without a flow
 over_time                                            which of them applies, and along a run
 """
 
