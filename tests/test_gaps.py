@@ -150,6 +150,8 @@ def test_the_best_dual_of_the_past_is_kept() -> None:
     np.testing.assert_array_equal(back.lower, max(one.lower for one in back.brackets))
     assert np.all(found.gaps >= run.energies - best.bracket.value)
     assert found.gaps[-1] < found.gaps[0] and found.lower[-1] <= best.bracket.value
+    told = bounds(run, known=best.bracket.lower)
+    assert told is not None and np.all(told.lower == best.bracket.lower) and np.all(told.gaps <= found.gaps)
     few = bounds(run, most=3)
     assert few is not None and len(few.times) == 3 and few.times[-1] == run.times[-1]
 

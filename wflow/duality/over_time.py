@@ -1,5 +1,6 @@
 """This file owns brackets along a run: which one applies, at each saved time, with the best lower bound kept."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,18 +83,19 @@ class Bounds:
         return self.values - self.lower
 
 
-def bounds(run: Trajectory, *, most: int | None = None) -> Bounds | None:
+def bounds(run: Trajectory, *, most: int | None = None, known: float = -math.inf) -> Bounds | None:
     """Brackets of the saved measures of a run, the best dual kept; None where none is known at the end.
 
-    most: of that many, evenly spread, the first and the last among them; all unless given.
+    most: of that many, evenly spread, the first and the last among them; all unless given.   known: a lower bound of
+    inf F from elsewhere, as of an independent optimum: where a run is stuck its own duals say little.
     """
     if bracket(run.flow, run.final) is None:
         return None
     count = len(run.measures)
     asked = np.unique(np.linspace(0, count - 1, min(most or count, count)).astype(np.int64))
     found = [bracket(run.flow, run.measures[k]) for k in asked]
-    known = [(float(run.times[k]), one) for k, one in zip(asked, found, strict=True) if one is not None]
-    brackets = tuple(one for _, one in known)
-    lower = np.maximum.accumulate([one.lower for one in brackets])
+    asked_at = [(float(run.times[k]), one) for k, one in zip(asked, found, strict=True) if one is not None]
+    brackets = tuple(one for _, one in asked_at)
+    lower = np.maximum.accumulate([max(known, one.lower) for one in brackets])
     values = np.array([one.value + one.rounding for one in brackets])
-    return Bounds(np.array([t for t, _ in known]), values, lower, brackets)
+    return Bounds(np.array([t for t, _ in asked_at]), values, lower, brackets)
