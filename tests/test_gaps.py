@@ -27,6 +27,7 @@ from wflow import (
     Potential,
     Risk,
     SignedParticles,
+    Trajectory,
     Uniform,
     activation,
     circle,
@@ -122,6 +123,27 @@ def test_random_densities_are_above_every_gibbs_bound() -> None:
     assert max(one.lower for one in found if one) <= min(one.value for one in found if one)
 
 
+def test_the_torus_has_its_gibbs_bound() -> None:
+    """Filters on the torus with heat: 32^2 cells of the Gibbs law of a fixed point come close, a uniform law does not.
+
+    rho <- e^{-V[rho]/T}/Z, damped, is the minimiser's own equation; cells err by O(h^2), so the gap is small and not 0.
+    """
+    energy = Energy(*published().terms[:1], Entropy(2.0))
+    grid = Grid(torus(2), (32, 32))
+    level = np.full(grid.size, 1.0 / (2.0 * math.pi) ** 2)
+    pi = Density(grid, level)
+    first = gibbs_bracket(energy, pi)
+    for _ in range(60):
+        v = energy.potential(pi, grid.centres)
+        law = np.exp(-(v - v.min()) / 2.0)
+        mixed = 0.8 * pi.values + 0.2 * law / (law.sum() * grid.cell_volume)
+        pi = Density(grid, mixed)
+    last = gibbs_bracket(energy, pi)
+    assert first is not None and last is not None
+    assert first.gap > 1.0 and -1e-12 <= last.gap <= 1e-6 * first.gap
+    assert last.lower >= first.lower and last.lower <= first.value
+
+
 def test_heat_alone_has_the_volume_for_its_bound() -> None:
     """V = 0: inf F = -T log |domain|, on an interval too; with a potential on an axis nothing is claimed."""
     flow = problems.heat_mode().flow
@@ -154,6 +176,18 @@ def test_the_best_dual_of_the_past_is_kept() -> None:
     assert told is not None and np.all(told.lower == best.bracket.lower) and np.all(told.gaps <= found.gaps)
     few = bounds(run, most=3)
     assert few is not None and len(few.times) == 3 and few.times[-1] == run.times[-1]
+
+
+def test_rows_of_signed_runs_name_the_dual_certificate() -> None:
+    """A trajectory of signed particles: the claim holds max |eta|/lam, the number is the gap over signed measures."""
+    nu = SignedParticles(torus(2), SPIKES, np.array([1.15, 0.58, 0.95]))
+    flow = Flow(published(), torus(2), Atoms(torus(2), SPIKES), 1.0)
+    one = np.array([published().value(nu)])
+    run = Trajectory(flow, GradientFlow(3), np.zeros(1), (nu,), one, np.zeros(1), {}, 0)
+    (row,) = global_gap(problems.Problem(flow, "published", "three spikes"), run)
+    found = variation_bracket(published(), nu)
+    assert found is not None and row.measured == found.gap and row.holds
+    assert f"max |eta|/lam <= {found.peak:.12g}" in row.claim and found.peak > 1.0
 
 
 def test_a_window_is_not_the_domain() -> None:
