@@ -82,6 +82,14 @@ def test_the_longest_steps_are_no_longer_than_needed():
     assert runs == 3
 
 
+def test_an_order_that_is_seen_stays():
+    """Less than twenty times what is left open, but no noise: longer steps may be too long to have the order."""
+    found, shown, runs = longer(Noisy(off=5e-5))
+    assert not found.clear
+    assert shown is found
+    assert runs == 3
+
+
 @pytest.mark.parametrize("limits", [{"plain": 0.3}, {"fails": 0.3}])
 def test_runs_that_fell_back_or_failed_show_nothing(limits):
     """Two steps would show it, but are not this method's: the refinement stays as it was."""

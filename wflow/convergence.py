@@ -135,15 +135,15 @@ def in_time(lab: Laboratory, solver: Solver, steps: int, levels: int) -> Refinem
 def with_longer_steps(lab: Laboratory, solvers: Sequence[Solver], found: Refinement, order: float) -> Refinement:
     """A refinement in time, or one from half as many steps, and so on down to two, whose distances are clear.
 
-    Where the method's inner iteration leaves open a twentieth of the finest distance or more, longer steps show the
-    order that shorter ones hide; where they do not, longer steps on the next resolution. Not by runs in which a step
+    Where what the method's inner iteration leaves open hides the order, longer steps show it; where they do not, longer
+    steps on the next resolution. Where the order is seen, longer steps may be too long to have one. Not by runs in which a step
     fell back to another method, or failed, and not where even two steps would be too many at that order.
     """
     for solver in solvers:
         steps = found.levels[0] // 2
         grown = found.distances[-1] * (found.levels[0] / _FEWEST) ** order
         open_ = max(ROUNDING, solver.resolved(lab.flow))
-        while not found.clear and grown >= _CLEAR * open_ and steps >= _FEWEST:
+        while found.at_rounding and grown >= _CLEAR * open_ and steps >= _FEWEST:
             longer = _by_plain_steps(lab, solver, steps, len(found.levels))
             if longer is None:
                 break
