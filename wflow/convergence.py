@@ -136,8 +136,8 @@ def with_longer_steps(lab: Laboratory, solvers: Sequence[Solver], found: Refinem
     """A refinement in time, or one from half as many steps, and so on down to two, whose distances are clear.
 
     Where what the method's inner iteration leaves open hides the order, longer steps show it; where they do not, longer
-    steps on the next resolution. Where the order is seen, longer steps may be too long to have one. Not by runs in which a step
-    fell back to another method, or failed, and not where even two steps would be too many at that order.
+    steps on the next resolution. Where the order is seen, longer steps may be too long to have one. Not by runs in
+    which a step fell back to another method, or failed, and not where even two steps would be too many at that order.
     """
     for solver in solvers:
         steps = found.levels[0] // 2
