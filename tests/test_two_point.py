@@ -26,6 +26,7 @@ from wflow import (
     problems,
     solve,
     sphere,
+    w2,
 )
 from wflow.mesh_density import MeshDensity
 from wflow.mesh_norm import mean_difference, mesh_distance
@@ -159,6 +160,22 @@ def test_the_circle_teacher_with_heat_matches_the_grid_version():
     )
     # averages begin by quadrature here and by the exact cdf there
     np.testing.assert_allclose(ours.averages, theirs.values, atol=1e-7)
+
+
+@pytest.mark.slow
+def test_ornstein_uhlenbeck_in_the_plane_agrees_with_finite_volumes_in_w2():
+    """Ends on triangles and on squares: W2 within the sum of both errors by Richardson's estimate (order 1 in dt)."""
+    from solvers.finite_volume import ScharfetterGummel
+
+    flow = problems.ornstein_uhlenbeck(mean=(3.0, -3.0), std=(1.0, 1.5), horizon=0.1).flow
+    ends = {
+        method: [solve(flow, method(cells=n), steps=k).final for n, k in ((64, 20), (128, 40))]
+        for method in (TwoPoint, ScharfetterGummel)
+    }
+    apart = [w2(ours, theirs) for ours, theirs in zip(*ends.values(), strict=True)]
+    errors = [w2(coarse, fine) / (1.0 - 0.5) for coarse, fine in ends.values()]
+    assert apart[0] <= sum(errors)
+    assert apart[1] <= 0.5 * sum(errors)
 
 
 def test_refusals():
