@@ -33,6 +33,7 @@ from wflow import (
     torus,
     w2,
 )
+from wflow.bump import BumpNeuron
 from wflow.convergence import Laboratory, in_space
 from wflow.energy import population_risk
 from wflow.hats.nearest import WIDE
@@ -40,7 +41,7 @@ from wflow.hats.settled import Sheets, settled
 from wflow.hats.step import Movement, judged, minimised
 from wflow.kernel import sawtooth_kernel
 from wflow.loss import Huber
-from wflow.neuron import BumpNeuron, CircleNeuron, TranslationNeuron
+from wflow.neuron import CircleNeuron, TranslationNeuron
 from wflow.plans import cheapest_plan
 from wflow.risk_dual import movement as atoms
 from wflow.risk_dual.step import minimised as minimised_for_atoms
