@@ -98,4 +98,5 @@ def _self_energy(term: Term, pi: SignedParticles) -> Array:
     assert isinstance(term, Interaction)
     points = pi.points[:1] if pi.domain.is_circle else pi.points  # there k(w, w) does not depend on w
     alone = [SignedParticles(pi.domain, w[None], np.ones(1)) for w in points]
-    return np.concatenate([term.kernel.against(one, one.points, 0) for one in alone])
+    own = np.concatenate([term.kernel.against(one, one.points, 0) for one in alone])
+    return np.broadcast_to(own, pi.weights.shape)
