@@ -85,7 +85,7 @@ class Charged(Law):
     def quantised(self, m: int) -> Array:
         """(m, d). Two sheets interlace: one takes each even and one each odd of twice as many quantised points.
 
-        From one law on both sheets, equally charged, 2m equispaced quantiles would coincide by pairs; so they alternate.
+        From one law on both sheets, equally charged, the quantiles of each would coincide by pairs; so they alternate.
         """
         if self.atomic:
             return self._atoms
@@ -108,9 +108,7 @@ class Charged(Law):
         if self.atomic:
             parts = [sign * mass * law.weights for law, mass, sign in signed if isinstance(law, Atoms)]
             return np.concatenate(parts)
-        parts = [
-            np.full(n, sign * mass / n) for (_, mass, sign), n in zip(signed, self._shares(m), strict=True) if n
-        ]
+        parts = [np.full(n, sign * mass / n) for (_, mass, sign), n in zip(signed, self._shares(m), strict=True) if n]
         return np.concatenate(parts)
 
     @property

@@ -36,7 +36,7 @@ class Cone:
 
     def angle(self, distance: Array) -> Array:
         """Angles (m,) in [0, pi] between rays whose feet are `distance` (m,) apart."""
-        return np.minimum(math.sqrt(self.alpha / self.beta) * distance, math.pi)
+        return np.asarray(np.minimum(math.sqrt(self.alpha / self.beta) * distance, math.pi))
 
     def distances(self, a: SignedParticles, b: SignedParticles) -> Array:
         """(m,) from the j-th charge of a to the j-th of b; ValueError for different numbers of them."""
@@ -46,7 +46,7 @@ class Cone:
         angle = self.angle(a.domain.distance(a.points, b.points))
         angle = np.where(a.weights * b.weights < 0.0, math.pi, angle)
         # (r - s)^2 + 4 r s sin^2(angle/2): no digits are lost where the two are near
-        return np.sqrt(((r - s) ** 2 + 4.0 * r * s * np.sin(0.5 * angle) ** 2) / self.alpha)
+        return np.asarray(np.sqrt(((r - s) ** 2 + 4.0 * r * s * np.sin(0.5 * angle) ** 2) / self.alpha))
 
     def coupled(self, a: SignedParticles, b: SignedParticles) -> float:
         """(sum_j d_j^2)^(1/2): an upper bound of the Wasserstein-Fisher-Rao distance, equal to it where they are near.
@@ -67,7 +67,7 @@ class SquaredAngleCone(Cone):
 
     def angle(self, distance: Array) -> Array:
         """(m,) as printed."""
-        return np.minimum(self.alpha / self.beta * distance**2, math.pi)
+        return np.asarray(np.minimum(self.alpha / self.beta * distance**2, math.pi))
 
 
 def weak(a: SignedParticles, b: SignedParticles) -> float:

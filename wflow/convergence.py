@@ -38,7 +38,8 @@ def distance(a: Measure, b: Measure) -> float:
     That is W2 to first order at the uniform law: W2^2 = int (F - G)^2 / rho, F and G the distribution functions.
     On several axes: densities by wflow.dual_norm, on meshes of the plane by wflow.mesh_norm; particles that match one
     by one by their coupling, (sum_j weights_j |x_j - y_j|^2)^(1/2), an upper bound of W2 that is equal to it where they
-    are near. Charges that match one by one by the cone metric, others in a dual norm (wflow.cone). On the sphere, where one of them lies on a mesh: H^-1 by spherical harmonics (wflow.harmonic_norm).
+    are near. On the sphere, where one of them lies on a mesh: H^-1 by spherical harmonics (wflow.harmonic_norm).
+    Charges that match one by one: by the cone metric; others in a dual norm (wflow.cone).
     """
     if _by_harmonics(a, b):
         return harmonic_norm(a, b)

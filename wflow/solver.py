@@ -136,6 +136,8 @@ class Solver(ABC):
     """The method changes masses: it takes starts of any mass and sign (Charged)."""
     distributed: ClassVar[bool] = False
     """The method shares a flow between ranks (wflow.ranks.on_ranks)."""
+    judged: ClassVar[bool] = False
+    """F judges its steps, which it shortens where F would rise: any dt serves, and a study asks for no order."""
     multistep: ClassVar[bool] = False
     """A step needs the measures before the last: they are in State.memory, which then does more than save work."""
 

@@ -1,6 +1,6 @@
 """This file owns the conic flow's right-hand side: how fast each charge grows and moves, and its stability bound.
 
-    nu = sum_j s_j m_j delta_{theta_j},  s_j = +-1:    m_j' = -4 alpha m_j (s_j V + lambda),  theta_j' = -beta s_j grad V
+    nu = sum_j s_j m_j delta_{theta_j}, s_j = +-1:   m_j' = -4 alpha m_j (s_j V + lambda),  theta_j' = -beta s_j grad V
 
 with V the first variation of F less lambda |nu|, at theta_j. It is the gradient flow of F in the metric of wflow.cone:
 dF/dt = -sum_j m_j (4 alpha (s_j V + lambda)^2 + beta |grad V|^2)  (derived; with r_j = sqrt(m_j) the first equation is
@@ -77,7 +77,7 @@ def smoothness(flow: Flow, pi: SignedParticles, speeds: Speeds) -> float:
 
 
 def _of_term(term: Term, pi: SignedParticles, speeds: Speeds) -> float:
-    """Of sum_ij v_i v_j k(theta_i, theta_j) over unit speeds the largest: a Risk on some 400 data exactly, else a trace."""
+    """The largest of sum_ij v_i v_j k(theta_i, theta_j) over unit speeds v; beyond 400 data and for kernels its trace."""
     coupled = term.coupling(pi, pi.points)
     if coupled is None:
         return 0.0

@@ -9,6 +9,7 @@ At a minimum of F = R + lambda |nu|, R convex with first variation V (proved: F(
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wflow.arrays import Array, count, positive
 from wflow.errors import NotConverged, Refused
@@ -18,6 +19,7 @@ from wflow.finish.peaks import Peaks, peaks
 from wflow.flow import Flow
 from wflow.measure import SignedParticles
 
+Places = NDArray[np.bool_]
 _NEAR = 0.25
 """Charges of one sign closer than this part of the distance over which features change are merged."""
 _SHARE = 1e-2
@@ -31,8 +33,8 @@ _HALVINGS = 30
 class Finished:
     """Charges without forces.
 
-    residual: max_j of |V + lambda s| and l |grad V|, l the distance over which features change.   excess: max |V| - lambda over the peaks of |V| that were found, a
-    search and no proof (rigorous bounds: certificates).   value: F.   rounds: births and merges that it took.
+    residual: max_j of |V + lambda s| and l |grad V|, l the distance over which features change.   value: F.
+    excess: max |V| - lambda over the peaks of |V| that were found, a search and no proof.   rounds: of births.
     """
 
     measure: SignedParticles
@@ -67,7 +69,9 @@ def finish(
         if born is None:
             return _ended(flow, nu, here, found, tolerance, bar, rounds)
         here = settled(flow.energy, born, tolerance=tolerance, limit=limit)
-    raise NotConverged(f"finish: births go on after {limit} rounds, |V| - lambda {found.highest - lam:.3g}", here.residual)
+    raise NotConverged(
+        f"finish: births go on after {limit} rounds, |V| - lambda {found.highest - lam:.3g}", here.residual
+    )
 
 
 def _check(flow: Flow, nu: SignedParticles) -> None:
@@ -93,7 +97,9 @@ def _ended(
             here.residual,
         )
     if found.highest > bar:
-        raise NotConverged(f"finish: |V| - lambda = {found.highest - lam:.3g} stays, and no birth lowers F", found.highest)
+        raise NotConverged(
+            f"finish: |V| - lambda = {found.highest - lam:.3g} stays, and no birth lowers F", found.highest
+        )
     if here.value > was + _ROUNDING * max(1.0, abs(was)):
         raise NotConverged(f"finish: F ends at {here.value:.15g}, above its start {was:.15g}; start nearer", here.value)
     return Finished(here.nu, here.value, here.residual, found.highest - lam, rounds)
@@ -117,10 +123,12 @@ def _gathered(start: Jet) -> SignedParticles:
     return SignedParticles(nu.domain, np.array(points)[kept], masses[kept])
 
 
-def _middle(nu: SignedParticles, chosen: Array, j: int) -> Array:
+def _middle(nu: SignedParticles, chosen: Places, j: int) -> Array:
     """The barycentre of some charges seen from number j (d,)."""
     shares = nu.weights[chosen] / nu.weights[chosen].sum()
-    return np.asarray(nu.domain.retract(nu.points[j][None] + shares @ nu.domain.difference(nu.points[chosen], nu.points[j]))[0])
+    return np.asarray(
+        nu.domain.retract(nu.points[j][None] + shares @ nu.domain.difference(nu.points[chosen], nu.points[j]))[0]
+    )
 
 
 def _merged(here: Jet, tolerance: float, limit: int) -> Jet:
@@ -150,7 +158,7 @@ def _nearest(here: Jet) -> tuple[int, int] | None:
 
 
 def _born(here: Jet, paying: Peaks) -> SignedParticles | None:
-    """With a charge at each paying peak, of the mass that would be best alone, halved until F falls; None: it does not."""
+    """With a charge at each paying peak, of the mass best for it alone, halved until F falls; None if it does not."""
     nu, lam = here.nu, here.energy.variation
     gain = np.abs(paying.potential) - lam
     alone = Jet(here.energy, SignedParticles(nu.domain, paying.points, -np.sign(paying.potential)))

@@ -1,10 +1,10 @@
 """This file owns the derivatives of F in the masses and positions of a few charges, signs kept.
 
-    F(c, theta) = R(sum_j c_j delta_{theta_j}) + lambda sum_j s_j c_j,    V the first, k the second variation of R:
+F(c, theta) = R(sum_j c_j delta_{theta_j}) + lambda sum_j s_j c_j,    V the first, k the second variation of R:
 
-    dF/dc_i = V_i + lambda s_i                      dF/dtheta_i = c_i grad V_i
-    d2F/dc_i dc_j = k_ij     d2F/dc_i dtheta_j = c_j grad_2 k_ij + delta_ij grad V_i
-    d2F/dtheta_i dtheta_j = c_i c_j grad_1 grad_2 k_ij + delta_ij c_i hess V_i
+dF/dc_i = V_i + lambda s_i                      dF/dtheta_i = c_i grad V_i
+d2F/dc_i dc_j = k_ij     d2F/dc_i dtheta_j = c_j grad_2 k_ij + delta_ij grad V_i
+d2F/dtheta_i dtheta_j = c_i c_j grad_1 grad_2 k_ij + delta_ij c_i hess V_i
 """
 
 from dataclasses import dataclass
@@ -118,7 +118,9 @@ class Jet:
         bent[each, :, each, :] += c[:, None, None] * self.energy.unpenalised.curvature(self.nu, self.nu.points)
         side = across.reshape(m, m * d)
         out = np.block([[self.pairs.value, side], [side.T, bent.reshape(m * d, m * d)]])
-        held = m + np.flatnonzero((self.slope == 0.0) & (self.energy.unpenalised.velocity(self.nu, self.nu.points) != 0.0))
+        held = m + np.flatnonzero(
+            (self.slope == 0.0) & (self.energy.unpenalised.velocity(self.nu, self.nu.points) != 0.0)
+        )
         out[held, :] = out[:, held] = 0.0
         out[held, held] = 1.0
         return out

@@ -65,7 +65,7 @@ def _climbed(rest: Energy, nu: SignedParticles, w: Array) -> tuple[Array, Array]
     step = np.full(len(w), 1.0)
     for _ in range(_CLIMBS):
         s = np.sign(v)
-        slope = -nu.domain.slide(w, s[:, None] * -rest.velocity(nu, w)) * -1.0
+        slope = nu.domain.slide(w, -s[:, None] * rest.velocity(nu, w))
         bend = -s[:, None, None] * rest.curvature(nu, w)
         values, vectors = np.linalg.eigh(bend)
         # uphill whatever the curvature: its size serves as a metric

@@ -58,7 +58,7 @@ def _both(law: Law) -> Charged:
 
 
 def deconvolution_1d(
-    filters: int = 8, spikes: int = 5, lam: float = 0.3, seed: int = 0, separation: float = 0.6, horizon: float = 2.0
+    filters: int = 8, spikes: int = 5, lam: float = 0.3, seed: int = 0, separation: float = 0.6, horizon: float = 1.0
 ) -> Problem:
     """Signed spikes on the circle seen through a low-pass filter: charges of both signs find them.
 
@@ -75,7 +75,7 @@ def deconvolution_1d(
 
 
 def _apart(rng: np.random.Generator, n: int, separation: float) -> Array:
-    """n increasing random angles (n,), neighbours at least `separation` apart round the circle; ValueError if it fails."""
+    """n random angles (n,), increasing, neighbours at least `separation` apart round the circle; ValueError if not."""
     for _ in range(_TRIES):
         angles = np.sort(rng.uniform(0.0, TURN, n))
         if np.min(np.diff(angles, append=angles[0] + TURN)) >= separation or n == 1:
@@ -90,7 +90,9 @@ def one_spike(filters: int = 2, lam: float = 0.3, horizon: float = 2.0) -> Probl
     V = -lam D(theta - pi)/phi(0). J* = lam - lam^2/(2 phi(0)), for lam < phi(0).
     """
     truth, peak = SignedParticles(circle(), np.array([[math.pi]]), np.ones(1)), 2.0 * filters + 1.0
-    flow = Flow(_deconvolution(filters, truth, lam), circle(), Charged(Uniform(circle()), None, (_RADIUS**2, 0.0)), horizon)
+    flow = Flow(
+        _deconvolution(filters, truth, lam), circle(), Charged(Uniform(circle()), None, (_RADIUS**2, 0.0)), horizon
+    )
     if not lam < peak:
         raise ValueError(f"lam: {lam:g} is not below phi(0) = {peak:g}, where nothing pays for itself; give less")
     return Problem(
@@ -105,8 +107,8 @@ def one_spike(filters: int = 2, lam: float = 0.3, horizon: float = 2.0) -> Probl
 def deconvolution_2d(lam: float = 1.0, particles: int = 100, horizon: float = 2.0) -> Problem:
     """Three positive spikes on the torus through a filter of degree 2: the published case, without any chance.
 
-    Spikes at (pi, pi) + {(0, 0), (1.7, -.3), (.7, 1.3)} of masses 1.21, .64, 1. particles: charges of the start, r = 1/2
-    each; a square number from 9 on: at the centres of as many cells; 1 to 4: the first of four published points.
+    Spikes at (pi, pi) + {(0, 0), (1.7, -.3), (.7, 1.3)} of masses 1.21, .64, 1. particles: charges of the start,
+    r = 1/2 each; a square number from 9 on: at the centres of as many cells; 1 to 4: the first of four given points.
     """
     domain = torus(2)
     flow = Flow(
@@ -129,9 +131,7 @@ def _published_start(domain: Box, particles: int) -> Array:
     return np.stack(np.meshgrid(centres, centres, indexing="ij"), axis=-1).reshape(-1, domain.dim)
 
 
-def relu_teacher(
-    angles: Sequence[float] = (0.0, math.pi / 2.0), lam: float = 0.02, horizon: float = 40.0
-) -> Problem:
+def relu_teacher(angles: Sequence[float] = (0.0, math.pi / 2.0), lam: float = 0.02, horizon: float = 40.0) -> Problem:
     """Unit ReLU teachers in directions of the plane, x ~ N(0, I_2): J = 1/2 E (f_nu - f*)^2 + lam |nu| on the circle.
 
     nu = sum a_j |b_j| delta of the directions of b_j: two-homogeneous neurons a relu(b . x) with weight decay (lam/2)
