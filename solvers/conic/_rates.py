@@ -77,7 +77,7 @@ def smoothness(flow: Flow, pi: SignedParticles, speeds: Speeds) -> float:
 
 
 def _of_term(term: Term, pi: SignedParticles, speeds: Speeds) -> float:
-    """The largest of sum_ij v_i v_j k(theta_i, theta_j) over unit speeds v; beyond 400 data and for kernels its trace."""
+    """The largest eigenvalue of k between charges in scaled variables; beyond 400 data, and for kernels, its trace."""
     coupled = term.coupling(pi, pi.points)
     if coupled is None:
         return 0.0

@@ -43,7 +43,7 @@ def _lower(here: Jet, there: Jet) -> bool:
 
 
 def _trial(here: Jet, shift: float) -> Jet | None:
-    """The charges one shifted step further; None where the shifted Hessian is not positive definite, or steps too long."""
+    """The charges one shifted step further; None where the shifted Hessian is indefinite or a step too long."""
     nu = here.nu
     m, d = nu.points.shape
     step = _direction(here, shift)
