@@ -124,9 +124,12 @@ def test_near_charges_keep_their_digits():
 def test_squared_angle_is_no_length():
     """A way of 1 radian at r = 1 in n pieces: n pieces of the cone make 1, those of the published script 1/n, so that
     it breaks the triangle inequality; at 1/10 radian it says a tenth of the distance."""
+
     def way(metric, n):
         steps = np.linspace(0.0, 1.0, n + 1)
-        return sum(metric.coupled(charges([a], [1.0]), charges([b], [1.0])) for a, b in zip(steps, steps[1:], strict=False))
+        return sum(
+            metric.coupled(charges([a], [1.0]), charges([b], [1.0])) for a, b in zip(steps, steps[1:], strict=False)
+        )
 
     for n in (10, 100):
         assert way(Cone(), n) == pytest.approx(1.0, rel=1e-2)
