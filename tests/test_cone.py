@@ -1,6 +1,7 @@
-"""Masses of both signs: charged starts, the cone metric and the published one, the dual norm; kernels at coincidences."""
+"""Masses of both signs: charged starts, the cone metric and the published one, the dual norm; kernels of one place."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -127,9 +128,7 @@ def test_squared_angle_is_no_length():
 
     def way(metric, n):
         steps = np.linspace(0.0, 1.0, n + 1)
-        return sum(
-            metric.coupled(charges([a], [1.0]), charges([b], [1.0])) for a, b in zip(steps, steps[1:], strict=False)
-        )
+        return sum(metric.coupled(charges([a], [1.0]), charges([b], [1.0])) for a, b in pairwise(steps))
 
     for n in (10, 100):
         assert way(Cone(), n) == pytest.approx(1.0, rel=1e-2)
