@@ -31,6 +31,7 @@ from wflow import (
 )
 from wflow.bump import BumpNeuron
 from wflow.finish import finish
+from wflow.finish.charges import _gathered
 from wflow.finish.jet import Jet
 from wflow.finish.peaks import peaks
 from wflow.flow import Flow
@@ -148,6 +149,15 @@ def test_a_charge_that_does_not_pay_is_removed_and_copies_are_merged():
     nu = charges([math.pi - 0.2, math.pi + 0.1, 1.0, 5.0], [0.5, 0.4, 0.05, -0.03])
     end = finish(problem.flow, nu)
     np.testing.assert_allclose(end.measure.weights, [0.94], rtol=0, atol=1e-12)
+
+
+def test_charges_of_two_signs_are_not_gathered():
+    """A dipole within reach stays two charges, two of one sign become one at their barycentre, a light one goes."""
+    flow = problems.one_spike().flow
+    nu = _gathered(Jet(flow.energy, charges([3.0, 3.01, 3.02, 5.0], [1.0, -0.5, 1.0, 1e-3])))
+    order = np.argsort(nu.weights)
+    np.testing.assert_allclose(nu.weights[order], [-0.5, 2.0], rtol=1e-14)
+    np.testing.assert_allclose(nu.points[order, 0], [3.01, 3.01], rtol=1e-12)
 
 
 def test_an_answer_at_a_wall():

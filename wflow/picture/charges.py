@@ -17,6 +17,7 @@ from wflow.trajectory import Trajectory
 
 Places = NDArray[np.intp]
 _MOST = 3
+_MEET = 0.01
 _KNOWN: dict[str, Any] = {"marker": "D", "facecolors": "none", "edgecolors": "black", "linewidths": 1.3}
 _AREA = 160.0
 
@@ -25,8 +26,9 @@ _AREA = 160.0
 def charges(runs: Runs, known: SignedParticles | None = None, names: tuple[str, ...] = ()) -> Figure:
     """At most three runs of signed particles on one or two axes, a panel each: paths, and dots at the end.
 
-    One axis: position across, s sqrt(mass) up, the radius of the cone on either sheet; ticks: starts. Two axes: the
-    plane, the area of a dot its mass. known: charges to compare with, as diamonds. Raises Refused for other runs.
+    One axis: position across, s sqrt(mass) up, the radius of the cone on either sheet; ticks: starts; small dots: ends,
+    large ones: charges that have met, as one. Two axes: the plane, the area of a dot its mass. known: charges to
+    compare with, as diamonds. Raises Refused for other runs.
     """
     shown = dict(list(named(runs).items())[:_MOST])
     for name, run in shown.items():
@@ -53,7 +55,8 @@ def _on_one_axis(axes: Axes, run: Trajectory, known: SignedParticles | None) -> 
     for colour, label, mine in _sheets(end):
         axes.plot(place[:, mine], heights[:, mine], color=colour, linewidth=0.8, alpha=0.6)
         x = domain.wrap(end.points)[mine, 0]
-        axes.scatter(x, heights[-1, mine], s=22, color=colour, zorder=3, label=f"{label}, end")
+        axes.scatter(x, heights[-1, mine], s=14, color=colour, zorder=3)
+        axes.scatter(*_summed(end, mine), s=36, color=colour, zorder=3, label=f"{label}, end, summed where they meet")
         axes.plot(
             domain.wrap(run.measures[0].points)[mine, 0], heights[0, mine], "|", color=colour, markersize=7, zorder=2
         )
@@ -61,7 +64,7 @@ def _on_one_axis(axes: Axes, run: Trajectory, known: SignedParticles | None) -> 
         axes.scatter(domain.wrap(known.points)[:, 0], _signed_roots(known), zorder=4, s=70, label="minimiser", **_KNOWN)
     axes.axhline(0.0, color="black", linewidth=0.8)
     parameter_axis(axes, domain, window(domain, []) if domain.bounded else _ends(run))
-    axes.set_ylabel(r"$\pm\sqrt{\mathrm{mass}}$ of a charge")
+    axes.set_ylabel("root of the mass, with its sign")
 
 
 def _on_two_axes(axes: Axes, run: Trajectory, known: SignedParticles | None) -> None:
@@ -91,6 +94,16 @@ def _sheets(pi: Measure) -> list[tuple[str, str, Places]]:
 
 def _signed_roots(pi: Measure) -> Array:
     return np.asarray(np.sign(pi.weights) * np.sqrt(np.abs(pi.weights)))
+
+
+def _summed(pi: Measure, mine: Places) -> tuple[Array, Array]:
+    """Barycentres and s sqrt(mass) of groups of charges with gaps of at most a hundredth of all places between them."""
+    x = pi.domain.wrap(pi.points)[mine, 0]
+    order = np.argsort(x, kind="stable")
+    x, weights = x[order], pi.weights[mine][order]
+    first = np.flatnonzero(np.diff(x, prepend=-np.inf) > _MEET * float(np.ptp(pi.domain.wrap(pi.points)[:, 0])))
+    total = np.add.reduceat(weights, first)
+    return np.add.reduceat(weights * x, first) / total, np.sign(total) * np.sqrt(np.abs(total))
 
 
 def _lines(run: Trajectory, place: Array, axis: int) -> Array:
