@@ -25,6 +25,7 @@ from wflow import (
     SignedParticles,
     Uniform,
     circle,
+    interval,
     line,
     problems,
     solve,
@@ -178,19 +179,18 @@ def test_energy_falls_up_to_the_stated_step(method, flow, speeds):
     assert np.max(np.diff(energies)) <= 1e-13 * max(1.0, energies[0])
 
 
-def test_the_stated_step_is_no_small_one():
-    """At ten times the largest step F rises in each of these flows: the bound is within ten of what it should be."""
-    for flow in POSED.values():
-        solver = ConicParticles(30)
-        state, energies = solver.init(flow), []
-        dt = 10.0 * solver.largest_step(flow, state)
-        with np.errstate(over="ignore", invalid="ignore"):
-            for _ in range(40):
-                energies.append(flow.energy.value(state.measure))
-                if not energies[-1] < 1e6:
-                    break
-                state = solver.step(flow, state, dt).state
-        assert np.max(np.diff(energies)) > 0.0
+@pytest.mark.parametrize("flow", POSED.values(), ids=POSED)
+def test_the_stated_step_is_no_small_one(flow):
+    """At five times the largest step of the start F rises within forty steps, or beyond all measure."""
+    solver = ConicParticles(30)
+    state, energies = solver.init(flow), []
+    dt = 5.0 * solver.largest_step(flow, state)
+    for _ in range(40):
+        energies.append(flow.energy.value(state.measure))
+        if dt * np.max(Rates.at(flow, state.measure, solver.speeds).growth) > 200.0:
+            return
+        state = solver.step(flow, state, dt).state
+    assert np.max(np.diff(energies)) > 0.0
 
 
 @pytest.mark.parametrize("dt", [0.003, 0.2, 5.0])
@@ -250,8 +250,6 @@ def test_promises_and_starts():
 
 def test_charges_slide_along_walls():
     """V = -w on [0, 1] at lam = 0 from uniform charges: they end at the wall w = 1, beta dt below it at most."""
-    from wflow import interval
-
     flow = Flow(Energy(Potential.linear(-1.0)), interval(0, 1), Charged(Uniform(interval(0, 1))), 1.5)
     final = solve(flow, ConicParticles(6), steps=30).final
     np.testing.assert_array_equal(final.points, 1.0)
