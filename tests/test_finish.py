@@ -100,8 +100,7 @@ def test_one_spike(filters, lam):
         assert (end.value, end.measure.weights[0]) == pytest.approx((0.291, 0.94), abs=1e-12)
 
 
-@pytest.mark.parametrize("lam", [0.02, 0.1])
-@pytest.mark.parametrize("angle", [0.0, 2.0])
+@pytest.mark.parametrize(("lam", "angle"), [(0.02, 0.0), pytest.param(0.1, 2.0, marks=pytest.mark.slow)])
 def test_one_relu_teacher(lam, angle):
     """nu = (1 - 2 lam) delta, J = lam - lam^2: k(0) = 1/2. To 1e-12."""
     problem = problems.relu_teacher(angles=(angle,), lam=lam)
@@ -121,6 +120,7 @@ def test_two_relu_teachers():
     assert end.value == pytest.approx(0.0392925433, abs=5e-11) and end.residual <= 1e-13
 
 
+@pytest.mark.slow
 def test_without_a_penalty_the_spikes_come_back():
     """lam = 0: masses 1.21, .64, 1 at their places to 1e-9, J = 0; V vanishes everywhere."""
     problem = problems.deconvolution_2d(lam=0.0)

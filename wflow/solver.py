@@ -161,7 +161,7 @@ class Solver(ABC):
         if not isinstance(flow.domain, Box) and not self.shaped:
             return f"the domain {flow.domain} is no box, and this method needs one; use particles or solvers.fem"
         if flow.charged and not self.charged:
-            return "the start is a measure of any mass and sign (Charged), which this method keeps; use ConicParticles"
+            return "the start has any mass and sign (Charged), and this method keeps mass; use conic.ConicParticles"
         if flow.energy.limits and not self.limited:
             return (
                 "the energy limits the density (Congestion, Obstacle), which this method does not see; use jko.Spline"
