@@ -195,6 +195,8 @@ def test_refusals_of_finish():
         finish(posed, charges([1.0], [1.0], home))
     with pytest.raises(Refused, match="internal"):
         finish(replace(flow, energy=Energy(*flow.energy.terms, Entropy(1.0))), charges([1.0], [1.0]))
+    with pytest.raises(Refused, match="linear in the masses"):
+        finish(replace(flow, energy=Energy(Potential.linear(1.0))), charges([1.0], [1.0]))
     with pytest.raises(ValueError, match="every mass is 0"):
         finish(flow, charges([1.0], [0.0]))
     with pytest.raises(NotConverged, match="forces of"):

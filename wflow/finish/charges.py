@@ -77,6 +77,8 @@ def finish(
 def _check(flow: Flow, nu: SignedParticles) -> None:
     if flow.energy.internal or flow.energy.limits:
         raise Refused("finish: charges are atoms, which have no internal energy and no limits; give an energy without")
+    if not flow.energy.interacting:
+        raise Refused("finish: F is linear in the masses, so they have no minimum; give a risk or an interaction")
     if not flow.energy.curved:
         raise Refused("finish: V has no Hessian where an activation has a kink on data; use a closed kernel")
     if flow.domain.intrinsic != flow.domain.dim:
