@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.optimize import fsolve
 
 from solvers.conic import ConicDescent, ConicParticles
 from wflow import (
@@ -118,6 +119,34 @@ def test_two_relu_teachers():
     np.testing.assert_allclose(end.measure.weights, 0.96466125, rtol=0, atol=5e-9)
     np.testing.assert_allclose(angles, [0.01378983, math.pi / 2 - 0.01378983], rtol=0, atol=5e-9)
     assert end.value == pytest.approx(0.0392925433, abs=5e-11) and end.residual <= 1e-13
+
+
+@pytest.mark.parametrize(("apart", "lam"), [(0.2, 1e-4), (0.1, 1e-3), (0.2, 1e-6), (1.0, 0.05)])
+def test_near_teachers_stay_two(apart, lam):
+    """Two charges c at s and apart - s, by symmetry; V = -lam and V' = 0 there are, with k of the angle in closed form,
+
+        c (k(0) + k(apart - 2s)) - k(s) - k(apart - s) = -lam,    c k'(2s - apart) - k'(s) - k'(s - apart) = 0,
+
+    solved for (c, s) by hybrid Powell. Nearer than what is merged, they are kept apart by F. To 1e-9, divided by the
+    distance where that makes the pair hard to tell."""
+
+    def k(t):
+        return (math.sin(abs(t)) + (math.pi - abs(t)) * math.cos(t)) / TURN
+
+    def slope(t):
+        return -(math.pi - abs(t)) * math.sin(t) / TURN
+
+    def forces(z):
+        c, s = z
+        level = c * (k(0.0) + k(apart - 2 * s)) - k(s) - k(apart - s) + lam
+        return [level, c * slope(2 * s - apart) - slope(s) - slope(s - apart)]
+
+    c, s = fsolve(forces, [1.0 - lam, 0.5 * lam], xtol=1e-12)
+    problem = problems.relu_teacher(angles=(0.0, apart), lam=lam)
+    end = finish(problem.flow, solve(problem.flow, ConicDescent(40), steps=40).final)
+    away = np.sort(circle().difference(end.measure.points, np.array([[0.5 * apart]]))[:, 0])
+    np.testing.assert_allclose(end.measure.weights, [c, c], rtol=0, atol=1e-9 / apart)
+    np.testing.assert_allclose(away, [s - 0.5 * apart, 0.5 * apart - s], rtol=0, atol=1e-9 / apart)
 
 
 @pytest.mark.slow

@@ -49,7 +49,8 @@ def finish(
 ) -> Finished:
     """From charges near a minimum to the minimum: F never rises, but for what merging and pruning cost at first.
 
-    tolerance: largest residual; excess: largest share of lambda (of 1 without a penalty) by which |V| may be above it.
+    tolerance: largest residual; excess: largest share of lambda (of 1 without a penalty) by which |V| may be above it,
+    or `tolerance` where that is more.
     limit: rounds, and Newton steps in each. Raises Refused for energies without a Hessian or with internal terms, for
     domains without a grid, and NotConverged where the forces or the excess stay, naming them, or where F ends above
     its start.
@@ -58,7 +59,7 @@ def finish(
     positive("finish excess", excess)
     _check(flow, nu)
     lam = flow.energy.variation
-    bar = lam + excess * (lam if lam else 1.0)
+    bar = lam + max(excess * (lam if lam else 1.0), tolerance)
     search = flow.grid(round(_SEARCHED ** (1.0 / flow.domain.dim)))
     here = settled(flow.energy, _gathered(Jet(flow.energy, nu)), tolerance=tolerance, limit=count("limit", limit))
     for rounds in range(limit):
