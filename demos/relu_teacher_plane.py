@@ -67,7 +67,7 @@ if __name__ == "__main__":
         print(f"{start}: F = {run(start).energies[0]:.3f} -> {run(start).energies[-1]:.5f}")
         for hypothesis in chizat_bach(problems.relu_teacher_plane(TEACHERS, start), run(start)):
             print("   ", hypothesis)
-        print(f"    among networks of charge 3 or less: F - min F <= {bounded_gap(run(start), 3.0):.3f}")
+        print(f"    among networks of charge 3 or less: F - min F <= {bounded_gap(run(start), 3.0):.2g}")
     teachers = problems.relu_teacher_plane(TEACHERS).minimiser
     figure = picture.paths({s: run(s) for s in STARTS}, Particles(teachers.domain, teachers.points))
     print(picture.save(figure, "results/demos/relu_teacher_plane.png"))

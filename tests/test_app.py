@@ -629,3 +629,22 @@ def test_further_methods_have_rows_too() -> None:
     assert {"Midpoint", "Bdf2"} <= taken and not {"Midpoint", "Bdf2"} & named
     own = [row for row in found.rows if row.solvers in ((str(o.solver),) for o in found.outcomes[len(named) :])]
     assert own and all(row.holds for row in own)
+
+
+def test_rows_of_studies_outlive_an_interrupt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file of --json has those of the studies that ended."""
+    done: list[str] = []
+    true = verify_module.study
+
+    def stopped(name: str, parameters: dict[str, Any], solver: Any, quick: bool) -> Any:
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(str(solver))
+        return true(name, parameters, solver, quick)
+
+    monkeypatch.setattr(verify_module, "study", stopped)
+    monkeypatch.setattr("wflow.app.commands._PAUSE", 0.0)
+    found = wflow("verify", "linear_neuron", "--quick", "--workers", "1", "--json", tmp_path / "rows.json")
+    assert found.exit_code == 130
+    kept = strict((tmp_path / "rows.json").read_text())["rows"]
+    assert {name for row in kept for name in row["solvers"]} == set(done)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,19 @@ def test_a_truncated_checkpoint_is_refused_and_the_one_before_it_used(two: Path,
     count, said = step_of(two)
     assert count == 3
     assert len(said) == 1 and newest.name in said[0] and "checksum" in said[0] and "before it is used" in said[0]
+
+
+def test_every_number_of_a_run_comes_back(states: list[Reached]) -> None:
+    """Of the run and of what it kept, each by its name; numbers that no method of this run sets, too."""
+    numbers = {"dissipated": 0.25, "smallest": 0.5, "residual": 3.0, "dual": -1.5, "fallbacks": 2.0, "coarse": 7.0}
+    kept = replace(states[3].last, step=0.125, residual=4.0, edge=5.0, dual=-6.0, fallbacks=8.0, coarse=9.0)
+    now = replace(states[3], **numbers, last=kept)  # type: ignore[arg-type]
+    found, seconds = decoded(encoded(now, "a", "", 1.5), "a", "")
+    assert seconds == 1.5
+    for before, after in ((now, found), (kept, found.last)):
+        for field in fields(before):
+            if isinstance(value := getattr(before, field.name), float):
+                assert getattr(after, field.name) == value, field.name
 
 
 def test_no_flipped_bit_is_believed(states: list[Reached]) -> None:

@@ -185,6 +185,6 @@ def test_a_compilation_that_was_killed_is_begun_anew(tmp_path: Path) -> None:
 def test_worker_processes_solve_by_it() -> None:
     """Two of them, spawned, each starting MPI for itself: every claim of a quick study holds."""
     tasks = [(name, {"horizon": 0.05}, DG0(16), True) for name in ("heat_mode", "drift_diffusion")]
-    outcomes = _run_all(tasks, 2, lambda what, done, total: None)
+    outcomes = _run_all(tasks, 2, lambda what, done, total: None, lambda found: None)
     assert all(row.holds for outcome in outcomes for row in outcome.rows)
     assert all(outcome.times is not None for outcome in outcomes)

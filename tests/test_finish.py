@@ -31,6 +31,7 @@ from wflow import (
     solve,
 )
 from wflow.bump import BumpNeuron
+from wflow.duality.over_time import bracket
 from wflow.finish import finish
 from wflow.finish.charges import _gathered
 from wflow.finish.jet import Jet
@@ -87,6 +88,16 @@ def test_the_published_deconvolution(particles):
     order = [int(np.argmin(np.abs(end.measure.weights - m))) for m in MASSES]
     np.testing.assert_allclose(end.measure.weights[order], MASSES, rtol=0, atol=1e-6)
     np.testing.assert_allclose(end.measure.points[order], math.pi + np.array(PLACES), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["one_spike", "deconvolution_1d", "deconvolution_2d", "relu_teacher"])
+def test_a_finish_is_certified_from_outside(name):
+    """The rigorous bracket of inf F (wflow.duality), rounding included, at the end: a gap of at most 1e-11; of relu,
+    whose kernel the bracket cuts off at 1024 modes, 2e-10."""
+    problem = problems.build(name)
+    end = finish(problem.flow, solve(problem.flow, ConicParticles(40)).final)
+    found = bracket(problem.flow, end.measure)
+    assert found is not None and found.lower <= end.value and found.gap <= (2e-10 if name == "relu_teacher" else 1e-11)
 
 
 @pytest.mark.parametrize(("filters", "lam"), [(2, 0.3), (2, 1.0), (5, 2.5)])

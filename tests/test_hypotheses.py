@@ -30,6 +30,7 @@ from wflow.hypotheses import (
     chizat_bach,
     conclusion,
     directions,
+    gap_of,
     homogeneity,
     largest_gap,
 )
@@ -278,10 +279,13 @@ def test_the_bound_among_bounded_networks_is_one(runs: dict[str, tuple[problems.
 
 
 def test_a_ridge_makes_the_gap_finite_once_v_is_nonnegative() -> None:
-    """ridge = 2: all neurons die, V >= 0, and the gap is int V dpi, which bounds F - min F; min F is not claimed."""
+    """ridge = 2: all neurons die, and the dual proves that the teachers' own risk is the minimum."""
     problem = problems.relu_teacher_plane(ridge=2.0, horizon=6.0)
-    found = conclusion(problem, solve(problem.flow, GradientFlow(20), steps=60))
-    assert found.verdict == "supposed" and "gap int V dpi" in found.reason
+    run = solve(problem.flow, GradientFlow(20), steps=60)
+    nothing = problem.flow.energy.value(Particles(problem.flow.domain, np.zeros((1, 3))))
+    found = conclusion(problem, run)
+    assert found.verdict == "consistent" and "proved, rounding included" in found.reason
+    assert gap_of(run)[1] == pytest.approx(nothing, abs=1e-9)
 
 
 def test_other_flows_are_refused() -> None:

@@ -21,6 +21,7 @@ from wflow.data import Data
 from wflow.energy import Energy
 from wflow.errors import Refused
 from wflow.solver import explicit_bound
+from wflow.standing import standing
 from wflow.sums import Sums
 
 needs_numba = pytest.mark.skipif(
@@ -463,3 +464,22 @@ def test_the_stability_bound_of_many_particles():
     rng = np.random.default_rng(8)
     many, few = (Particles(flow.domain, rng.normal(size=(m, 3))) for m in (20_000, 1000))
     assert explicit_bound(flow.energy, many) == pytest.approx(explicit_bound(flow.energy, few), rel=1 / 3)
+
+
+@pytest.mark.parametrize("derivative", [0, 1])
+def test_tables_of_points_that_stand_are_kept_and_right(derivative):
+    """At read-only points the same object answers again, with the sums of any points; two arrays are never mixed up."""
+    rng = np.random.default_rng(5)
+    sums = Sums(RidgeNeuron(activation("tanh"), outer=True), rng.standard_normal((7, 1)))
+    slope, pair = rng.standard_normal(7), [rng.standard_normal((9, 2)) for _ in range(2)]
+    for w in pair:
+        w.flags.writeable = False
+    for w in (*pair, *pair):
+        assert standing(sums, w) is standing(sums, w)
+        np.testing.assert_allclose(
+            standing(sums, w).against(slope, derivative), sums.at(w).against(slope, derivative), rtol=1e-13
+        )
+    moving = rng.standard_normal((9, 2))
+    before = standing(sums, moving).against(slope, derivative)
+    moving += 1.0
+    assert np.max(np.abs(standing(sums, moving).against(slope, derivative) - before)) > 0.01

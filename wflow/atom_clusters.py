@@ -25,6 +25,7 @@ from scipy.spatial import cKDTree
 from wflow.arrays import Array
 from wflow.clipping import Indices
 from wflow.compiled import kernel
+from wflow.dissection import halves
 from wflow.grid import Grid
 from wflow.laguerre import Cells
 from wflow.laguerre_dual import Dual
@@ -46,7 +47,7 @@ def nested(x: Array) -> Indices:
     m = len(x)
     order = np.arange(m)
     for depth in range(max(m - 1, 1).bit_length()):
-        edges = _edges(m, depth)
+        edges = halves(m, depth)
         edges = edges[:-1][np.diff(edges) > 0]
         block = np.cumsum(np.bincount(edges, minlength=m)) - 1
         at = x[order]
@@ -54,10 +55,6 @@ def nested(x: Array) -> Indices:
         key = np.where(wide[block, 0] >= wide[block, 1], at[:, 0], at[:, 1])
         order = order[np.lexsort((key, block))]
     return order
-
-
-def _edges(m: int, depth: int) -> Indices:
-    return np.arange(2**depth + 1) * m >> depth
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +71,7 @@ def levels(dual: Dual) -> list[Level]:
     depth = int(math.log2(max(m // _PARTS, 1)))
     below = np.arange(m + 1)
     while 2**depth >= _FEWEST:
-        edges = _edges(m, depth)
+        edges = halves(m, depth)
         first = edges[:-1]
         mu = np.add.reduceat(dual.mu, first)
         x = np.add.reduceat(dual.x * dual.mu[:, None], first) / mu[:, None]

@@ -21,7 +21,8 @@ from wflow.clipping import WALL, Indices, cut
 from wflow.compiled import kernel
 
 _kernel = partial(kernel, uses=(clipping,))
-_ROUNDS = 8
+_ROUNDS = 12
+_GROWN = 100
 _OVERLAP = 1e-11
 """Of the rectangle's area: what rounding makes of cells that tile it."""
 _ROUNDING = 1e-14
@@ -32,12 +33,14 @@ class Borders:
     """Neighbours of atom i: other[start[i] : start[i + 1]], each pair both ways. seen (m,): has a cell.
 
     seed (m,): an atom not far from i's cell. Of a cell that is empty the seed is who took the last of it.
+    fresh (m,): whose cell was looked at anew, if not all were: the others' are what they were.
     """
 
     start: Indices
     other: Indices
     seed: Indices
     seen: NDArray[np.bool_]
+    fresh: NDArray[np.bool_] | None = None
 
 
 Links = tuple[Indices, Indices, Indices, Indices, Indices]
@@ -129,7 +132,7 @@ def polygon(
         if n < 3:
             return 0, side, j
     size = max(abs(box[0]), abs(box[1]), abs(box[2]), abs(box[3]))
-    k, cuts = 0, last - first
+    k, cuts, before = 0, last - first, last - first
     # more cuts than there is room for, by rounding: the cell stays too large, which its area shows
     while k < n and cuts < room.shape[1] - 8:
         v0, v1 = p[k, 0], p[k, 1]
@@ -145,12 +148,14 @@ def polygon(
                 break
         if found < 0:
             k += 1
+            if k == n and cuts > before:  # once more, until all corners have been looked at without a cut
+                k, before = 0, cuts
             continue
         n = cut(p, labels, n, halfplane(x, g, i, height, found), found, q, kept)
         p, q, labels, kept, side = q, p, kept, labels, 1 - side
         if n < 3:
             return 0, side, found
-        k, cuts = 0, cuts + 1
+        k, cuts = max(k - 2, 0), cuts + 1
     for k in range(n):
         if labels[k] >= 0:
             return n, side, labels[k]
@@ -199,33 +204,59 @@ def _pattern(rows: Indices, columns: Indices, m: int) -> csr_array:
     return csr_array((np.ones(len(rows), np.int8), (rows, columns)), shape=(m, m))
 
 
-def repaired(x: Array, g: Array, box: tuple[float, float, float, float], near: Borders) -> Borders | None:
+def repaired(
+    x: Array,
+    g: Array,
+    box: tuple[float, float, float, float],
+    near: Borders,
+    moved: NDArray[np.bool_] | None = None,
+    areas: Array | None = None,
+    loose: bool = False,
+) -> Borders | None:
     """Who borders whom under g, from the borders of another g; None where the cells found do not tile the rectangle.
 
-    box: lower and upper corner. Walls between cells that meet within the rectangle only.
+    box: lower and upper corner. Walls between cells that meet within the rectangle only. loose: also where they do not.
+    moved (m,): whose g has changed, and areas (m,) of the cells before: a cell for which neither its own g nor a
+    neighbour's has changed still contains its atom's, and is looked at again only if another's says that they meet.
     """
     m = len(x)
     start, other, seed = near.start, near.other, near.seed.copy()
-    areas, asked = np.empty(m), np.arange(m)
+    again = np.ones(m, bool) if moved is None else _touched(near, moved)
+    fresh, areas = again.copy(), np.zeros(m) if areas is None else areas.copy()
     whole = (box[2] - box[0]) * (box[3] - box[1])
-    rows, columns, total = np.empty(0, np.int64), np.empty(0, np.int64), np.inf
+    rows, columns, total = np.repeat(np.arange(m), np.diff(start)), other, np.inf
     for _ in range(_ROUNDS):
-        counts, fresh = _found(x, g, linked(start, other), seed, box, asked, areas)
-        again = np.zeros(m, bool)
-        again[asked] = True
-        kept = ~again[rows]
-        rows, columns = np.append(rows[kept], np.repeat(asked, counts)), np.append(columns[kept], fresh)
+        asked = np.flatnonzero(again)
+        counts, found = _found(x, g, linked(start, other), seed, box, asked, areas)
+        # who is found empty is empty, and its neighbours are on the way to those that cover it
+        empty = areas <= 0.0
+        kept = ~again[rows] | empty[rows]
+        rows, columns = np.append(rows[kept], np.repeat(asked, counts)), np.append(columns[kept], found)
         one = _pattern(rows, columns, m)
         both = one + one.T
         start, other = both.indptr.astype(np.int64), both.indices.astype(np.int64)
         total, before = float(areas.sum()), total
-        if total <= whole * (1.0 + _OVERLAP):
-            return Borders(start, other, seed, areas > 0.0)
-        # i knows a wall with j and j does not: j has not heard of i, or i not of who took the wall from both
-        alone = both.data == 1
-        asked = np.unique(np.append(np.repeat(np.arange(m), np.diff(start))[alone], other[alone]))
-        if total >= before:
-            return None
-        if not len(asked):
-            asked = np.arange(m)
-    return None
+        tiles = total <= whole * (1.0 + _OVERLAP)
+        if tiles or total >= before:
+            break
+        again = _unheard(start, other, both.data == 1) & ~empty
+        fresh |= again
+    return Borders(start, other, seed, ~empty, fresh) if tiles or loose else None
+
+
+def _touched(near: Borders, moved: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Who has moved, borders someone who has, or has no cell (m,): no neighbour tells the hidden that they rise."""
+    touched = moved | ~near.seen
+    touched[near.other[np.repeat(moved, np.diff(near.start))]] = True
+    return touched
+
+
+def _unheard(start: Indices, other: Indices, alone: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whom to look at again (m,): i knows a wall with j and j does not; all, if there is no such pair.
+
+    j has not heard of i, or i not of who took the wall from both.
+    """
+    again = np.zeros(len(start) - 1, bool)
+    again[np.repeat(np.arange(len(again)), np.diff(start))[alone]] = True
+    again[other[alone]] = True
+    return again if again.any() else ~again

@@ -10,7 +10,7 @@ import numpy as np
 from wflow.arrays import Array
 from wflow.cone import Cone, weak
 from wflow.dual_norm import dual_norm
-from wflow.errors import StepTooLarge
+from wflow.errors import NotConverged, StepTooLarge
 from wflow.flow import Flow
 from wflow.fourier import FourierDensity
 from wflow.harmonic_norm import harmonic_norm
@@ -29,6 +29,9 @@ MARGIN = 1.25
 """Estimated errors are allowed this factor: the estimate is exact only in the limit."""
 ROUNDING = 1e-12
 _FIRST = 20
+_FEWEST = 2
+_CLEAR = 20.0
+"""What a distance must be of what a method leaves open, for its slope to be known to 5 %."""
 _SAFETY = 0.7
 
 
@@ -88,6 +91,11 @@ class Refinement:
         """The distances are too small for an order to mean anything."""
         return self.distances[-1] < self.resolved or self.distances[-2] < 10.0 * self.resolved
 
+    @property
+    def clear(self) -> bool:
+        """The distances are far above that."""
+        return self.distances[-1] >= _CLEAR * self.resolved
+
     def __str__(self) -> str:
         low, high = min(self.slopes), max(self.slopes)
         seen = f"{low:.2f}" if len(self.slopes) == 1 else f"{low:.2f}..{high:.2f}"
@@ -125,7 +133,38 @@ class Laboratory:
 def in_time(lab: Laboratory, solver: Solver, steps: int, levels: int) -> Refinement:
     """steps, 2 steps, 4 steps, ... at one resolution."""
     counts = tuple(steps * 2**k for k in range(levels))
-    return _refinement(counts, [lab.run(solver, n).final for n in counts], solver.resolved(lab.flow))
+    return _refinement(counts, [lab.run(solver, n) for n in counts], solver)
+
+
+def with_longer_steps(lab: Laboratory, solvers: Sequence[Solver], found: Refinement, order: float) -> Refinement:
+    """A refinement in time, or one from half as many steps, and so on down to two, whose distances are clear.
+
+    Where the method's inner iteration leaves open a twentieth of the finest distance or more, longer steps show the
+    order that shorter ones hide; where they do not, longer steps on the next resolution. Not by runs in which a step
+    fell back to another method, or failed, and not where even two steps would be too many at that order.
+    """
+    for solver in solvers:
+        steps = found.levels[0] // 2
+        grown = found.distances[-1] * (found.levels[0] / _FEWEST) ** order
+        open_ = max(ROUNDING, solver.resolved(lab.flow))
+        while not found.clear and grown >= _CLEAR * open_ and steps >= _FEWEST:
+            longer = _by_plain_steps(lab, solver, steps, len(found.levels))
+            if longer is None:
+                break
+            if longer.clear:
+                return longer
+            steps //= 2
+    return found
+
+
+def _by_plain_steps(lab: Laboratory, solver: Solver, steps: int, levels: int) -> Refinement | None:
+    """In time; None where a step failed or fell back to another method."""
+    try:
+        found = in_time(lab, solver, steps, levels)
+    except NotConverged:
+        return None
+    fallen = any(np.any(lab.run(solver, n).diagnostics["fallbacks"]) for n in found.levels)
+    return None if fallen else found
 
 
 def in_space(lab: Laboratory, solver: Solver, factors: Sequence[float], steps: int) -> Refinement:
@@ -133,12 +172,20 @@ def in_space(lab: Laboratory, solver: Solver, factors: Sequence[float], steps: i
     solvers = [solver.refined(f) for f in factors]
     n = lab.enough(solvers[-1], steps).steps
     sizes = tuple(int(getattr(s, s.resolution)) for s in solvers)
-    return _refinement(sizes, [lab.run(s, n).final for s in solvers], solver.resolved(lab.flow))
+    return _refinement(sizes, [lab.run(s, n) for s in solvers], solver)
 
 
-def _refinement(levels: tuple[int, ...], ends: Sequence[Measure], resolved: float) -> Refinement:
-    distances = tuple(distance(a, b) for a, b in pairwise(ends))
-    return Refinement(levels, distances, norm_of(ends[0], ends[1]), max(ROUNDING, resolved))
+def _refinement(levels: tuple[int, ...], runs: Sequence[Trajectory], solver: Solver) -> Refinement:
+    distances = tuple(distance(a.final, b.final) for a, b in pairwise(runs))
+    return Refinement(levels, distances, norm_of(runs[0].final, runs[1].final), max(ROUNDING, left_open(runs, solver)))
+
+
+def left_open(runs: Sequence[Trajectory], solver: Solver) -> float:
+    """What W2 distances of runs owe to the solver's inner iteration, and to fine splines where there were any."""
+    flow = runs[0].flow
+    coarse = sum(float(run.diagnostics["coarse"].sum()) for run in runs)
+    fine = coarse < sum(run.steps for run in runs)
+    return solver.resolved(flow) + (solver.waves(flow) if fine else 0.0)
 
 
 def norm_of(a: Measure, b: Measure) -> str:
@@ -173,7 +220,7 @@ def dissipation_refinement(lab: Laboratory, solver: Solver, steps: int, levels: 
     counts = tuple(steps * 2**k for k in range(levels))
     runs = [lab.run(solver, n) for n in counts]
     slope = math.sqrt(max(float(runs[-1].dissipated[-1]), 0.0) / lab.flow.horizon)
-    resolved = max(ROUNDING, solver.resolved(lab.flow) * slope)
+    resolved = max(ROUNDING, left_open(runs, solver) * slope)
     return Refinement(counts, tuple(map(imbalance, runs)), "residual", resolved)
 
 

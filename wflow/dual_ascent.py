@@ -20,11 +20,13 @@ from wflow.errors import NotConverged
 from wflow.laguerre import Cells
 from wflow.laguerre_dual import Dual, direction, mixed, start
 from wflow.raised import raised
-from wflow.stiff_newton import Climbed, climbed, there
+from wflow.stiff_newton import STAIRS, Climbed, climbed, there
 
 _LIMIT = 200
 _HALVINGS = 20
-_STIFFNESS, _ROUGH = 0.1, 1e-4
+_STIFFEST = 100.0
+"""With which finer atoms begin."""
+_ROUGH = 1e-4
 _LONGER = 4.0
 """Than the step before, at most."""
 _KEPT = 0.1
@@ -54,7 +56,7 @@ def ascent(dual: Dual, tolerance: float) -> tuple[Array, Cells, int]:
         if led.done:
             return led.g, led.found, led.steps
     g, before = _blurred(dual)
-    led = climbed(dual, g, dual.cells(g), tolerance, _STIFFNESS, _LIMIT)
+    led = climbed(dual, g, dual.cells(g), tolerance, STAIRS, _LIMIT)
     return _ended(dual, led.g, led.found, before + led.steps, led.done)
 
 
@@ -81,11 +83,11 @@ def _ended(dual: Dual, g: Array, found: Cells, count: int, done: bool) -> tuple[
 def _from_clusters(dual: Dual, coarse: Sequence[Level], tolerance: float) -> Climbed:
     """Where clusters of the atoms lead to, ever finer ones, and at last the atoms themselves."""
     g, _ = _blurred(coarse[-1].dual)
-    found, stiffness = coarse[-1].dual.cells(g), _STIFFNESS
+    found, stiffness = coarse[-1].dual.cells(g), STAIRS
     for level, finer in zip(coarse[::-1], [*(one.dual for one in coarse[-2::-1]), dual], strict=True):
         led = climbed(level.dual, g, found, _ROUGH, stiffness, _LIMIT)
         g = carried(level, led.g, led.found, finer)
-        found, stiffness = finer.cells(g), led.stiffness
+        found, stiffness = finer.cells(g), min(led.stiffness, _STIFFEST)
     return climbed(dual, g, found, tolerance, stiffness, _LIMIT)
 
 

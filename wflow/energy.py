@@ -101,6 +101,11 @@ class Energy:
         return any(term.singular for term in self.terms if isinstance(term, Interaction))
 
     @property
+    def paired(self) -> bool:
+        """V at m points that form no grid takes sums over m^2 pairs."""
+        return any(isinstance(t, Interaction) and isinstance(t.kernel, PairKernel) for t in self.terms)
+
+    @property
     def homes(self) -> list[Domain]:
         """The domains on which neurons and kernels live."""
         risks: list[Domain] = [term.neuron.domain for term in self._risks]

@@ -204,8 +204,8 @@ class PiecewiseKernel:
         return self.parts, slope, differentiated(slope)
 
     def double(self, pi: Measure | Law) -> float:
-        """int (k * pi) dpi for points, sum_n a_n |c_n|^2 for modes."""
-        if isinstance(pi, Measure) and not isinstance(pi, FourierDensity | Density):
+        """int (k * pi) dpi for points and atoms, as `against` takes them; sum_n a_n |c_n|^2 for modes."""
+        if isinstance(pi, Atoms) or (isinstance(pi, Measure) and not isinstance(pi, FourierDensity | Density)):
             return float(pi.weights @ self.against(pi, pi.points, 0))
         count = pi.degree if isinstance(pi, FourierDensity) else _modes_kept(pi)
         return float(self.coefficients(count) @ np.abs(circle_modes_of(pi, count)) ** 2)

@@ -39,8 +39,8 @@ class Cells:
 
     mass, area (m,): int rho and int dz/|box|. moment (m, 2): int z rho. cost (m,): int |z - x_i|^2 rho.
     pairs (e, 2): atoms with a common edge. along, length (e,): int rho ds over it and int ds/|box|. apart (e,): the
-    distance of the two. borders: who borders whom, among all repetitions. On periodic axes moments are lifted, next to
-    the atom, and two atoms may share several edges.
+    distance of the two. borders: who borders whom, among all repetitions. g (m,): the potentials. On periodic axes
+    moments are lifted, next to the atom, and two atoms may share several edges.
     """
 
     mass: Array
@@ -52,6 +52,7 @@ class Cells:
     length: Array
     apart: Array
     borders: Borders
+    g: Array
 
 
 @_kernel
@@ -99,17 +100,18 @@ def _integrals(
     rho: Array,
     ends: Indices,
     frame: Array,
+    asked: Indices,
     out: Array,
     edges: Array,
 ) -> None:
-    """out (m, 5) as in _add, for the first m atoms; edges (len(other), 2): int rho ds and int ds, to higher numbers."""
+    """out (m, 5) as in _add, of those asked for; edges (len(other), 2): int rho ds and int ds, to higher numbers."""
     n0, n1 = rho.shape
     most = 0
-    for i in range(len(out)):
+    for i in asked:
         most = max(most, start[i + 1] - start[i])
     room, names = np.empty((6, most + 16, 2)), np.empty((2, most + 16), np.int64)
     upper0, upper1 = frame[0] + n0 * frame[2], frame[1] + n1 * frame[3]
-    for i in range(len(out)):
+    for i in asked:
         if not seen[i]:
             continue
         p, q, labels, kept = room[4], room[5], names[0], names[1]
@@ -171,15 +173,25 @@ def cells(x: Array, g: Array, rho: Array, grid: Grid, near: Cells | None = None)
     Along periodic axes x lies in the grid's box. near: the cells of other potentials, from whose borders those of g are
     found, faster the nearer they are; where that does not lead to a tiling, and on periodic axes, by the hull.
     """
+    found = overlapping(x, g, rho, grid, near) if near is not None else None
+    return found if found is not None and tiling(found, rho, grid) else _by_hull(x, g, rho, grid)
+
+
+def overlapping(x: Array, g: Array, rho: Array, grid: Grid, near: Cells) -> Cells:
+    """The cells as far as they can be found from others nearby; each contains the atom's own, some may be larger."""
+    if any(grid.domain.periodic):
+        return _by_hull(x, g, rho, grid)
     lower, upper = (np.asarray(side, dtype=np.float64) for side in (grid.domain.lower, grid.domain.upper))
-    if near is not None and not any(grid.domain.periodic):
-        borders = repaired(x, g, (lower[0], lower[1], upper[0], upper[1]), near.borders)
-        if borders is not None:
-            found = _measured(x, x, g, borders, rho, grid)
-            whole = float(rho.sum()) * grid.cell_volume
-            if abs(found.mass.sum() - whole) <= _DOUBLE * whole:
-                return found
-    return _by_hull(x, g, rho, grid)
+    before, box = near.area * float(np.prod(upper - lower)), (lower[0], lower[1], upper[0], upper[1])
+    borders = repaired(x, g, box, near.borders, g != near.g, before, loose=True)
+    return _by_hull(x, g, rho, grid) if borders is None else _measured(x, x, g, borders, rho, grid, near)
+
+
+def tiling(found: Cells, rho: Array, grid: Grid) -> bool:
+    """Whether they are the cells: none holds anything twice."""
+    whole = float(rho.sum()) * grid.cell_volume
+    twice = max(float(found.area.sum()) - 1.0, abs(float(found.mass.sum()) / whole - 1.0))
+    return twice <= _DOUBLE
 
 
 def _by_hull(x: Array, g: Array, rho: Array, grid: Grid) -> Cells:
@@ -195,23 +207,52 @@ def _by_hull(x: Array, g: Array, rho: Array, grid: Grid) -> Cells:
     return _measured(x, every, g, borders, rho, grid)
 
 
-def _measured(x: Array, every: Array, g: Array, borders: Borders, rho: Array, grid: Grid) -> Cells:
-    """The cells of the atoms x, the first of `every`, from who borders whom among the latter."""
+def _measured(
+    x: Array, every: Array, g: Array, borders: Borders, rho: Array, grid: Grid, near: Cells | None = None
+) -> Cells:
+    """The cells of the atoms x, the first of `every`, from who borders whom among the latter.
+
+    near: the cells before, of those that stand as they did.
+    """
     m, turns = len(x), np.asarray(grid.domain.periodic)
     start, other = borders.start[: m + 1], borders.other[: borders.start[m]]
     lower = np.where(turns, grid.domain.lower - grid.domain.lengths, grid.domain.lower)
     frame = np.array([*lower, *grid.widths, 1.0 / float(np.prod(grid.domain.lengths))])
+    fresh = np.ones(m, bool) if near is None or borders.fresh is None else borders.fresh
     out, edges = np.zeros((m, 5)), np.zeros((len(other), 2))
     tiled = np.tile(rho, np.where(turns, 3, 1)) if turns.any() else rho
-    _integrals(every, np.tile(g, len(every) // m), borders.seen, start, other, tiled, runs(tiled), frame, out, edges)
+    asked, high = np.flatnonzero(fresh), np.tile(g, len(every) // m)
+    _integrals(every, high, borders.seen, start, other, tiled, runs(tiled), frame, asked, out, edges)
     first = np.repeat(np.arange(m), np.diff(start))
     # of a wall between repetitions both atoms know; that with an atom's own does not move
     met = (edges[:, 1] > 0.0) & (first < other % m)
     apart = every[other[met]] - x[first[met]]
-    return Cells(
+    found = Cells(
         out[:, 0], out[:, 1:3], out[:, 3], out[:, 4], np.stack([first[met], other[met] % m], axis=1), edges[met, 0],
-        edges[met, 1] * frame[4], np.hypot(apart[:, 0], apart[:, 1]), borders,
+        edges[met, 1] * frame[4], np.hypot(apart[:, 0], apart[:, 1]), borders, g,
     )  # fmt: skip
+    return found if near is None or fresh.all() else _joined(near, found, fresh)
+
+
+def _joined(near: Cells, found: Cells, fresh: NDArray[np.bool_]) -> Cells:
+    """Integrals of the cells that are `fresh` (m,) as found, of the others as before; a wall is its lower atom's."""
+    stood = ~fresh[near.pairs[:, 0]]
+
+    def of_atoms(one: Array, other: Array) -> Array:
+        return np.where(fresh.reshape((-1,) + (1,) * (one.ndim - 1)), one, other)
+
+    return Cells(
+        of_atoms(found.mass, near.mass),
+        of_atoms(found.moment, near.moment),
+        of_atoms(found.cost, near.cost),
+        of_atoms(found.area, near.area),
+        np.concatenate([near.pairs[stood], found.pairs]),
+        np.concatenate([near.along[stood], found.along]),
+        np.concatenate([near.length[stood], found.length]),
+        np.concatenate([near.apart[stood], found.apart]),
+        found.borders,
+        found.g,
+    )
 
 
 def repeated(x: Array, grid: Grid) -> Array:

@@ -18,8 +18,9 @@ from scipy.sparse.linalg import splu
 
 from wflow.arrays import Array
 from wflow.clipping import Indices
+from wflow.dissection import elimination
 from wflow.grid import Grid
-from wflow.laguerre import Cells, cells
+from wflow.laguerre import Cells, cells, overlapping, tiling
 
 _INSIDE = 0.999
 _FLAT = 1e-10
@@ -39,6 +40,14 @@ class Dual:
     def cells(self, g: Array, near: Cells | None = None) -> Cells:
         """The Laguerre cells of g (m,), from those of potentials near it."""
         return cells(self.x, g, self.rho, self.grid, near)
+
+    def overlapping(self, g: Array, near: Cells) -> Cells:
+        """Cells that contain those of g, found from those of potentials near it; some may be too large."""
+        return overlapping(self.x, g, self.rho, self.grid, near)
+
+    def tiling(self, found: Cells) -> bool:
+        """Whether these are too large nowhere."""
+        return tiling(found, self.rho, self.grid)
 
     def blurred(self, sigma: float) -> "Dual":
         """The same with rho convolved with a Gaussian of standard deviation `sigma`, mirrored at the walls."""
@@ -110,16 +119,27 @@ def direction(dual: Dual, found: Cells, share: float = 0.0) -> Array:
 def solved(pairs: Indices, w: Array, right: Array) -> Array:
     """u (m,) with sum_j w_ij (u_i - u_j) = right_i; 0 where there are no walls, and at the first atom that has one.
 
-    pairs (e, 2), w (e,) > 0: the walls between atoms; right (m,).
+    pairs (e, 2), w (e,) > 0: the walls between atoms, which are eliminated by nested dissection; right (m,).
     """
-    m, (i, j) = len(right), pairs.T
+    m, order = len(right), elimination(pairs, len(right))
+    place = np.empty(m, np.int64)
+    place[order] = np.arange(m)
+    i, j = place[pairs.T]
     diagonal = np.bincount(i, w, m) + np.bincount(j, w, m)
+    walled = diagonal[place] > 0.0
+    if not walled.any():
+        return np.zeros(m)
+    # who has no wall, and the first who has, are told to stay
+    held = np.flatnonzero(~walled)
+    held = place[np.append(held, np.argmax(walled))]
+    stays = np.zeros(m, bool)
+    stays[held] = True
+    moved = ~(stays[i] | stays[j])
+    i, j, w = i[moved], j[moved], w[moved]
+    diagonal[held] = 1.0
     every = np.arange(m)
     entries = np.concatenate([diagonal, -w, -w]), (np.concatenate([every, i, j]), np.concatenate([every, j, i]))
     matrix = coo_array(entries, shape=(m, m)).tocsc()
-    u, free = np.zeros(m), np.flatnonzero(diagonal > 0.0)[1:]
-    matrix = matrix[1:, 1:] if len(free) == m - 1 else matrix[free][:, free]
-    if len(free):
-        factors = splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
-        u[free] = factors.solve(right[free])
-    return u
+    options = {"SymmetricMode": True}
+    factors = splu(matrix, permc_spec="NATURAL", diag_pivot_thresh=0.0, relax=1, panel_size=1, options=options)
+    return np.asarray(factors.solve(np.where(stays, 0.0, right[order]))[place])

@@ -15,7 +15,7 @@ import numpy as np
 
 from wflow import bordering, clipping
 from wflow.arrays import Array
-from wflow.bordering import Links, linked, polygon
+from wflow.bordering import Borders, Links, linked, polygon
 from wflow.clipping import Indices, over_grid, runs
 from wflow.compiled import kernel
 from wflow.laguerre import Cells, repeated
@@ -24,6 +24,12 @@ from wflow.laguerre_dual import Dual
 _kernel = partial(kernel, uses=(clipping, bordering))
 _WANT = 0.01
 """Of its mass: below that an atom is in want."""
+Bounds = tuple[float, float, float]
+"""Of mu_i: who holds less than the first is raised, to the second at least; who holds too much goes to the third."""
+FEEDING: Bounds = (_WANT, 0.25, 2.0)
+EVENING: Bounds = (0.3, 0.6, 1.3)
+_EVEN, _FEW = 1.6, 2e-3
+"""Where so few of the atoms hold more than 1.6 mu_i, or less than .3, they are evened out one by one as well."""
 _SWEEPS = 30
 _TRIALS = 200
 _BIDS = 4
@@ -32,34 +38,59 @@ _ROOM, _MORE = 128, 64
 """For new neighbours of each, and for how many more."""
 
 
-def raised(dual: Dual, g: Array, found: Cells, sweeps: int = _SWEEPS, glut: float = np.inf) -> tuple[Array, Cells]:
+def raised(
+    dual: Dual, g: Array, found: Cells, sweeps: int = _SWEEPS, glut: float = np.inf, bounds: Bounds = FEEDING
+) -> tuple[Array, Cells]:
     """g (m,), raised where the cell of x_i holds less than a hundredth of mu_i, to mu_i/4 at least; and the cells.
 
-    found: the cells of g. glut: cells that hold more than so many mu_i are brought down to 2 mu_i at most.
-    At most so many sweeps over those atoms: whoever is one of them after that is left so.
+    found: the cells of g. glut: cells that hold more than so many mu_i are brought down to 2 mu_i at most, and first.
+    At most so many sweeps over those atoms: whoever is one of them after that is left so. Other shares: `bounds`.
     """
+    for _ in range(sweeps):
+        wanting = amiss(dual, found, glut, bounds)
+        if not len(wanting):
+            break
+        g = _swept(dual, g, wanting[np.argsort(-(found.mass / dual.mu)[wanting])], found.borders, bounds)
+        found = dual.overlapping(g, found)
+    return g, found if dual.tiling(found) else dual.cells(g)
+
+
+def lowered(dual: Dual, g: Array, found: Cells, near: Cells, sweeps: int, glut: float) -> tuple[Array, Cells]:
+    """g (m,), where it has left the potentials of `near` at one leap; and the cells. found: its overlapping cells.
+
+    Where cells change sides of a gap some come to hold what a hundred others should. These are brought down first, the
+    worst before the others, each among its neighbours in `near`, where it still has them all; only then it is seen who
+    is in want, and they are raised. Phi does not fall by any of this.
+    """
+    for _ in range(sweeps):
+        share = found.mass / dual.mu
+        gluts = np.flatnonzero(share > glut)
+        if not len(gluts):
+            break
+        g = _swept(dual, g, gluts[np.argsort(-share[gluts])], near.borders, FEEDING)
+        found = dual.overlapping(g, found)
+    g, found = raised(dual, g, found, sweeps, glut)
+    few = len(amiss(dual, found, _EVEN, EVENING)) <= _FEW * len(g)
+    return raised(dual, g, found, sweeps, _EVEN, EVENING) if few else (g, found)
+
+
+def _swept(dual: Dual, g: Array, wanting: Indices, borders: Borders, bounds: Bounds) -> Array:
+    """g after one sweep over these atoms, in this order, begun among these neighbours."""
     grid, m, mu = dual.grid, len(dual.mu), dual.mu
     turns = np.asarray(grid.domain.periodic)
     lower = np.where(turns, grid.domain.lower - grid.domain.lengths, grid.domain.lower)
     frame = np.array([*lower, *grid.widths, 0.0])
     every, tiled = repeated(dual.x, grid), np.tile(dual.rho, np.where(turns, 3, 1))
-    ends = runs(tiled)
+    heights = np.tile(g, len(every) // m)
+    links = linked(borders.start, borders.other, _ROOM * (len(wanting) + _MORE))
     least = _WANT * float(mu.max() / dual.rho.max())
-    for _ in range(sweeps):
-        wanting = amiss(dual, found, glut)
-        if not len(wanting):
-            break
-        heights = np.tile(g, len(every) // m)
-        links = linked(found.borders.start, found.borders.other, _ROOM * (len(wanting) + _MORE))
-        _sweep(every, heights, wanting, mu, least, tiled, ends, frame, links, found.borders.seed.copy())
-        g = heights[:m].copy()
-        found = dual.cells(g, found)
-    return g, found
+    _sweep(every, heights, wanting, mu, least, bounds, tiled, runs(tiled), frame, links, borders.seed.copy())
+    return heights[:m].copy()
 
 
-def amiss(dual: Dual, found: Cells, glut: float = np.inf) -> Indices:
-    """The atoms whose cells hold less than a hundredth of mu_i, or more than `glut` of it."""
-    return np.flatnonzero((found.mass < _WANT * dual.mu) | (found.mass > glut * dual.mu))
+def amiss(dual: Dual, found: Cells, glut: float = np.inf, bounds: Bounds = FEEDING) -> Indices:
+    """The atoms whose cells hold less than a hundredth of mu_i, or what else is want, or more than `glut` of it."""
+    return np.flatnonzero((found.mass < bounds[0] * dual.mu) | (found.mass > glut * dual.mu))
 
 
 @_kernel
@@ -96,21 +127,22 @@ def _sweep(
     wanting: Indices,
     mu: Array,
     least: float,
+    bounds: Bounds,
     rho: Array,
     ends: Indices,
     frame: Array,
     links: Links,
     seed: Indices,
 ) -> None:
-    """Raise g_i (and that of i's repetitions) for those in want, one after the other, to between mu_i/4 and mu_i.
+    """Raise g_i (and that of i's repetitions) for those in want, one after the other, to between `bounds` and mu_i.
 
-    Who holds more than mu_i is brought to between that and 2 mu_i.
+    Who holds more than mu_i is brought down likewise.
 
     Each is then made known to its new neighbours, and those it has put in want are queued. Ends early where the room
     for that does.
     """
     room, names = np.empty((6, len(x) + 16, 2)), np.empty((2, len(x) + 16), np.int64)
-    m, used = len(mu), 0
+    m, used, densest = len(mu), 0, rho.max()
     head, after, item = links[2], links[3], links[4]
     queue, queued = np.empty(len(item), np.int64), np.zeros(m, np.bool_)
     queue[: len(wanting)] = wanting
@@ -120,10 +152,13 @@ def _sweep(
     while first < min(last, most):
         i = queue[first]
         first, queued[i] = first + 1, False
-        within = (0.25 * mu[i], mu[i])
-        if _mass(x, g, m, i, rho, ends, frame, links, seed, room, names)[0] > mu[i]:
-            within = (mu[i], 2.0 * mu[i])
-        n, side = _brought(x, g, m, i, within, least, rho, ends, frame, links, seed, room, names)
+        within = (bounds[1] * mu[i], mu[i])
+        held = _mass(x, g, m, i, rho, ends, frame, links, seed, room, names)[0]
+        if held > mu[i]:
+            within = (mu[i], bounds[2] * mu[i])
+        # the square of a cell's radius follows its height
+        way = max(least, 0.25 * (held - mu[i]) / densest)
+        n, side = _brought(x, g, m, i, within, way, rho, ends, frame, links, seed, room, names)
         near = names[side, :n].copy()
         if used + 2 * n > len(item) or last + n > len(queue):
             return
@@ -137,7 +172,7 @@ def _sweep(
             j = k % m
             if k < 0 or j == i or queued[j]:
                 continue
-            if _mass(x, g, m, j, rho, ends, frame, links, seed, room, names)[0] < _WANT * mu[j]:
+            if _mass(x, g, m, j, rho, ends, frame, links, seed, room, names)[0] < bounds[0] * mu[j]:
                 queue[last], queued[j] = j, True
                 last += 1
 
@@ -149,7 +184,7 @@ def _brought(
     m: int,
     i: int,
     within: tuple[float, float],
-    least: float,
+    way: float,
     rho: Array,
     ends: Indices,
     frame: Array,
@@ -162,7 +197,7 @@ def _brought(
 
     Returns the cell's number of corners, and in which of names[0], names[1] its neighbours are.
     """
-    low, high, way, at = -np.inf, np.inf, least, g[i]
+    low, high, at = -np.inf, np.inf, g[i]
     n, side = 0, 0
     for _ in range(_TRIALS):
         for copy in range(i, len(x), m):

@@ -17,7 +17,7 @@ class Kept:
     """What is kept of a run at a saved time, linked to what was kept before it.
 
     step: the smallest since the saved time before (inf at the first).   residual: the largest since then.
-    dual: of the last step.   fallbacks: steps since then by a method of lower order.
+    dual: of the last step.   fallbacks, coarse: steps since then by a method of lower order, at a coarse resolution.
     """
 
     measure: Measure
@@ -29,6 +29,7 @@ class Kept:
     edge: float
     dual: float = math.nan
     fallbacks: float = 0.0
+    coarse: float = 0.0
     before: "Kept | None" = None
 
 
@@ -38,7 +39,8 @@ class Reached:
 
     plan: what is run (solver, pace, saved times), in words that another run does not have.   energy: F here, where the
     solver promises that it falls, else at the start.   dissipated: since 0.   smallest, residual: of the steps since
-    the last saved time (inf, 0 where there are none), as are fallbacks, their number.   dual: of the last one.
+    the last saved time (inf, 0 where there are none), as are fallbacks and coarse, numbers of steps.   dual: of the
+    last one.
     """
 
     plan: str
@@ -50,6 +52,7 @@ class Reached:
     last: Kept
     dual: float = math.nan
     fallbacks: float = 0.0
+    coarse: float = 0.0
 
     @property
     def at_saved_time(self) -> bool:

@@ -101,7 +101,8 @@ class Step:
     dissipated: int |grad V|^2 dpi dt by the method's own quadrature (JKO: W2^2/(2 dt)), None if it has none.
     residual: where an inner iteration stopped (0 for explicit methods).   error: an embedded estimate or None.
     dual: the maximum of a dual of the step's minimisation, nan without one.   fallback: the step was taken by a method
-    of lower order, for a reason that the solver states.
+    of lower order, for a reason that the solver states.   coarse: it was taken at the coarser of two resolutions
+    between which the method chooses.
     """
 
     state: State
@@ -110,6 +111,7 @@ class Step:
     error: float | None = None
     dual: float = math.nan
     fallback: bool = False
+    coarse: bool = False
 
 
 class Solver(ABC):
@@ -144,8 +146,16 @@ class Solver(ABC):
     embedded: ClassVar[float | None] = None
     """Order p of the estimate `Step.error` ~ dt^(p+1), by which `solve(tolerance=)` then paces; None: step doubling."""
 
+    def room(self, flow: Flow) -> float:
+        """Most cells in all that a study of this flow on several axes gives the method."""
+        return self.most
+
     def resolved(self, flow: Flow) -> float:
         """W2 distances of two answers below it are left by an inner iteration, and show no order."""
+        return 0.0
+
+    def waves(self, flow: Flow) -> float:
+        """What answers differ by besides, unless all their steps were taken on the coarser of two resolutions."""
         return 0.0
 
     @abstractmethod

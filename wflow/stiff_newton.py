@@ -2,17 +2,20 @@
 
 Between two regions the second derivative of Phi says next to nothing: no wall with mass may lie there, and yet, as the
 potentials of one region rise against the other's, one atom after the other goes over. Phi's slope along such a rise is
-a staircase. Newton's matrix knows the stair it stands on; what says how far to go is the stairs' mean slope. So walls
-are counted as if they held `stiffness` times the uniform law more,
+a staircase. Newton's matrix knows the stair it stands on; what says how far to go is the stairs' mean slope. Where the
+map jumps by j, potentials g apart by t more move the kink by t/(2 j), over atoms of some density m'. A wall between two
+atoms whose cells have their middles b far apart stands for a piece of the kink as long as half of their distance, so
 
-    w_ij = int over the wall of (rho + stiffness/|box|) ds / (2 |x_i - x_j|),
+    w_ij = int over the wall of rho ds / (2 |x_i - x_j|) + stiffness mu / (4 |x_i - x_j| |b_i - b_j|),
 
-and the stiffness follows what steps have met. Along d the slope of Phi falls from 1 to s, shares of what it is at the
-start; had all of it been stiffness, a stiffness 1 - s times as large would have ended at 0. Where the masses came out
-as their derivative said, there are no stairs any more, and it is let go.
+the last for walls across a gap only; and of all walls as if they held a little of the uniform law, `stiffness` times.
 
-Phi alone judges: a step is taken if Phi does not fall. The matrix being positive, a stiff enough one is. Whoever is in
-want after it is fed (wflow.raised), which raises Phi too, as no cell is given more than its mass.
+Who goes over at a leap meets prices there that are not its own: some take what a hundred others should hold. They are
+brought down, the others raised (wflow.raised), and only then Phi judges: a step is taken if Phi has not fallen. If it
+has, the step is shortened to where the slope of Phi would be 0; if that is no remedy the stiffness grows, and with it
+all walls: the matrix being positive, a stiff enough one is taken. Along d the slope of Phi falls from 1 to s, shares of
+what it is at the start; had all of it been stiffness, one 1 - s times as large would have ended at 0. Where the masses
+came out as their derivative said, there are no stairs any more, and it is let go.
 """
 
 from dataclasses import dataclass
@@ -22,13 +25,20 @@ import numpy as np
 from wflow.arrays import Array
 from wflow.laguerre import Cells
 from wflow.laguerre_dual import FAINT, Dual, solved
-from wflow.raised import amiss, raised
+from wflow.raised import amiss, lowered, raised
 
-_TRIES = 12
+_TRIES, _LENGTHS = 12, 3
 _SWEEPS, _GLUT = 3, 2.5
+_FEW = 0.05
+"""Of the atoms: where more are amiss after a step, it was too long to be mended one by one."""
 _LINEAR, _LET_GO = 0.1, 0.1
-_LEAST, _MOST = 0.3, 3.0
-_STIFFER, _STIFFEST, _ANEW = 3.0, 30.0, 1e-6
+_LEAST, _MOST = 0.3, 2.0
+_SHORTEST, _WILD = 0.1, 20.0
+STAIRS = 5.0
+"""The stiffness to begin with."""
+_STIFFER, _STIFFEST, _ANEW = 3.0, 30.0, 1.0
+_REACH, _HELD, _UNIFORM = 8.0, 1e-3, 2e-3
+"""Middles further apart than so many sizes are on two sides of a gap; of less than that share no middle is known."""
 _ROUNDING = 1e-15
 _HALF = 0.5
 
@@ -77,16 +87,35 @@ def _step(dual: Dual, g: Array, found: Cells, stiffness: float) -> tuple[Array, 
             way, expected = _way(dual, found, stiffness)
         except RuntimeError:  # of an atom that the hull cannot tell from its neighbour
             return None
-        tried = g + way
-        bare = dual.cells(tried, found)
-        slope = float((dual.mu - bare.mass) @ way) / float(left @ way)
-        if dual.value(tried, bare) >= before - rounding:
-            off = float(np.abs(dual.mu - bare.mass - expected).sum() / np.abs(left).sum())
-            change = _LET_GO if off < _LINEAR else float(np.clip(1.0 - slope, _LEAST, _MOST))
-            end, fed = raised(dual, tried, bare, _SWEEPS, _GLUT) if len(amiss(dual, bare, _GLUT)) else (tried, bare)
-            return end, fed, stiffness, max(change * stiffness, FAINT)
+        length = 1.0
+        for _ in range(_LENGTHS):
+            end, fed = _leapt(dual, g + length * way, found, before - rounding)
+            now = dual.mu - fed.mass
+            slope = float(now @ (end - g)) / float(left @ (end - g))
+            if dual.value(end, fed) >= before - rounding:
+                if length < 1.0:
+                    change = 1.0 / length
+                else:
+                    off = float(np.abs(now - expected).sum() / np.abs(left).sum())
+                    change = _LET_GO if off < _LINEAR else float(np.clip(1.0 - slope, _LEAST, _MOST))
+                stiffer = min(max(change * stiffness, FAINT), max(stiffness, STAIRS))
+                return end, fed, stiffness, stiffer
+            if not -_WILD < slope < 0.0:
+                break
+            length *= max(1.0 / (1.0 - slope), _SHORTEST)
         stiffness = max(float(np.clip(1.0 - slope, _STIFFER, _STIFFEST)) * stiffness, _ANEW)
     return None
+
+
+def _leapt(dual: Dual, g: Array, near: Cells, least: float) -> tuple[Array, Cells]:
+    """Potentials g (m,) some way from those of `near`, fed, and their cells.
+
+    As they are where more than a few are amiss and Phi is not at least so large: feeding them all would take long.
+    """
+    found = dual.overlapping(g, near)
+    if len(amiss(dual, found, _GLUT)) <= _FEW * len(g) or dual.value(g, found) >= least:
+        return lowered(dual, g, found, near, _SWEEPS, _GLUT)
+    return g, found
 
 
 def _way(dual: Dual, found: Cells, stiffness: float) -> tuple[Array, Array]:
@@ -94,9 +123,26 @@ def _way(dual: Dual, found: Cells, stiffness: float) -> tuple[Array, Array]:
     i, j = found.pairs.T
     m, left = len(dual.mu), dual.mu - found.mass
     true = found.along / (2.0 * found.apart)
-    way = solved(found.pairs, true + stiffness * found.length / (2.0 * found.apart), left)
+    way = solved(found.pairs, true + stiffness * _stairs(dual, found), left)
     walled = np.zeros(m, dtype=bool)
     walled[found.pairs] = True
     way[walled] -= np.median(way[walled])
     flow = true * (way[i] - way[j])
     return way, left - np.bincount(i, flow, m) + np.bincount(j, flow, m)
+
+
+def _stairs(dual: Dual, found: Cells) -> Array:
+    """What a unit of stiffness adds to w (e,): the stairs' mean slope across gaps, and some of the uniform law.
+
+    The size of a cell is the root of its variance. Of cells that hold next to nothing all walls are across a gap.
+    """
+    i, j = found.pairs.T
+    held = found.mass > _HELD * dual.mu
+    mass = np.where(held, found.mass, 1.0)
+    b = found.moment / mass[:, None]
+    size = np.sqrt(np.maximum(found.cost / mass - np.sum((b - dual.x) ** 2, axis=1), 0.0))
+    both = held[i] & held[j]
+    far = np.where(both, np.hypot(*(b[i] - b[j]).T), float(np.hypot(*dual.grid.domain.lengths)))
+    across = ~both | (far > _REACH * np.minimum(size[i], size[j]))
+    mean = 0.5 * (dual.mu[i] + dual.mu[j]) / (4.0 * found.apart * np.where(across, far, 1.0))
+    return np.where(across, mean, 0.0) + _UNIFORM * found.length / (2.0 * found.apart)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -19,6 +19,7 @@ from wflow.measure import Density, Measure, Quantiles, SignedParticles
 from wflow.mesh_density import MeshDensity
 from wflow.neuron import Neuron
 from wflow.pair_kernel import PairKernel
+from wflow.standing import standing
 from wflow.sums import PointSums, Sums
 
 _ASKED_OFTEN = (Quantiles, MeshDensity, SignedParticles)
@@ -83,7 +84,10 @@ class Risk:
         """E loss'(f_pi, y) d^j psi(x; w)."""
         if isinstance(pi, Density) and derivative == 0 and w is pi.grid.centres:
             return _features(self, pi.grid).against(self._slope(self.predict(pi)))
-        here = _sums_at(self, pi) if isinstance(pi, _ASKED_OFTEN) and w is pi.points else self._sums.at(w)
+        if isinstance(pi, MeshDensity):
+            here = standing(self._sums, w)
+        else:
+            here = _sums_at(self, pi) if isinstance(pi, _ASKED_OFTEN) and w is pi.points else self._sums.at(w)
         # particles are looked up once for both passes
         own = w is pi.points and not isinstance(pi, (Density, *_ASKED_OFTEN))
         return here.against(self._slope(here.predict(pi.weights) if own else self.predict(pi)), derivative)
@@ -120,11 +124,11 @@ def _prediction(risk: Risk, pi: Density) -> Array:
 
 @lru_cache(maxsize=2)
 def _sums_at(risk: Risk, pi: Quantiles | MeshDensity | SignedParticles) -> PointSums:
-    """At the edges of quantiles: a step of Newton's method asks there for f, V', V'' and the coupling.
+    """At the edges of quantiles: a step of Newton's method asks there for f, V', V'' and the coupling. Of a mesh.
 
     At signed particles the conic flow asks for F, V and V'.
     """
-    return risk._sums.at(pi.points)
+    return standing(risk._sums, pi.points) if isinstance(pi, MeshDensity) else risk._sums.at(pi.points)
 
 
 @lru_cache(maxsize=2)
@@ -146,11 +150,15 @@ class Potential:
     """int r dpi for a function with its derivatives: field(w (m, d), j) -> (m,), (m, d) or (m, d, d).
 
     On the cells of a grid, which stay where they are, the field is asked once: it must be a function of w and j alone.
+    For those who know more of such fields: convolved is (kernel, target) where the field is -int k(w, .) dtarget, ridge
+    a number where it is ridge |w|^2/2.
     """
 
     field: Callable[[Array, int], Array]
     name: str = "potential"
     convex: bool = True
+    convolved: tuple[Kernel, Law | Measure] | None = None
+    ridge: float | None = None
 
     @classmethod
     def quadratic(cls, strength: float, centre: float | Sequence[float] = 0.0) -> "Potential":
@@ -169,7 +177,7 @@ class Potential:
                 return strength * shift
             return np.broadcast_to(strength * np.eye(w.shape[1]), (len(w), w.shape[1], w.shape[1])).copy()
 
-        return cls(field, f"{strength:g} |w|^2/2")
+        return cls(field, f"{strength:g} |w|^2/2", ridge=None if np.any(middle) else float(strength))
 
     @classmethod
     def linear(cls, slope: float | Sequence[float]) -> "Potential":
@@ -189,7 +197,8 @@ class Potential:
     @classmethod
     def of_target(cls, kernel: Kernel, target: Law | Measure) -> "Potential":
         """-int k(w, .) dtarget."""
-        return cls(lambda w, derivative: -kernel.against(target, w, derivative), "-k * target")
+        field = partial(_against_target, kernel, target)
+        return cls(field, "-k * target", convolved=(kernel, target))
 
     def value(self, pi: Measure) -> float:
         """int r dpi."""
@@ -204,6 +213,10 @@ class Potential:
     def coupling(self, pi: Measure, w: Array) -> None:
         """None: r does not depend on pi."""
         return None
+
+
+def _against_target(kernel: Kernel, target: Law | Measure, w: Array, derivative: int) -> Array:
+    return -kernel.against(target, w, derivative)
 
 
 def _asked(potential: Potential, w: Array, derivative: int) -> Array:

@@ -16,8 +16,9 @@ class Trajectory:
 
     diagnostics: name -> (k,): "step" the smallest step since the last saved time, "residual" the largest inner
     residual, "mass" the total mass, "least" the least density or weight, "edge" the mass within two cells of walls that
-    stand for infinity, "fallbacks" the steps since then by a method of lower order; where there is one, "dual" the
-    maximum of the last step's dual (nan at the start).  steps: how many were taken in all.
+    stand for infinity, "fallbacks" the steps since then by a method of lower order, "coarse" those at the coarser of
+    two resolutions; where there is one, "dual" the maximum of the last step's dual (nan at the start).
+    steps: how many were taken in all.
     """
 
     flow: Flow

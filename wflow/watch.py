@@ -79,6 +79,7 @@ class Watch:
             now.last,
             step.dual,
             now.fallbacks + float(step.fallback),
+            now.coarse + float(step.coarse),
         )
 
     def _resolved(self, new: State) -> None:
@@ -117,22 +118,23 @@ class Watch:
         edge = _edge(self.flow, self.solver, now.state)
         kept = Kept(
             pi, now.state.time, energy, now.dissipated, now.smallest, now.residual, edge, now.dual, now.fallbacks,
-            now.last,
+            now.coarse, now.last,
         )  # fmt: skip
-        return replace(now, smallest=math.inf, residual=0.0, fallbacks=0.0, last=kept)
+        return replace(now, smallest=math.inf, residual=0.0, fallbacks=0.0, coarse=0.0, last=kept)
 
     def trajectory(self, now: Reached) -> Trajectory:
         """What `solve` returns."""
         kept = now.kept
         columns = {
             name: np.array([getattr(k, name) for k in kept])
-            for name in ("time", "energy", "dissipated", "step", "residual", "edge", "dual", "fallbacks")
+            for name in ("time", "energy", "dissipated", "step", "residual", "edge", "dual", "fallbacks", "coarse")
         }
         diagnostics = {
             "step": columns["step"],
             "residual": columns["residual"],
             "edge": columns["edge"],
             "fallbacks": columns["fallbacks"],
+            "coarse": columns["coarse"],
             "mass": np.array([k.measure.mass for k in kept]),
             "least": np.array([least(k.measure) for k in kept]),
         }

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from solvers.cells import space_order
-from solvers.fem.upwind import allowed_rates, mesh_for, rates_of, refusal_of_meshes
+from solvers.fem.upwind import allowed_rates, mesh_for, rates_of, refusal_of_meshes, room_for
 from wflow.arrays import count
 from wflow.flow import Flow, Window
 from wflow.mesh_density import MeshDensity, lifted
@@ -53,6 +53,9 @@ class DG1(Solver):
         if flow.energy.singular:
             return "a singular interaction has no velocity at the vertices, where the density jumps; use finite volumes"
         return refusal_of_meshes(flow, self.window)
+
+    def room(self, flow: Flow) -> float:
+        return room_for(flow)
 
     def init(self, flow: Flow) -> State:
         return State(0.0, MeshDensity.linear_of(flow.initial, mesh_for(flow, self.cells, self.window)))

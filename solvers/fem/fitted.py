@@ -1,14 +1,14 @@
 """This file owns TwoPoint: implicit two-point fluxes, exponentially fitted, on Delaunay meshes."""
 
-import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
 from solvers.cells import space_order
 from solvers.fem import toolchain
-from solvers.fem.upwind import mesh_for, refusal_of_meshes
+from solvers.fem.upwind import mesh_for, refusal_of_meshes, room_for
 from wflow.arrays import Array, count, positive
 from wflow.errors import LostDensity, NotConverged
 from wflow.flow import Flow, Window
@@ -30,12 +30,12 @@ class TwoPoint(Solver):
 
     between circumcentres, B(x) = x/(e^x - 1), s = T + jump(U')/jump(log rho) with a Power term: J vanishes exactly
     where V + T log rho + U'(rho) is constant. V is that of the mean of both ends of the step and s that of the new
-    end, by fixed point: each iteration solves with an M-matrix, which keeps sign and mass. (Newton's method stops at
-    fronts, where s has no derivative.) For quadratic F the energy decreases for every dt, as for
-    finite_volume.ScharfetterGummel.
+    end, by PETSc's SNES with the M-matrix for a derivative (Picard's iteration): a solve with it keeps sign and mass.
+    (Newton's method stops at fronts, where s has no derivative.) For quadratic F the energy decreases for every dt,
+    as for finite_volume.ScharfetterGummel.
     Order (1, 2); (1, 1) with a Power term.
-    Raises NotConverged if the fixed point misses `tolerance` (mass that still moves), LostDensity where rounding in a
-    solve is above what is expected.
+    Raises NotConverged with SNES's reason if it misses `tolerance` (mass that an iteration still moves), LostDensity
+    where rounding in a solve is above what is expected.
     Sources: Eymard, Gallouet & Herbin 2000, Handbook of Numerical Analysis VII (two-point fluxes); Bessemoulin-Chatard
     2012, Numer. Math. 121, 637-670.
     """
@@ -77,6 +77,9 @@ class TwoPoint(Solver):
             )
         return None
 
+    def room(self, flow: Flow) -> float:
+        return room_for(flow)
+
     def init(self, flow: Flow) -> State:
         return State(0.0, MeshDensity.averages_of(flow.initial, mesh_for(flow, self.cells, self.window)))
 
@@ -89,22 +92,19 @@ class TwoPoint(Solver):
                 factored = _Factored.at(flow, pi, dt)
             new = _kept(pi, factored.factors.solve(pi.averages))
             return Step(state.after(dt, new, factored=factored), _spent(flow, pi, new, pi))
-        new, change = pi, math.inf
-        for _ in range(self.limit):
-            middle = MeshDensity(pi.mesh, 0.5 * (pi.values + new.values))
-            fitted = _fitted(pi.mesh)
-            fitted.set(flow.energy.potential(middle, middle.points), _numbers(flow, dt))
-            last, new = new, _kept(pi, fitted.solved(new.averages, pi.averages))
-            change = pi.ranks.total(float(np.abs(new.averages - last.averages) @ pi.mesh.volumes))
-            if change <= self.tolerance:
-                return Step(state.after(dt, new), _spent(flow, pi, new, middle), change)
-        raise self._stopped(change, state.time, dt)
+        fitted = _fitted(pi.mesh)
+        fitted.set(pi.averages, _numbers(flow, dt))
+        found = fitted.settled(partial(_potential, flow, pi), pi.averages, self.tolerance, self.limit)
+        if not found.converged:
+            raise self._stopped(found.moved, found.reason, state.time, dt)
+        new = _kept(pi, found.values)
+        return Step(state.after(dt, new), _spent(flow, pi, new, _middle(pi, new.averages)), found.moved)
 
-    def _stopped(self, change: float, time: float, dt: float) -> NotConverged:
+    def _stopped(self, moved: float, reason: str, time: float, dt: float) -> NotConverged:
         return NotConverged(
-            f"{self}: the fixed point for V and s stopped at a change of {change:.3g} > {self.tolerance:g} in L1 after "
-            f"{self.limit} iterations at t = {time:g}, dt = {dt:.3g}; halve dt or raise `limit`",
-            change,
+            f"{self}: SNES stopped ({reason}) where an iteration moves mass {moved:.3g} > {self.tolerance:g}, after at "
+            f"most {self.limit}, at t = {time:g}, dt = {dt:.3g}; halve dt or raise `limit`",
+            moved,
         )
 
 
@@ -127,6 +127,20 @@ class _Factored(Recomputable):
     def serves(self, flow: Flow, mesh: Mesh, dt: float) -> bool:
         """Whether these are the factors for that step."""
         return self.dt == dt and self.flow is flow and self.mesh is mesh
+
+
+def _middle(before: MeshDensity, values: Array) -> MeshDensity:
+    """The mean of both ends of a step, of the mass before."""
+    mean = 0.5 * (before.averages + values)
+    mass = before.ranks.total(float(mean @ before.mesh.volumes))
+    return MeshDensity(before.mesh, (mean * (before.mass / mass))[:, None])
+
+
+def _potential(flow: Flow, before: MeshDensity, values: Array) -> Array:
+    """V at the centres, of the mean of `before` and values (m,)."""
+    middle = _middle(before, values)
+    potential: Array = flow.energy.potential(middle, middle.points)
+    return potential
 
 
 def _numbers(flow: Flow, dt: float) -> tuple[float, float, float, float]:

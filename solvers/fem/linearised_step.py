@@ -13,7 +13,7 @@ from petsc4py import PETSc
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from solvers.fem.factors import assembled, empty_of
+from solvers.fem.factors import assembled, empty_of, reason_of
 from solvers.fem.kept import Kept
 from solvers.fem.linearised import Problem, Solved
 from solvers.fem.linearised_forms import StepForms, step_forms
@@ -30,7 +30,6 @@ _SQUARES = ("interval", "quadrilateral", "hexahedron")
 _BOUND = 8
 _GOAL = 1e-13
 """Of the residual's norm, in units of mass: Newton squares it, so the last iteration ends far below."""
-_REASONS = {value: name for name, value in vars(PETSc.SNES.ConvergedReason).items() if isinstance(value, int)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +137,7 @@ class Newton:
         with np.errstate(over="ignore", invalid="ignore"):
             unbalanced = float(left[0] @ np.exp(found[0])) / problem.terms[0]
         residual = float(np.max(self.cells.shared.total(np.array([unbalanced, *left[1:].sum(axis=1)]))))
-        reason = _REASONS.get(snes.getConvergedReason(), "unknown")
+        reason = reason_of(snes)
         return Solved(found[0], found[1:], residual, reason)
 
     def free(self) -> None:

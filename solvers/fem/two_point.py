@@ -1,101 +1,26 @@
-"""This file owns two-point fluxes across the facets of a Delaunay mesh: their form, and PETSc's factors of a step.
+"""This file owns how PETSc solves a step of two-point fluxes across the facets of a Delaunay mesh.
 
 Imported after `toolchain.start` alone.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
-import basix.ufl
 import numpy as np
-import ufl
 from dolfinx import fem
-from dolfinx.fem.forms import CompiledForm
+from petsc4py import PETSc
 
-from solvers.fem.factors import assembled, factored, matrix_of
-from solvers.fem.forms import INNER, compiled
+from solvers.fem.factors import assembled, empty_of, factored, matrix_of, reason_of, solve_by_factors
+from solvers.fem.fitted_forms import FittedForms, fitted_forms
 from solvers.fem.kept import Kept
 from solvers.fem.mesh import regions_of
-from solvers.fem.simplices import SHAPES, Made, abstract_simplices, made_on
+from solvers.fem.simplices import Made, made_on
 from wflow.arrays import Array
 from wflow.mesh import Mesh, Numbers
 
-_COLDEST = 1e-12
-_LEVEL = 1e-6
-_FLAT = 1e-3
-_ONE_POINT = {"quadrature_degree": 0}
 _MESHES = 4
-
-
-@dataclass(frozen=True, eq=False)
-class FittedForms:
-    """Backward Euler with exponentially fitted fluxes on abstract simplices, all functions constant on each cell:
-
-        int u w + dt sum_e int_e (s/gap) [B(d/s) u+ - B(-d/s) u-] (w+ - w-)
-
-    d = V- - V+, B(x) = x/(e^x - 1), gap the distance of the centres, s = T + jump(U')/jump(log rho), the temperature
-    that a pressure strength rho^m has there, for a known rho.
-    """
-
-    domain: Any
-    known: Any
-    potential: Any
-    centre: Any
-    numbers: Any
-    trial: Any
-    test: Any
-
-    @classmethod
-    def on(cls, corners: int, dim: int) -> "FittedForms":
-        """numbers: dt, T, strength m/(m - 1), m - 1."""
-        shape, domain = SHAPES[corners], abstract_simplices(corners, dim)
-        cells = ufl.FunctionSpace(domain, basix.ufl.element("DG", shape, 0))
-        places = ufl.FunctionSpace(domain, basix.ufl.element("DG", shape, 0, shape=(dim,)))
-        return cls(
-            domain, ufl.Coefficient(cells), ufl.Coefficient(cells), ufl.Coefficient(places),
-            ufl.Constant(domain, shape=(4,)), ufl.TrialFunction(cells), ufl.TestFunction(cells),
-        )  # fmt: skip
-
-    @cached_property
-    def matrix(self) -> CompiledForm:
-        """Bilinear, one point a cell and a facet."""
-        u, w, known = self.trial, self.test, self.known
-        dt, warm, scale, degree = (self.numbers[k] for k in range(4))
-        normal = ufl.FacetNormal(self.domain)
-        depth = ufl.SpatialCoordinate(self.domain) - self.centre
-        gap = ufl.dot(depth("+"), normal("+")) + ufl.dot(depth("-"), normal("-"))
-        s = warm + ufl.max_value(_mean_stiffness(known("+"), known("-"), scale, degree), _COLDEST)
-        slope = (self.potential("-") - self.potential("+")) / s
-        flux = s * (_bernoulli(slope) * u("+") - _bernoulli(-slope) * u("-"))
-        across = dt / gap * flux * ufl.jump(w) * ufl.dS(INNER, domain=self.domain, metadata=_ONE_POINT)
-        return compiled(u * w * ufl.dx(domain=self.domain, metadata=_ONE_POINT) + across)
-
-
-def _bernoulli(x: Any) -> Any:
-    """x/(e^x - 1), its series near 0: x^4/720 is left out, below 2e-15."""
-    flat = ufl.lt(abs(x), _FLAT)
-    away = ufl.conditional(flat, 1.0, x)
-    return ufl.conditional(flat, 1.0 - x / 2.0 + x * x / 12.0, away / (ufl.exp(away) - 1.0))
-
-
-def _mean_stiffness(a: Any, b: Any, scale: Any, degree: Any) -> Any:
-    """jump(scale rho^degree)/jump(log rho): degree scale rho^degree at the mean where the jump is small; 0 beside 0."""
-    a, b = ufl.max_value(a, 0.0), ufl.max_value(b, 0.0)
-    top, low = ufl.max_value(a, b), ufl.min_value(a, b)
-    level = ufl.ge(low, top * (1.0 - _LEVEL))
-    apart = ufl.And(ufl.gt(low, 0.0), ufl.Not(level))
-    high, deep = ufl.conditional(apart, top, 2.0), ufl.conditional(apart, low, 1.0)
-    steep = scale * (high**degree - deep**degree) / (ufl.ln(high) - ufl.ln(deep))
-    middle = ufl.conditional(level, 0.5 * (a + b), 0.0)
-    filled = ufl.conditional(ufl.gt(middle, 0.0), middle, 1.0)
-    flat = ufl.conditional(ufl.gt(middle, 0.0), degree * scale * filled**degree, 0.0)
-    return ufl.conditional(apart, steep, flat)
-
-
-@lru_cache(maxsize=8)
-def _forms_of(corners: int, dim: int) -> FittedForms:
-    return FittedForms.on(corners, dim)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +44,7 @@ class Fitted:
         centre = fem.Function(fem.functionspace(made.mesh, ("DG", 0, (dim,))))
         dofs = centre.function_space.dofmap.list[:, 0]
         centre.x.array.reshape(-1, dim)[dofs] = given.whole.circumcentres[made.numbers]
-        forms = _forms_of(given.cells.shape[1], dim)
+        forms = fitted_forms(given.cells.shape[1], dim)
         numbers = fem.Constant(made.mesh, np.zeros(4))
         return cls(given, made, forms, fem.Function(space), fem.Function(space), centre, numbers)
 
@@ -140,23 +65,79 @@ class Fitted:
         given = {f.known: self.known, f.potential: self.potential, f.centre: self.centre}
         return fem.create_form(f.matrix, [space, space], made, regions_of(made), given, {f.numbers: self.numbers})
 
-    def solved(self, known: Array, values: Array) -> Array:
-        """u (m,) of one step with s by `known` (m,), from `values` (m,): in a matrix analysed once for all such."""
-        factors = self._own  # made by `factors`, which has a `known` of its own
-        self._put(self.known, known)
-        matrix = factors.solver.getOperators()[0]
-        assembled(matrix, self._matrix)
-        factors.solver.setOperators(matrix)
-        return factors.solve(values)
+    def settled(self, potential_of: Callable[[Array], Array], before: Array, tolerance: float, limit: int) -> "Settled":
+        """u (m,) with A(u) u = M rho, A by V = potential_of(u) (m,).
+
+        SNES with the matrix A itself for a derivative (Picard's iteration), by full steps, ends where a step moves no
+        more than `tolerance` in L1. A^-1 M rho is returned: A is an M-matrix whose columns sum to the volumes, so no
+        value is negative and the mass is that of rho.
+        """
+        snes, x, right = self._snes, *self._vectors
+        snes.setTolerances(max_it=limit)
+        snes.setConvergenceTest(self._ended, args=(tolerance, limit))
+        snes.setFunction(self._residual, snes.getFunction()[0], args=(potential_of,))
+        x.array[self._dofs] = before[self.made.order]
+        right.array[self._dofs] = (before * self.given.volumes)[self.made.order]
+        try:
+            snes.solve(None, x)
+        except PETSc.Error as error:
+            self.free()  # what is raised within leaves PETSc's vectors locked: they are made anew
+            raise error.__cause__ or error from None
+        moved = self._moved(snes) if snes.getIterationNumber() else np.inf
+        if converged := snes.getConvergedReason() > 0:
+            snes.getKSP().solve(right, x)
+        return Settled(self._in_order(x.array_r), converged, moved, reason_of(snes))
+
+    def _ended(self, snes: Any, count: int, norms: tuple[float, float, float], tolerance: float, limit: int) -> int:
+        """SNES's reason to stop, or 0."""
+        reasons = PETSc.SNES.ConvergedReason
+        if not np.isfinite(norms[2]):
+            return int(reasons.DIVERGED_FUNCTION_NANORINF)
+        if count > 0 and self._moved(snes) <= tolerance:
+            return int(reasons.CONVERGED_SNORM_RELATIVE)
+        return int(reasons.DIVERGED_MAX_IT) if count >= limit else 0
+
+    def _moved(self, snes: Any) -> float:
+        """By the last step, in L1."""
+        step = np.abs(snes.getSolutionUpdate().array_r[self._dofs])
+        return self.given.ranks.total(float(step @ self.given.volumes[self.made.order]))
+
+    def _residual(self, _: Any, x: Any, out: Any, potential_of: Callable[[Array], Array]) -> None:
+        """A(x) x - M rho; A stays, and is what `_derivative` gives back."""
+        # a correction leaves cells that should be empty at rounding of either sign
+        values = np.maximum(self._in_order(x.array_r), 0.0)
+        self._put(self.potential, potential_of(values))
+        self._put(self.known, values)
+        assembled(self._square, self._matrix).mult(x, out)
+        out.axpy(-1.0, self._vectors[1])
 
     @cached_property
-    def _own(self) -> "Factors":
-        return self.factors(np.ones(self.given.size))
+    def _square(self) -> Any:
+        return empty_of(self._matrix)
+
+    @cached_property
+    def _vectors(self) -> tuple[Any, Any]:
+        """The unknown and M rho."""
+        return self._square.createVecRight(), self._square.createVecRight()
+
+    @cached_property
+    def _snes(self) -> Any:
+        """Full steps, each a solve with A; analysed once for all steps on the mesh."""
+        snes = PETSc.SNES().create(self._square.comm)
+        snes.setType("newtonls")
+        snes.getLineSearch().setType("basic")
+        snes.setFunction(self._residual, self._square.createVecRight(), args=(None,))
+        snes.setJacobian(lambda *_: None, self._square)
+        solve_by_factors(snes.getKSP(), self._square)
+        return snes
 
     def free(self) -> None:
         """Give PETSc's objects back."""
-        if (own := self.__dict__.pop("_own", None)) is not None:
-            own.free()
+        if (snes := self.__dict__.pop("_snes", None)) is not None:
+            snes.destroy()
+        for held in (*self.__dict__.pop("_vectors", ()), self.__dict__.pop("_square", None)):
+            if held is not None:
+                held.destroy()
 
     def _put(self, function: fem.Function, values: Array) -> None:
         function.x.array[self._dofs] = values[self.made.order]
@@ -171,6 +152,16 @@ class Fitted:
     def _dofs(self) -> Numbers:
         """Of own cells."""
         return np.asarray(self.known.function_space.dofmap.list[: self.given.size, 0], dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Settled:
+    """values (m,) of a step; moved: mass that the last iteration moved; reason: SNES's own."""
+
+    values: Array
+    converged: bool
+    moved: float
+    reason: str
 
 
 @dataclass(frozen=True, eq=False)

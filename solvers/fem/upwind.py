@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _LITTLE = 1.0 - 1e-12
 """At the bound itself rounding would empty a cell to either side of 0."""
 
+_PAIRED = 1024.0
+
 
 @dataclass(frozen=True, eq=False)
 class Rates:
@@ -81,6 +83,11 @@ def allowed_rates(solver: Solver, flow: Flow, pi: MeshDensity, dt: float) -> Rat
             found.largest,
         )
     return found
+
+
+def room_for(flow: Flow) -> float:
+    """Most cells of a study: on a mesh of m cells kernels of pairs take m^2 sums a step, where grids have their FFT."""
+    return _PAIRED if flow.energy.paired else math.inf
 
 
 def _largest(mesh: Mesh, velocities: Array, degree: int) -> float:

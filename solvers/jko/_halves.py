@@ -9,7 +9,7 @@ from wflow.solver import State, Step
 def by_halves(take: Callable[[State, float], Step], state: State, dt: float, halvings: int) -> Step:
     """A minimising movement of dt, or of its halves where it raises NotConverged, up to so many times.
 
-    What halves dissipated is summed; residual: the larger; dual: that of the last; fallback: if one was.
+    What halves dissipated is summed; residual: the larger; dual: that of the last; fallback, coarse: if one was.
     """
     try:
         return take(state, dt)
@@ -25,4 +25,5 @@ def by_halves(take: Callable[[State, float], Step], state: State, dt: float, hal
         max(first.residual, last.residual),
         dual=last.dual,
         fallback=first.fallback or last.fallback,
+        coarse=first.coarse or last.coarse,
     )

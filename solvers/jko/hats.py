@@ -39,8 +39,9 @@ class Hats(Solver):
     2 dt dissipated and h/12^(1/2) an axis more.   step.dual: F + dissipated less the gap.   residual: the gap
     int V drho + dissipated - sum_i mu_i min_y [V(y) + |y - x_i|^2/(2 dt)], V of the end, as a share of the gain
     F(rho_0) - dual (at least 1e-5 max(1, |F|)): where F is convex a bound, proved to rounding, of how far the step is
-    above the least; elsewhere it says that the end is stationary. NotConverged where it is above `tolerance`: steps so
-    long that most atoms tie. With halvings > 0 such a step is taken as two halves instead, up to so many times.
+    above the least; elsewhere it says that the end is stationary. NotConverged where it is above `tolerance`: some
+    steps so long that most atoms tie, on more than 1024 cells by a kernel of full rank. With halvings > 0 such a
+    step is taken as two halves instead, up to so many times.
     Order 1 in dt, in h that of upwind fluxes.
     Source: derived for this project; the deposit by hats is that of particle-in-cell methods (Hockney & Eastwood 1988).
     """
@@ -89,7 +90,8 @@ class Hats(Solver):
         return by_halves(partial(self._whole, flow), state, dt, self.halvings)
 
     def _whole(self, flow: Flow, state: State, dt: float) -> Step:
-        from wflow.hats.step import Movement, minimised
+        from wflow.hats.movement import Movement
+        from wflow.hats.step import minimised
 
         assert isinstance(state.measure, Density)
         found = minimised(Movement(flow.energy, state.measure, dt), self.tolerance)

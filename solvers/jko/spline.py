@@ -1,7 +1,7 @@
 """This file owns the JKO step on grids of one or two axes, by the dual whose potential is a spline."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -45,13 +45,17 @@ _GAINED = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Taken:
-    """The end of a step, what it dissipated, its residual, the maximum of its dual, and whether it is a plain one."""
+    """The end of a step, what it dissipated, its residual, the maximum of its dual.
+
+    fallback, coarse: whether it is a plain one, and on a coarse spline.
+    """
 
     end: Density
     dissipated: float
     residual: float
     dual: float
     fallback: bool = False
+    coarse: bool = False
 
 
 class AtRest(NotConverged):
@@ -165,8 +169,9 @@ class Spline(Solver):
         assert isinstance(start, Density)
         found = self.moved(flow, start, dt, state.time)
         return Step(
-            state.after(dt, found.end), found.dissipated, found.residual, dual=found.dual, fallback=found.fallback
-        )
+            state.after(dt, found.end), found.dissipated, found.residual,
+            dual=found.dual, fallback=found.fallback, coarse=found.coarse,
+        )  # fmt: skip
 
     def moved(self, flow: Flow, start: Density, dt: float, time: float) -> Taken:
         """One step, on a fine spline or a coarse one: first on that which is right for how far mass moves.
@@ -186,7 +191,7 @@ class Spline(Solver):
         missed: NotConverged | None = None
         for coarse, split in ways:
             try:
-                return self.attempt(Stage(flow, start.grid, coarse, split), start, dt, time)
+                return replace(self.attempt(Stage(flow, start.grid, coarse, split), start, dt, time), coarse=coarse)
             except AtRest:
                 return Taken(start, 0.0, 0.0, math.nan, fallback=True)
             except NotConverged as error:

@@ -4,8 +4,10 @@ What draws is imported where it is used: matplotlib takes a second, in workers t
 """
 
 import json
+import math
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,6 +33,7 @@ from wflow.store import EVERY, RunFolder, write_whole
 if TYPE_CHECKING:
     from wflow.app.run import Session
 
+_PAUSE = 10.0
 DEMO = Path("results") / "demo"
 
 app = typer.Typer(
@@ -91,6 +94,7 @@ def verify(
                 workers=workers,
                 ranks=ranks,
                 progress=told,
+                keep=None if json_file is None else _keeping(json_file),
             )
         show_rows(found.rows, console())
         if json_file is not None:
@@ -113,6 +117,19 @@ def _writable(json_file: Path | None, report: Path | None, option: str = "--repo
             report.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"{option}: {report} cannot be made ({error.strerror}); name another folder") from error
+
+
+def _keeping(path: Path) -> Callable[[Report], None]:
+    """Writes what there is so far, at most every few seconds: hours of studies outlive an interrupt."""
+    last = -math.inf
+
+    def keep(report: Report) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _PAUSE:
+            write_json(path, report)
+            last = time.monotonic()
+
+    return keep
 
 
 def write_json(path: Path, report: Report) -> None:

@@ -18,6 +18,7 @@ from wflow.certificates import (
     distance_to_exact,
     distance_to_limit,
     global_gap,
+    no_gap,
     of_run,
     second_moment,
 )
@@ -31,6 +32,7 @@ from wflow.convergence import (
     in_space,
     in_time,
     norm_of,
+    with_longer_steps,
 )
 from wflow.dual_norm import nested
 from wflow.errors import Truncated, WflowError
@@ -104,16 +106,18 @@ def suited(solver: Solver, problem: Problem, quick: bool) -> Solver:
     if problem.flow.domain.dim == 1 or solver.needs != "density":
         return fewer
     now, domain = getattr(fewer, fewer.resolution), problem.flow.domain
-    room = solver.most / (2.0 if quick else 1.0) / SHEETS ** sum(domain.frozen)
+    room = solver.room(problem.flow) / (2.0 if quick else 1.0) / SHEETS ** sum(domain.frozen)
     cells = min(max(0.5 * now, problem.coarsest), room ** (1.0 / len(domain.moving)))
     return fewer.refined(int(cells) / now)
 
 
 def _space_factors(solver: Solver, problem: Problem, quick: bool) -> list[float]:
-    """Resolutions of a refinement in space, each twice the one before."""
+    """Resolutions of a refinement in space, each twice the one before; from rough starts costly methods begin lower."""
     if problem.flow.domain.dim > 1 and solver.needs == "density":
         cells = getattr(solver, solver.resolution)
-        return [problem.coarsest * 2**k / cells for k in range(LEVELS - 1)]
+        rough = problem.flow.initial.regularity != "smooth"
+        first = problem.coarsest / 2 if solver.costly and rough else problem.coarsest
+        return [first * 2**k / cells for k in range(LEVELS - 1)]
     return [2.0**k for k in range((3 if quick else 2) - LEVELS, 2)]
 
 
@@ -157,8 +161,11 @@ def _studied(problem: Problem, solver: Solver, quick: bool) -> Outcome:
     ]
     if isinstance(solver, GradientFlow):
         claims += of_draws(lab, solver, quick)
+    found = _rows(problem, solver, claims, began)
+    if reason := no_gap(run):
+        found += (Row(problem.name, problem.parameters, (str(solver),), None, 0.0, reason),)
     return Outcome(
-        problem.name, solver, _rows(problem, solver, claims, began), run.times, run.measures, run.energies,
+        problem.name, solver, found, run.times, run.measures, run.energies,
         run.dissipated, run.diagnostics, run.steps, error, refinements,
     )  # fmt: skip
 
@@ -195,6 +202,9 @@ def _of_refinements(
     fewer = solver.costly or (quick and (several or first >= SHORT))
     levels = LEVELS - 1 if fewer else LEVELS
     out["time"] = in_time(lab, coarse, first, levels)
+    if coarse.resolved(lab.flow) > 0.0:
+        finer = [coarse] if several or quick else [coarse, solver, solver.refined(2.0)]
+        out["time"] = with_longer_steps(lab, finer, out["time"], order.time)
     yield order_certificate("order in time", out["time"], order.time)
     if several and solver.needs != "density":
         pass  # clouds of different sizes on several axes: only their mean over draws has an order, `_of_draws`
@@ -214,9 +224,10 @@ def _space_steps(lab: Laboratory, finest: Solver) -> int:
     """Steps of a refinement in space: four times those of the CFL bound from rough starts.
 
     Upwind smears by (h - |v| dt)|v|/2 in place of h|v|/2: from smooth data dt drops out of differences, but the root
-    of that number, which atoms and jumps cost, is near h^(1/2) only where dt is much shorter than h/|v|.
+    of that number, which atoms and jumps cost, is near h^(1/2) only where dt is much shorter than h/|v|. No costly
+    method smears so.
     """
-    return 20 if lab.flow.initial.regularity == "smooth" else 4 * lab.enough(finest, 20).steps
+    return 20 if finest.costly or lab.flow.initial.regularity == "smooth" else 4 * lab.enough(finest, 20).steps
 
 
 def _decay(end: Measure) -> Iterator[Certificate]:

@@ -47,6 +47,7 @@ class Report:
 
 
 Progress = Callable[[str, int, int], None]
+Keep = Callable[[Report], None]
 
 
 def verify(
@@ -58,6 +59,7 @@ def verify(
     workers: int = 2,
     ranks: int = 1,
     progress: Progress | None = None,
+    keep: Keep | None = None,
 ) -> Report:
     """Run every solver on every named problem (all by default) and certify what came out.
 
@@ -65,7 +67,8 @@ def verify(
     of all problems those that are not LONG, and of all methods those that are not costly. further: besides METHODS
     those that `run` takes in addition. ranks: on so many, which must agree with one (wflow.app.ranked), and nothing
     else.
-    progress(what, done, total) is called as studies end. Raises ValueError for unknown names.
+    progress(what, done, total) is called as studies end, keep(report) with what there is so far, also where an
+    exception ends it all: then without agreements of pairs. Raises ValueError for unknown names.
     """
     began = time.monotonic()
     settings = dict(settings or {})
@@ -83,7 +86,13 @@ def verify(
     tasks = [
         (p.name, dict(p.parameters), suited(s, p, quick), quick) for p in problems for s in _asked(p, methods, quick)
     ]
-    outcomes = _run_all(tasks, workers, progress)
+
+    def so_far(outcomes: Sequence[Outcome]) -> None:
+        rows = tuple(row for outcome in outcomes for row in outcome.rows)
+        if keep is not None:
+            keep(Report(tuple(problems), tuple(outcomes), rows, time.monotonic() - began, quick))
+
+    outcomes = _run_all(tasks, workers, progress, so_far)
     rows = [row for outcome in outcomes for row in outcome.rows]
     for problem in problems:
         rows += agreements(problem, [o for o in outcomes if o.problem == problem.name and o.times is not None])
@@ -100,12 +109,15 @@ def _asked(problem: Problem, methods: Sequence[Solver], quick: bool) -> Sequence
 Task = tuple[str, dict[str, Any], Solver, bool]
 
 
-def _run_all(tasks: Sequence[Task], workers: int, progress: Progress) -> list[Outcome]:
+def _run_all(
+    tasks: Sequence[Task], workers: int, progress: Progress, keep: Callable[[Sequence[Outcome]], None]
+) -> list[Outcome]:
     """Every study, in worker processes with one thread each (two BLAS threads on two cores spin against each other)."""
     if workers <= 1:
         done = []
         for k, task in enumerate(tasks, 1):
             done.append(study(*task))
+            keep(done)
             progress(_label(task), k, len(tasks))
         return done
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -115,6 +127,7 @@ def _run_all(tasks: Sequence[Task], workers: int, progress: Progress) -> list[Ou
         try:
             for done_count, future in enumerate(as_completed(futures), 1):
                 future.result()
+                keep([found.result() for found in futures if found.done()])
                 progress(_label(tasks[futures[future]]), done_count, len(tasks))
         except BaseException:
             pool.shutdown(cancel_futures=True)

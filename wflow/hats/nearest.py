@@ -17,7 +17,7 @@ from wflow.compiled import inlined, kernel
 
 Counts = NDArray[np.int64]
 FEW = 16
-"""Cells an atom may be shared by."""
+"""Cells an atom may be shared by, at first."""
 WIDE = 14.0
 """Of the width of a softened minimum: cells further above the least have a weight below 1e-6."""
 FIELDS = 8

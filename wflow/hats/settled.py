@@ -16,6 +16,8 @@ from wflow.hats.nearest import FEW, FIELDS, WIDE, Counts, answered, blocks, sear
 from wflow.spline.envelope import transformed
 from wflow.spline.lattice import Sides
 
+_ROOM = 1 << 20
+"""Places of a sheet that are kept, but for the first FEW of each atom."""
 _DUST = 1e-18
 """Of the largest mass: cells with less keep it."""
 
@@ -57,6 +59,11 @@ class Sheets:
         """h^2/tau."""
         h = [float(self.grid.widths[k]) for k in self.grid.domain.moving]
         return h[0] ** 2 / self.tau, (h[1] if len(h) > 1 else h[0]) ** 2 / self.tau
+
+    @cached_property
+    def numbers(self) -> Counts:
+        """(s, n0, n1): the cell of the grid at each place of the sheets."""
+        return np.rint(self.folded(np.arange(self.grid.size, dtype=np.float64))).astype(np.int64)
 
     def folded(self, values: Array) -> Array:
         """(m,) as sheets."""
@@ -101,23 +108,38 @@ class Settled:
 def settled(sheets: Sheets, masses: Array, field: Array, width: float = 0.0) -> Settled:
     """From masses (m,) in a field (m,); width > 0: shared by the cells whose least values are within some widths."""
     mu, g = sheets.folded(masses), sheets.folded(field)
-    s, n0, n1 = sheets.shape
-    few = FEW if width > 0.0 else 1
     out, low, soft = np.zeros_like(mu), np.zeros_like(mu), np.zeros_like(mu)
     numbers, indices, found = list[Counts](), list[Counts](), list[Array]()
     cost = 0.0
-    dust = _DUST * float(mu.max())
-    for k in range(s):
-        tree, levels = blocks(g[k], sheets.cells)
-        nodal, _ = transformed(g[k], sheets.pull, sheets.sides)
-        number, cells = np.zeros(n0 * n1, np.int64), np.zeros((n0 * n1, few, 2), np.int64)
-        places = np.zeros((n0 * n1, few, FIELDS))
-        moving = np.where(mu[k] > dust, mu[k], 0.0)
-        turns = (bool(sheets.sides.first), bool(sheets.sides.second))
-        searched(g[k], moving, sheets.pull, turns, nodal, tree, levels, WIDE * width, number, cells, places)
+    moving = shifted(mu)
+    for k in range(len(mu)):
+        number, cells, places = nearby(sheets, moving[k], g[k], WIDE * width)
         cost += shared(g[k], mu[k], sheets.pull, width, number, cells, places, out[k], low[k], soft[k])
         numbers.append(number)
         indices.append(cells)
         found.append(places)
     least, softened = float(np.vdot(mu, low)), float(np.vdot(mu, soft))
     return Settled(sheets, mu, width, sheets.flat(out), cost, least, softened, numbers, indices, found)
+
+
+def shifted(mu: Array) -> Array:
+    """Masses of the atoms that go anywhere: those with next to none stay where they are."""
+    return np.where(mu > _DUST * float(mu.max()), mu, 0.0)
+
+
+def nearby(sheets: Sheets, mu: Array, g: Array, slack: float) -> tuple[Counts, Counts, Array]:
+    """Number, cells and places (wflow.hats.nearest) of a sheet's atoms mu (n0, n1) in the field g (n0, n1).
+
+    Of each atom every cell's least value within `slack` of its best, as many as memory holds; slack 0: the best alone.
+    """
+    tree, levels = blocks(g, sheets.cells)
+    nodal, _ = transformed(g, sheets.pull, sheets.sides)
+    turns = (bool(sheets.sides.first), bool(sheets.sides.second))
+    few = FEW if slack > 0.0 else 1
+    while True:
+        number, cells = np.zeros(g.size, np.int64), np.zeros((g.size, few, 2), np.int64)
+        places = np.zeros((g.size, few, FIELDS))
+        searched(g, mu, sheets.pull, turns, nodal, tree, levels, slack, number, cells, places)
+        if few == 1 or int(number.max()) < few or 2 * few * g.size > _ROOM:
+            return number, cells, places
+        few *= 2

@@ -1,145 +1,58 @@
 """This file owns one minimising movement of a tabulated energy, by Newton's method on its concave dual.
 
-The tabulated energy of any measure gamma is F of the cells that get its mass by hats, F_h(gamma) = F(P gamma); its
-first variation is V[P gamma] by hats. Over couplings of the start's atoms mu_i, the step is
-
-    min over gamma of  F(P gamma) + sum of mass |y - x|^2/(2 tau),
-    D(rho) = F(rho) - sum_k V_k rho_k + sum_i mu_i min_y [ V(y) + |y - x_i|^2/(2 tau) ],     V = V[rho],
-
-D(rho) <= the minimum for every rho where F is convex (its tangent lies below it), and rho = P gamma at the optimum,
-gamma the atoms at their minima. F is quadratic, V' = K: then D' = K (P gamma - rho), D is concave where F is convex,
-and Newton's step solves (1 + S K) d = P gamma - rho, S the answer of the deposit to the field. Where an atom has two
-equally good places D has a kink, and minima are softened over a width that shrinks.
+F is quadratic, V' = K: then D' = K (P gamma - rho), D is concave where F is convex, and Newton's step solves
+(1 + S K) d = P gamma - rho, S the answer of the deposit to the field (wflow.hats.movement has D). Where atoms have
+equally good places D has a kink; then a bundle, or on large grids minima softened over a width that shrinks.
 """
 
 import math
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, gmres
 
 from wflow.arrays import Array
-from wflow.energy import Energy
-from wflow.hats.settled import Settled, Sheets, settled
-from wflow.measure import Density
+from wflow.hats.bundle import bundled, curvature
+from wflow.hats.movement import Minimum, Movement, Point
 
 WIDEST = 1e-3
 """Of the gain: the first width over which minima are softened where atoms tie."""
+_QUICK = 2**29
+"""Bend.products for which a bundle takes less than softened minima."""
 _SHRUNK, _STAGES = 0.1, 18
-_SMALLEST = 1e-5
-"""Of max(1, |F|): gains below it count as that much."""
 _SHORTER, _FAR, _ROUGH = 6, 0.1, 1e-2
 """How often a step's length is taken by eighths, and from which gap on; to which gap the shorter steps go."""
 _NEWTON, _KRYLOV, _HALVINGS = 25, 80, 14
 _SOLVED, _RISE, _EXACT = 1e-6, 1e-4, 1e-4
 
 
-@dataclass(frozen=True, eq=False)
-class Minimum:
-    """The end, the cost of its coupling over 2 tau, and how far F + cost is above the least, as a share of the gain.
-
-    dual: F + cost less that distance; where F is convex a bound of the least value from below.
-    """
-
-    end: Density
-    spent: float
-    dual: float
-    gap: float
-
-
-@dataclass(frozen=True, eq=False)
-class Point:
-    """D at rho (m,), which need not be a measure: field V[rho], base = F(rho) - V . rho, and where mass goes."""
-
-    rho: Array
-    field: Array
-    base: float
-    settled: Settled
-
-    def moved(self, step: Array, bend: Array, share: float) -> "Point":
-        """At rho + share step, bend = K step; mass is not settled anew."""
-        base = self.base - share * float(self.rho @ bend) - 0.5 * share**2 * float(step @ bend)
-        return Point(self.rho + share * step, self.field + share * bend, base, self.settled)
-
-    @property
-    def value(self) -> float:
-        """D, with softened minima."""
-        return self.base + self.settled.soft
-
-    @cached_property
-    def ahead(self) -> Array:
-        """P gamma - rho."""
-        return self.settled.masses - self.rho
-
-
-@dataclass(frozen=True, eq=False)
-class Movement:
-    """A step of length tau of an energy from a density; F without internal terms, quadratic in the density."""
-
-    energy: Energy
-    start: Density
-    tau: float
-
-    @cached_property
-    def sheets(self) -> Sheets:
-        """The grid's cells."""
-        return Sheets(self.start.grid, self.tau)
-
-    @cached_property
-    def before(self) -> float:
-        """F of the start."""
-        return self.energy.value(self.start)
-
-    def density(self, masses: Array) -> Density:
-        """Masses (m,) >= 0, of the start's mass but for rounding."""
-        return Density(self.start.grid, masses * (self.start.mass / (masses.sum() * self.start.grid.cell_volume)))
-
-    def field(self, pi: Density) -> Array:
-        """V (m,) at the centres."""
-        return self.energy.potential(pi, pi.points)
-
-    def curved(self, change: Array) -> Array:
-        """K change (m,) for a change of masses of sum 0: V is affine in the density."""
-        up, down = np.maximum(change, 0.0), np.maximum(-change, 0.0)
-        size = float(up.sum())
-        if not size > 0.0 or not down.sum() > 0.0:
-            return np.zeros_like(change)
-        return size * (self.field(self.density(up)) - self.field(self.density(down)))
-
-    def settle(self, field: Array, width: float) -> Settled:
-        """The start's mass in a field."""
-        return settled(self.sheets, self.start.weights, field, width)
-
-    def widened(self, here: Point, width: float) -> Point:
-        """With mass settled in the field of the point, minima softened over the width."""
-        return Point(here.rho, here.field, here.base, self.settle(here.field, width))
-
-    def at(self, pi: Density, width: float) -> Point:
-        """D at a density."""
-        field = self.field(pi)
-        return Point(pi.weights, field, self.energy.value(pi) - float(field @ pi.weights), self.settle(field, width))
-
-    def scale(self, dual: float) -> float:
-        """What gaps are shares of: at least what the step gains."""
-        return max(self.before - dual, _SMALLEST * max(1.0, abs(self.before)))
-
-
 def minimised(movement: Movement, tolerance: float) -> Minimum:
-    """The step; with wider minima where Newton's method on D as it is does not come to the tolerance."""
-    return _from(movement, movement.start, tolerance, _SHORTER)
+    """The step; by a bundle or with softened minima where Newton's method on D does not come to the tolerance.
 
-
-def _from(movement: Movement, begin: Density, tolerance: float, shorter: int) -> Minimum:
-    """From D at a density; where that is too far away, anew from the end of a step an eighth as long."""
-    goal = 0.1 * tolerance
-    here = climbed(movement, movement.at(begin, 0.0), goal)
+    Where a bundle takes long softened minima are tried before it.
+    """
+    here = climbed(movement, movement.at(movement.start, 0.0), 0.1 * tolerance)
     best = judged(movement, here)
     if best.gap <= tolerance or not movement.energy.interacting:
         return best
+    bend = curvature(movement)
+    if bend is None or bend.products > _QUICK:
+        best = min(best, _softly(movement, here, tolerance, _SHORTER), key=lambda one: one.gap)
+    if bend is not None and best.gap > tolerance:
+        best = min(best, bundled(movement, bend, tolerance), key=lambda one: one.gap)
+    return best
+
+
+def _softly(movement: Movement, here: Point, tolerance: float, shorter: int) -> Minimum:
+    """With softened minima from a point; where that is too far away, from the end of a step an eighth as long."""
+    best = judged(movement, here)
+    if best.gap <= tolerance:
+        return best
     if best.gap > _FAR and shorter:
         short = replace(movement, tau=movement.tau / 8.0)
-        return _from(movement, _from(short, begin, _ROUGH, shorter - 1).end, tolerance, 0)
+        first = climbed(short, short.at(movement.start, 0.0), 0.1 * _ROUGH)
+        nearer = movement.at(_softly(short, first, _ROUGH, shorter - 1).end, 0.0)
+        return _softly(movement, climbed(movement, nearer, 0.1 * tolerance), tolerance, 0)
     return min(best, _softened(movement, here, tolerance), key=lambda one: one.gap)
 
 
@@ -220,15 +133,5 @@ def _newton(movement: Movement, here: Point) -> Array:
 
 
 def judged(movement: Movement, here: Point) -> Minimum:
-    """The end of a point with the gap of its own field: sum over its coupling of V + |y - x|^2/2tau, less the minima.
-
-    If F + cost did not fall, the start.
-    """
-    end, spent = movement.density(here.settled.masses), here.settled.cost
-    after = movement.energy.value(end)
-    if after + spent >= movement.before:
-        end, spent, after = movement.start, 0.0, movement.before
-    field = movement.field(end)
-    gap = max(float(field @ end.weights) + spent - movement.settle(field, 0.0).least, 0.0)
-    dual = after + spent - gap
-    return Minimum(end, spent, dual, gap / movement.scale(dual))
+    """The end of a point, with its gap."""
+    return movement.ended(here.settled.masses, here.settled.cost)

@@ -2,9 +2,9 @@
 
     NAME-000000001234.checkpoint   a line of magic, the sha256 of the rest in hex, and an npz file (`archive`):
 
-head, a JSON text of format, name, mark, plan, count, seconds and parts;   numbers (7,): time, energy, dissipated,
-smallest, residual, dual, fallbacks;   memory.NAME, what the solver carries along;   state.FIELD, the measure;   kept
-(k, 8) and measure.FIELD (k, ...), what was kept at saved times;   and the form of these measures.
+head, a JSON text of format, name, mark, plan, count, seconds and parts;   numbers (8,): time, energy, dissipated,
+smallest, residual, dual, fallbacks, coarse;   memory.NAME, what the solver carries along;   state.FIELD, the measure;
+kept (k, 9) and measure.FIELD (k, ...), what was kept at saved times;   and the form of these measures.
 
 Where ranks shared the run, `parts` has the sha256 of a file of each beside it, with the rows of its cells (`parts`).
 """
@@ -30,7 +30,7 @@ from wflow.store.parts import PART, joined, of_cells, read_bytes
 from wflow.store.trajectories import stacked, unstacked
 from wflow.store.whole import TEMPORARY, synced, write_whole
 
-FORMAT = 3
+FORMAT = 4
 MAGIC = b"wflow checkpoint\n"
 SUFFIX = ".checkpoint"
 EVERY = 10.0
@@ -42,8 +42,8 @@ _EARLIER = 0.1
 _DIGITS = 12
 _STATE, _MEMORY = "state.", "memory."
 _HEAD = len(MAGIC) + 65
-_NUMBERS = ("energy", "dissipated", "smallest", "residual", "dual", "fallbacks")
-_COLUMNS = ("time", "energy", "dissipated", "step", "residual", "edge", "dual", "fallbacks")
+_NUMBERS = ("energy", "dissipated", "smallest", "residual", "dual", "fallbacks", "coarse")
+_COLUMNS = ("time", "energy", "dissipated", "step", "residual", "edge", "dual", "fallbacks", "coarse")
 
 
 class Checkpoints:
