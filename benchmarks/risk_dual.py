@@ -13,8 +13,8 @@ import numpy as np
 
 from solvers.jko import SoftMin
 from wflow import Data, Energy, Particles, Risk, box, problems
+from wflow.bump import BumpNeuron
 from wflow.compiled import available
-from wflow.neuron import BumpNeuron
 from wflow.risk_dual.ascent import climb
 from wflow.risk_dual.models import Tabulated
 from wflow.risk_dual.movement import Movement

@@ -16,7 +16,7 @@ import numpy as np
 from solvers.jko import RiskDual
 from solvers.particles import GradientFlow
 from wflow import Atoms, Data, Energy, Flow, Particles, Risk, Solver, interval, picture, solve, w2
-from wflow.neuron import BumpNeuron
+from wflow.bump import BumpNeuron
 from wflow.trajectory import Trajectory
 
 # Problem

@@ -20,11 +20,12 @@ from wflow import (
     problems,
     torus,
 )
+from wflow.bump import BumpNeuron
 from wflow.energy import population_risk
 from wflow.hats.movement import Movement
 from wflow.hats.settled import Sheets
 from wflow.kernel import sawtooth_kernel
-from wflow.neuron import BumpNeuron, CircleNeuron, TranslationNeuron
+from wflow.neuron import CircleNeuron, TranslationNeuron
 
 TURN = 2.0 * math.pi
 BOXES = {

@@ -1,6 +1,7 @@
 """Each entry of docs/errata.md as a test: the statement as printed fails, the corrected one holds."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -8,7 +9,20 @@ import pytest
 from solvers.finite_volume import Muscl
 from solvers.particles import GradientFlow
 from solvers.spectral import Fourier
-from wflow import CircleNeuron, Energy, Particles, Risk, activation, circle, problems, solve, w2
+from wflow import (
+    CircleNeuron,
+    Cone,
+    Energy,
+    Particles,
+    Risk,
+    SignedParticles,
+    SquaredAngleCone,
+    activation,
+    circle,
+    problems,
+    solve,
+    w2,
+)
 from wflow.data import gaussian_plane_inputs
 from wflow.domain import TURN
 
@@ -75,3 +89,19 @@ def test_particle_time_scale_needs_m_halves(network):
     velocity = Energy(risk).velocity(Particles(circle(), w), w)[:, 0]
     assert velocity == pytest.approx(-1.5 * gradient, rel=1e-6)
     assert np.max(np.abs(velocity + gradient)) > 0.1 * np.max(np.abs(velocity))
+
+
+@pytest.mark.parametrize("pieces", [10, 1000])
+def test_cone_distance_of_the_published_script(pieces):
+    """Printed (lchizat/2019-sparse-optim-measures): cos(min(|dtheta|^2, pi)); the cone has cos(min(|dtheta|, pi)).
+
+    A unit charge that turns by 1 radian in n pieces goes 1 in the cone, to 1/n^2, and 1/n by the script: no length,
+    and shorter than the distance it gives from end to end, .96, so no metric."""
+    stops = [SignedParticles(circle(), np.array([[t]]), np.ones(1)) for t in np.linspace(0.0, 1.0, pieces + 1)]
+
+    def way(metric):
+        return sum(metric.coupled(a, b) for a, b in pairwise(stops))
+
+    assert way(Cone()) == pytest.approx(1.0, rel=1.0 / pieces**2)
+    assert way(SquaredAngleCone()) == pytest.approx(1.0 / pieces, rel=1.0 / pieces**2)
+    assert way(SquaredAngleCone()) < 0.2 * SquaredAngleCone().coupled(stops[0], stops[-1])

@@ -10,13 +10,13 @@ from scipy.optimize import minimize
 from wflow import CircleNeuron, RidgeNeuron, activation, box, circle, interval
 from wflow.activation import ONE_PARAMETER, PARAMETERLESS
 from wflow.arcs import Lines
+from wflow.bump import BumpNeuron
 from wflow.duality.arcwise import Arcwise, kinks_of
 from wflow.duality.bounded import Bounded, derivative_bounds
 from wflow.duality.branch import Search, Smooth, enclosed
 from wflow.duality.field import largest
 from wflow.duality.filters import filter_modes, ridge_modes
 from wflow.duality.series import Series
-from wflow.neuron import BumpNeuron
 
 TURN = 2.0 * math.pi
 

@@ -9,6 +9,7 @@ import pytest
 from matplotlib.colors import PowerNorm
 from PIL import Image
 
+from solvers.conic import ConicParticles
 from solvers.finite_volume import ScharfetterGummel
 from solvers.jko import Quantile
 from tests.meshes import disk_mesh, noise, sphere_mesh
@@ -138,3 +139,29 @@ def test_regions_on_one_scale_and_by_roots(round_: bool, tmp_path: Path) -> None
         picture.regions(run, root=0.0)
     with Image.open(picture.film(run, tmp_path / "a.gif", root=2.0)) as image:
         assert image.n_frames == 3  # type: ignore[attr-defined]
+
+
+def test_charges_are_drawn_on_their_sheets() -> None:
+    """One axis: a path for each charge, ends at +-sqrt(mass), groups summed, a gap where a path leaves the turn; two
+    axes: areas by mass. Diamonds at the known charges. Other measures are refused."""
+    run = solve(problems.deconvolution_1d(filters=3, spikes=2, horizon=0.2).flow, ConicParticles(12), steps=60)
+    pi = run.final
+    (axes,) = picture.charges(run, pi).axes
+    height = np.sign(pi.weights) * np.sqrt(np.abs(pi.weights))
+    found = np.concatenate([s.get_offsets() for s in axes.collections])
+    for x, y in zip(pi.domain.wrap(pi.points)[:, 0], height, strict=True):
+        assert np.min(np.abs(found - [x, y]).max(axis=1)) < 1e-12
+    summed = [s.get_offsets()[:, 1] for s in axes.collections if "summed" in str(s.get_label())]
+    total = sum(float(np.sum(np.sign(y) * y**2)) for y in summed)
+    assert len(summed) == 2 and total == pytest.approx(pi.mass, rel=1e-12)
+    turned = replace(run, measures=tuple(replace(nu, points=nu.points + 3.0) for nu in run.measures))
+    places = [data[:, 0] for data in lines_of(picture.charges(turned).axes[0], "-")]
+    jumps = np.concatenate([np.abs(np.diff(x)) for x in places])
+    assert len(places) >= 12 and np.nanmax(jumps) <= np.pi and np.isnan(jumps).any()
+    assert all(np.nanmin(x) >= 0.0 and np.nanmax(x) <= 2.0 * np.pi for x in places)
+    plane = solve(problems.deconvolution_2d(particles=4, horizon=0.05).flow, ConicParticles(4))
+    (axes,) = picture.charges(plane, plane.final, ("x", "y")).axes
+    areas = next(s.get_sizes() for s in axes.collections if "positive" in str(s.get_label()))
+    assert np.argmax(areas) == np.argmax(plane.final.weights) and axes.get_xlabel() == "x"
+    with pytest.raises(Refused, match="signed particles"):
+        picture.charges(solve(problems.sawtooth().flow, Quantile(40), steps=1))

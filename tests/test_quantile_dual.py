@@ -23,7 +23,8 @@ from wflow import (
     solve,
     w2,
 )
-from wflow.neuron import BumpNeuron, CircleNeuron
+from wflow.bump import BumpNeuron
+from wflow.neuron import CircleNeuron
 from wflow.problems.circle import cosine_start
 from wflow.solver import State
 

@@ -45,6 +45,7 @@ POSED = {
     "fixed potential": problems.drift_diffusion(horizon=0.02),
     "(a, w)": problems.two_layer_1d(horizon=0.1),
     "plane": problems.relu_teacher_plane(horizon=0.1),
+    "charges": problems.deconvolution_1d(filters=3, spikes=2, horizon=0.02),
 }
 
 

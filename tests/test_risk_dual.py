@@ -30,8 +30,9 @@ from wflow import (
     torus,
 )
 from wflow.activation import ONE_PARAMETER, PARAMETERLESS, rounded
+from wflow.bump import BumpNeuron
 from wflow.convergence import distance
-from wflow.neuron import BumpNeuron, CircleNeuron, TranslationNeuron
+from wflow.neuron import CircleNeuron, TranslationNeuron
 from wflow.problems.circle import cosine_start
 from wflow.risk_dual import step
 from wflow.risk_dual.ascent import by_newton

@@ -11,10 +11,11 @@ from scipy.linalg import expm
 from solvers.finite_volume import ScharfetterGummel
 from solvers.jko import SoftMin
 from wflow import Data, Density, Energy, Flow, NotConverged, Risk, activation, circle, interval, problems, solve, w2
+from wflow.bump import BumpNeuron
 from wflow.convergence import distance
 from wflow.internal import Entropy
 from wflow.law import Uniform
-from wflow.neuron import BumpNeuron, CircleNeuron
+from wflow.neuron import CircleNeuron
 from wflow.problems.circle import cosine_start
 from wflow.risk_dual.heat import Heat, averaged, heat
 from wflow.risk_dual.softened import Softened

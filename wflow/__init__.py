@@ -7,6 +7,8 @@ Measure; `solve` returns a Trajectory; Certificates say what is true of it.
 from wflow import problems
 from wflow.activation import activation
 from wflow.barenblatt import Barenblatt, barenblatt_law
+from wflow.charged import Charged
+from wflow.cone import Cone, SquaredAngleCone
 from wflow.data import Data, read_csv
 from wflow.domain import Box, Domain, box, circle, cylinder, interval, line, plane, space, torus
 from wflow.energy import Energy, population_risk
@@ -52,15 +54,15 @@ from wflow.zonal import Drifted, Zonal, ZonalDensity
 
 __version__ = "0.1.0"
 __all__ = [
-    "ArcCosineKernel", "Atoms", "Barenblatt", "Box", "CircleNeuron", "ClosedForm", "Concentrated", "Congestion",
-    "Constant", "Data", "Density", "Domain", "Drifted", "Energy", "EnergyRose", "Entropy", "Flow", "FourierDensity",
-    "FourierKernel", "Gaussian", "Geodesic", "Gibbs", "Grid", "HalfSquare", "Huber", "Interaction", "Law",
-    "LegendreKernel", "LogKernel", "Logistic", "LostDensity", "Measure", "Mesh", "MeshDensity", "NewtonianKernel",
-    "NotConverged", "Obstacle", "Order", "Particles", "PiecewiseKernel", "Planar", "Potential", "Power", "Product",
-    "QuadraticKernel", "Quantiles", "Radial", "Refused", "Region", "RidgeNeuron", "Risk", "SignedParticles", "Solver",
-    "Sphere", "State", "Step", "StepTooLarge", "Steps", "TotalVariation", "Trajectory", "TranslationNeuron",
-    "Transported", "Truncated", "Uniform", "WflowError", "Within", "Zonal", "ZonalDensity", "activation", "annulus",
-    "barenblatt_law", "box", "circle", "circle_kernel", "cylinder", "disk", "geodesic", "interval", "line", "on_ranks",
-    "plane", "polygon", "population_risk", "problems", "punched", "read_csv", "region", "solve", "space", "sphere",
-    "sphere_kernel", "torus", "w2",
+    "ArcCosineKernel", "Atoms", "Barenblatt", "Box", "Charged", "CircleNeuron", "ClosedForm", "Concentrated", "Cone",
+    "Congestion", "Constant", "Data", "Density", "Domain", "Drifted", "Energy", "EnergyRose", "Entropy", "Flow",
+    "FourierDensity", "FourierKernel", "Gaussian", "Geodesic", "Gibbs", "Grid", "HalfSquare", "Huber", "Interaction",
+    "Law", "LegendreKernel", "LogKernel", "Logistic", "LostDensity", "Measure", "Mesh", "MeshDensity",
+    "NewtonianKernel", "NotConverged", "Obstacle", "Order", "Particles", "PiecewiseKernel", "Planar", "Potential",
+    "Power", "Product", "QuadraticKernel", "Quantiles", "Radial", "Refused", "Region", "RidgeNeuron", "Risk",
+    "SignedParticles", "Solver", "Sphere", "SquaredAngleCone", "State", "Step", "StepTooLarge", "Steps",
+    "TotalVariation", "Trajectory", "TranslationNeuron", "Transported", "Truncated", "Uniform", "WflowError", "Within",
+    "Zonal", "ZonalDensity", "activation", "annulus", "barenblatt_law", "box", "circle", "circle_kernel", "cylinder",
+    "disk", "geodesic", "interval", "line", "on_ranks", "plane", "polygon", "population_risk", "problems", "punched",
+    "read_csv", "region", "solve", "space", "sphere", "sphere_kernel", "torus", "w2",
 ]  # fmt: skip

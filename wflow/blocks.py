@@ -40,6 +40,10 @@ class NeuronSums:
         parts = [np.tensordot(slope, self._features(derivative, part), axes=(0, 0)) for part in self._parts(derivative)]
         return np.concatenate(parts)
 
+    def value(self) -> Array:
+        """psi (n, m)."""
+        return self._features(0, slice(None))
+
     def gradient(self) -> Array:
         """d_w psi (n, m, d)."""
         return self._features(1, slice(None))

@@ -8,13 +8,14 @@ from itertools import pairwise
 import numpy as np
 
 from wflow.arrays import Array
+from wflow.cone import Cone, weak
 from wflow.dual_norm import dual_norm
 from wflow.errors import NotConverged, StepTooLarge
 from wflow.flow import Flow
 from wflow.fourier import FourierDensity
 from wflow.harmonic_norm import harmonic_norm
 from wflow.loop import solve
-from wflow.measure import Density, Measure, Particles
+from wflow.measure import Density, Measure, Particles, SignedParticles
 from wflow.mesh_density import MeshDensity
 from wflow.mesh_norm import comparable, mesh_distance
 from wflow.shapes import Sphere
@@ -41,9 +42,12 @@ def distance(a: Measure, b: Measure) -> float:
     On several axes: densities by wflow.dual_norm, on meshes of the plane by wflow.mesh_norm; particles that match one
     by one by their coupling, (sum_j weights_j |x_j - y_j|^2)^(1/2), an upper bound of W2 that is equal to it where they
     are near. On the sphere, where one of them lies on a mesh: H^-1 by spherical harmonics (wflow.harmonic_norm).
+    Charges that match one by one: by the cone metric; others in a dual norm (wflow.cone).
     """
     if _by_harmonics(a, b):
         return harmonic_norm(a, b)
+    if isinstance(a, SignedParticles) and isinstance(b, SignedParticles):
+        return Cone().coupled(a, b) if len(a.points) == len(b.points) else weak(a, b)
     if a.domain.dim > 1 and isinstance(a, Density) and isinstance(b, Density):
         return dual_norm(a, b)
     if comparable(a, b):
@@ -190,6 +194,8 @@ def norm_of(a: Measure, b: Measure) -> str:
         return "H^-1"
     if a.domain.dim > 1 and isinstance(a, Density):
         return "H^-1"
+    if isinstance(a, SignedParticles):
+        return "cone" if len(a.points) == len(b.points) else "dual norm"
     if a.domain.dim > 1 and len(a.points) == len(b.points):
         return "coupled"
     return "W2"

@@ -85,6 +85,16 @@ class Energy:
         """V may depend on pi."""
         return not all(isinstance(term, Potential | Constant | TotalVariation) for term in self.terms)
 
+    @cached_property
+    def variation(self) -> float:
+        """lambda, the strengths of the TotalVariation terms added up: F = unpenalised + lambda |pi|."""
+        return sum(term.strength for term in self.terms if isinstance(term, TotalVariation))
+
+    @cached_property
+    def unpenalised(self) -> "Energy":
+        """The explicit terms without total variation: what signed measures have a first variation of."""
+        return Energy(*(t for t in self.terms if not isinstance(t, TotalVariation)), *self.internal, Constant(0.0))
+
     @property
     def singular(self) -> bool:
         """Points repel or attract each other without bound as they meet."""
@@ -217,6 +227,6 @@ class Energy:
         return total
 
 
-def population_risk(kernel: Kernel, target: Law) -> tuple[Interaction, Potential, Constant]:
+def population_risk(kernel: Kernel, target: Law | Measure) -> tuple[Interaction, Potential, Constant]:
     """The terms of F = (1/2) E (f_pi - f_target)^2 = (1/2) int int k d(pi - target)^2: zero at the target."""
     return Interaction(kernel), Potential.of_target(kernel, target), Constant(0.5 * kernel.double(target))

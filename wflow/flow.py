@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wflow.arrays import finite, positive
+from wflow.charged import Charged
 from wflow.domain import Box, Domain
 from wflow.energy import Energy
 from wflow.errors import Refused
@@ -60,6 +61,11 @@ class Flow:
             )
         if self.window is not None:
             object.__setattr__(self, "window", windows_of("Flow window", self.window, self.domain))
+
+    @property
+    def charged(self) -> bool:
+        """The start is a measure of any mass and sign, and masses change: d_t pi has a source besides transport."""
+        return isinstance(self.initial, Charged)
 
     def grid(self, cells: int, window: Window | None = None) -> Grid:
         """`cells` equal cells an axis (two on a frozen one) on the domain, or on the window where it is infinite.

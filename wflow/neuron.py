@@ -3,13 +3,14 @@
 Letters: n data, p input dimension, m points, d parameter dimension.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from wflow.activation import Activation, gaussian
-from wflow.arrays import Array, count, positive
+from wflow.activation import Activation
+from wflow.arrays import Array, count
 from wflow.domain import TURN, Box, circle, space
 from wflow.errors import Refused
 
@@ -168,6 +169,9 @@ class RidgeNeuron:
         return np.asarray(z + w[:, -1] if self.bias else z)
 
 
+_PROBES = np.linspace(0.0, TURN, 7)
+
+
 @dataclass(frozen=True)
 class TranslationNeuron:
     """psi(x; w) = a prod_k sigma(x_k - t_k), x on the torus, w = (a, t_1, .., t_q); a is 1 without `outer`.
@@ -207,18 +211,17 @@ class TranslationNeuron:
 
     def value(self, x: Array, w: Array) -> Array:
         """(n, m)."""
-        return np.asarray(self._outer(w) * np.prod(self.activation.value(self._shifts(x, w)), axis=0))
+        return np.asarray(self._outer(w) * np.prod(self._factors(x, w, 0)[0], axis=0))
 
     def gradient(self, x: Array, w: Array) -> Array:
         """(n, m, d)."""
-        sigma, slope = self._factors(self._shifts(x, w))
+        sigma, slope = self._factors(x, w, 1)
         parts = [-self._outer(w) * _product(sigma, {k: slope[k]}) for k in range(self.inputs)]
         return np.stack([np.prod(sigma, axis=0), *parts] if self.outer else parts, axis=-1)
 
     def curvature(self, x: Array, w: Array) -> Array:
         """(n, m, d, d)."""
-        shifts = self._shifts(x, w)
-        (sigma, slope), second = self._factors(shifts), second_derivative(self.activation, shifts)
+        sigma, slope, second = self._factors(x, w, 2)
         first, d = int(self.outer), self.domain.dim
         out = np.zeros((len(x), len(w), d, d))
         for k in range(self.inputs):
@@ -232,69 +235,27 @@ class TranslationNeuron:
     def _outer(self, w: Array) -> Array:
         return w[:, 0] if self.outer else np.ones(len(w))
 
-    def _shifts(self, x: Array, w: Array) -> Array:
-        """x_k - t_k (q, n, m)."""
-        return np.asarray(x.T[:, :, None] - w[:, int(self.outer) :].T[:, None, :])
-
-    def _factors(self, shifts: Array) -> tuple[Array, Array]:
-        return self.activation.value(shifts), self.activation.slope(shifts)
-
-
-@dataclass(frozen=True)
-class BumpNeuron:
-    """psi(x; w) = exp(-|x - w|^2/(2 width^2)), x and w in a box with walls: a bump that moves."""
-
-    width: float
-    box: Box
-
-    def __post_init__(self) -> None:
-        positive("BumpNeuron width", self.width)
-        if any(self.box.periodic):
-            raise ValueError(f"BumpNeuron box: {self.box} has a periodic axis; give walls, or use TranslationNeuron")
-
-    @property
-    def activation(self) -> Activation:
-        """exp(-z^2/2), of each coordinate of (x - w)/width."""
-        return gaussian()
-
-    @property
-    def domain(self) -> Box:
-        """The box."""
-        return self.box
-
-    @property
-    def inputs(self) -> int:
-        """As many as parameters."""
-        return self.box.dim
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Positions."""
-        return tuple(f"position w_{k}" for k in range(1, self.box.dim + 1))
-
-    def value(self, x: Array, w: Array) -> Array:
-        """(n, m)."""
-        return np.asarray(np.exp(-0.5 * sum(z**2 for z in self._away(x, w))))
-
-    def gradient(self, x: Array, w: Array) -> Array:
-        """(n, m, d)."""
-        z = self._away(x, w)
-        return np.stack([self.value(x, w) * part / self.width for part in z], axis=-1)
-
-    def curvature(self, x: Array, w: Array) -> Array:
-        """(n, m, d, d): psi (z z^T - I)/width^2."""
-        z, psi = self._away(x, w), self.value(x, w)
-        out = np.empty((*psi.shape, len(z), len(z)))
-        for k, j in np.ndindex(len(z), len(z)):
-            out[..., k, j] = psi * (z[k] * z[j] - (k == j)) / self.width**2
-        return out
-
-    def _away(self, x: Array, w: Array) -> Array:
-        """(x - w)/width (d, n, m)."""
-        return np.asarray((x.T[:, :, None] - w.T[:, None, :]) / self.width)
+    def _factors(self, x: Array, w: Array, order: int) -> list[Array]:
+        """sigma, sigma', .. of x_k - t_k (q, n, m) up to that order; a Dirichlet kernel by its waves, a product."""
+        angles = w[:, int(self.outer) :]
+        if self.activation.name == "dirichlet" and self.activation.parameter is not None:
+            degree = int(self.activation.parameter)
+            there = np.swapaxes(waves(angles.T, degree, 0), 1, 2)
+            return [waves(x.T, degree, power) @ there for power in range(order + 1)]
+        shifts = np.asarray(x.T[:, :, None] - angles.T[:, None, :])
+        found = [self.activation.value(shifts), self.activation.slope(shifts)]
+        return [*found, second_derivative(self.activation, shifts)] if order == 2 else found
 
 
-_PROBES = np.linspace(0.0, TURN, 7)
+def waves(z: Array, degree: int, power: int) -> Array:
+    """d^power of (1, sqrt 2 cos kz, sqrt 2 sin kz), k = 1..degree, on one more axis: waves(x) . waves(t) is D(x - t).
+
+    With a power, waves(x, power) . waves(t, 0) is that derivative of the Dirichlet kernel D at x - t.
+    """
+    k = np.arange(1, degree + 1)
+    turn = math.sqrt(2.0) * np.exp(1j * z[..., None] * k) * (1j * k) ** power
+    constant = np.full((*z.shape, 1), float(power == 0))
+    return np.concatenate([constant, turn.real, turn.imag], axis=-1)
 
 
 def _product(factors: Array, swapped: dict[int, Array]) -> Array:

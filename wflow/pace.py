@@ -4,8 +4,10 @@ import math
 from dataclasses import dataclass, replace
 
 from wflow.arrays import count, positive, rounded_down
+from wflow.cone import Cone
 from wflow.errors import NotConverged, Refused, StepTooLarge
 from wflow.flow import Flow
+from wflow.measure import Measure, SignedParticles
 from wflow.ranks import current
 from wflow.solver import Solver, State, Step
 from wflow.transport import w2
@@ -82,9 +84,16 @@ class Controlled(Pace):
         whole, half = solver.step(flow, state, dt), solver.step(flow, state, 0.5 * dt)
         second = solver.step(flow, half.state, 0.5 * dt)
         spent = None if half.dissipated is None else half.dissipated + (second.dissipated or 0.0)
-        error = w2(whole.state.measure, second.state.measure) / (2.0**self.order - 1.0)
+        error = _apart(whole.state.measure, second.state.measure) / (2.0**self.order - 1.0)
         error = current().told(error)  # so that all ranks take the same steps
         return replace(second, dissipated=spent, residual=max(half.residual, second.residual), error=error)
+
+
+def _apart(a: Measure, b: Measure) -> float:
+    """W2; of charges, which have none, the cone distance of each to itself."""
+    if isinstance(a, SignedParticles) and isinstance(b, SignedParticles):
+        return Cone().coupled(a, b)
+    return w2(a, b)
 
 
 def pace_of(flow: Flow, solver: Solver, steps: int | None, dt: float | None, tolerance: float | None) -> Pace:

@@ -15,6 +15,7 @@ from wflow.arrays import Array, ComplexArray
 from wflow.domain import TURN
 
 Places = npt.NDArray[np.intp]
+_LATTICE = 2.0**50
 
 
 def differentiated(parts: ComplexArray) -> ComplexArray:
@@ -31,12 +32,12 @@ def sums_over_atoms(breaks: Array, jet: Sequence[ComplexArray], theta: Array, we
     Those of a piece are the ones between two cuts of that line; their moments sum_j weights_j (t_j)^r e^{i n t_j}
     come from prefix sums of weights L^q e^{-i n L}, L the place on the line. At a break: the mean of both sides.
     """
-    source = np.mod(theta, TURN)
+    source = _on_turn(theta)
     order = np.argsort(source, kind="stable")
     sorted_source, sorted_weights = source[order], weights[order]
     line = np.concatenate([sorted_source - TURN, sorted_source])
     mass = np.concatenate([sorted_weights, sorted_weights])
-    target = np.mod(w, TURN)
+    target = _on_turn(w)
     cuts = [_both_sides(line, target - b) for b in breaks]
     total = [np.zeros(len(target)) for _ in jet]
     for n in range(jet[0].shape[2]):
@@ -52,6 +53,17 @@ def sums_over_atoms(breaks: Array, jet: Sequence[ComplexArray], theta: Array, we
                 c = parts[s, : highest + 1, n]
                 out += (c.real @ moments) if wave is None else ((c @ moments) * wave).real
     return total
+
+
+def _on_turn(angle: Array) -> Array:
+    """Angles in [0, 2 pi), rounded to multiples of 2^-50, of which the float 2 pi is one.
+
+    Differences of them are then exact: else w - 2 pi may meet an atom that w misses, or the other way round, and an
+    atom within 1e-15 of w is counted half or one and a half times.
+    """
+    out = np.rint(np.mod(angle, TURN) * _LATTICE) / _LATTICE
+    out[out >= TURN] = 0.0
+    return np.asarray(out)
 
 
 def _prefix(mass: Array, line: Array, highest: int) -> Array:

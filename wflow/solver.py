@@ -134,8 +134,12 @@ class Solver(ABC):
     """The method sees limits of the density: Congestion and Obstacle."""
     shaped: ClassVar[bool] = False
     """The method takes domains that are no boxes (wflow.shapes)."""
+    charged: ClassVar[bool] = False
+    """The method changes masses: it takes starts of any mass and sign (Charged)."""
     distributed: ClassVar[bool] = False
     """The method shares a flow between ranks (wflow.ranks.on_ranks)."""
+    judged: ClassVar[bool] = False
+    """F judges its steps, which it shortens where F would rise: any dt serves, and a study asks for no order."""
     multistep: ClassVar[bool] = False
     """A step needs the measures before the last: they are in State.memory, which then does more than save work."""
 
@@ -166,6 +170,8 @@ class Solver(ABC):
         """One sentence why this flow cannot be taken, or None."""
         if not isinstance(flow.domain, Box) and not self.shaped:
             return f"the domain {flow.domain} is no box, and this method needs one; use particles or solvers.fem"
+        if flow.charged and not self.charged:
+            return "the start has any mass and sign (Charged), and this method keeps mass; use conic.ConicParticles"
         if flow.energy.limits and not self.limited:
             return (
                 "the energy limits the density (Congestion, Obstacle), which this method does not see; use jko.Spline"

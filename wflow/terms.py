@@ -15,12 +15,15 @@ from wflow.grid import Grid
 from wflow.kernel import Kernel
 from wflow.law import Law
 from wflow.loss import HalfSquare, Loss
-from wflow.measure import Density, Measure, Quantiles
+from wflow.measure import Density, Measure, Quantiles, SignedParticles
 from wflow.mesh_density import MeshDensity
 from wflow.neuron import Neuron
 from wflow.pair_kernel import PairKernel
 from wflow.standing import standing
 from wflow.sums import PointSums, Sums
+
+_ASKED_OFTEN = (Quantiles, MeshDensity, SignedParticles)
+"""Measures at whose points a method asks for f, V and V' in turn: their sums are kept."""
 
 
 @runtime_checkable
@@ -65,7 +68,7 @@ class Risk:
         """f_pi (n,) at the data."""
         if isinstance(pi, Density):
             return _prediction(self, pi)
-        if isinstance(pi, Quantiles | MeshDensity):
+        if isinstance(pi, _ASKED_OFTEN):
             return _predicted(self, pi)
         return self._sums.at(pi.points).predict(pi.weights)
 
@@ -84,17 +87,22 @@ class Risk:
         if isinstance(pi, MeshDensity):
             here = standing(self._sums, w)
         else:
-            here = _sums_at(self, pi) if isinstance(pi, Quantiles) and w is pi.points else self._sums.at(w)
+            here = _sums_at(self, pi) if isinstance(pi, _ASKED_OFTEN) and w is pi.points else self._sums.at(w)
         # particles are looked up once for both passes
-        own = w is pi.points and not isinstance(pi, Density | Quantiles | MeshDensity)
+        own = w is pi.points and not isinstance(pi, (Density, *_ASKED_OFTEN))
         return here.against(self._slope(here.predict(pi.weights) if own else self.predict(pi)), derivative)
 
     def coupling(self, pi: Measure, w: Array) -> tuple[Array, Array]:
         """Columns d_w psi(x_i; w) (m d, n), core weights_i loss''_i: exact."""
-        here = _sums_at(self, pi) if isinstance(pi, Quantiles) and w is pi.points else None
+        here = _sums_at(self, pi) if isinstance(pi, Quantiles | SignedParticles) and w is pi.points else None
         gradient = here.gradient() if isinstance(here, NeuronSums) else self.neuron.gradient(self.data.inputs, w)
         factor = gradient.reshape(len(self.data), -1).T
         return factor, self.data.weights * self.loss.curvature(self.predict(pi), self.data.targets)
+
+    def features(self, pi: Measure) -> Array:
+        """psi (n, m) at the data and the points of pi."""
+        here = _sums_at(self, pi) if isinstance(pi, SignedParticles) else None
+        return here.value() if isinstance(here, NeuronSums) else self.neuron.value(self.data.inputs, pi.points)
 
     @cached_property
     def _sums(self) -> Sums:
@@ -115,13 +123,16 @@ def _prediction(risk: Risk, pi: Density) -> Array:
 
 
 @lru_cache(maxsize=2)
-def _sums_at(risk: Risk, pi: Quantiles | MeshDensity) -> PointSums:
-    """At the edges of quantiles: a step of Newton's method asks there for f, V', V'' and the coupling. Of a mesh."""
+def _sums_at(risk: Risk, pi: Quantiles | MeshDensity | SignedParticles) -> PointSums:
+    """At the edges of quantiles: a step of Newton's method asks there for f, V', V'' and the coupling. Of a mesh.
+
+    At signed particles the conic flow asks for F, V and V'.
+    """
     return standing(risk._sums, pi.points) if isinstance(pi, MeshDensity) else risk._sums.at(pi.points)
 
 
 @lru_cache(maxsize=2)
-def _predicted(risk: Risk, pi: Quantiles | MeshDensity) -> Array:
+def _predicted(risk: Risk, pi: Quantiles | MeshDensity | SignedParticles) -> Array:
     """f_pi (n,) at the data; read-only."""
     predicted = pi.ranks.total(_sums_at(risk, pi).predict(pi.weights))
     predicted.flags.writeable = False
@@ -146,7 +157,7 @@ class Potential:
     field: Callable[[Array, int], Array]
     name: str = "potential"
     convex: bool = True
-    convolved: tuple[Kernel, Law] | None = None
+    convolved: tuple[Kernel, Law | Measure] | None = None
     ridge: float | None = None
 
     @classmethod
@@ -184,7 +195,7 @@ class Potential:
         return cls(field, f"{slope} . w")
 
     @classmethod
-    def of_target(cls, kernel: Kernel, target: Law) -> "Potential":
+    def of_target(cls, kernel: Kernel, target: Law | Measure) -> "Potential":
         """-int k(w, .) dtarget."""
         field = partial(_against_target, kernel, target)
         return cls(field, "-k * target", convolved=(kernel, target))
@@ -204,7 +215,7 @@ class Potential:
         return None
 
 
-def _against_target(kernel: Kernel, target: Law, w: Array, derivative: int) -> Array:
+def _against_target(kernel: Kernel, target: Law | Measure, w: Array, derivative: int) -> Array:
     return -kernel.against(target, w, derivative)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from wflow import planar, plans
 from wflow.arrays import Array
+from wflow.charged import Charged
 from wflow.domain import Domain
 from wflow.errors import NotConverged, Refused
 from wflow.fourier import FourierDensity
@@ -60,8 +61,8 @@ def pieces(measure: Measure | Law) -> Pieces:
     if measure.domain.dim != 1:
         raise Refused(f"pieces: the domain has {measure.domain.dim} axes; quantile functions need one")
     match measure:
-        case SignedParticles():
-            raise Refused("w2: a signed measure has no W2 distance; compare its projections or its predictions")
+        case SignedParticles() | Charged():
+            raise _signed()
         case Particles() | Atoms():
             assert measure.weights is not None
             order = np.argsort(position := measure.domain.wrap(measure.points)[:, 0], kind="stable")
@@ -124,7 +125,9 @@ def w2(a: Measure | Law, b: Measure | Law) -> float:
     a, b = (x.whole() if isinstance(x, Measure) else x for x in (a, b))  # of several ranks
     for name, measure in (("first", a), ("second", b)):
         if abs(measure.mass - 1.0) > 1e-6:
-            raise ValueError(f"w2: the {name} measure has mass {measure.mass:.9g}, allowed: 1 to within 1e-6")
+            raise Refused(f"w2: the {name} measure has mass {measure.mass:.9g}, allowed: 1 to within 1e-6")
+        if isinstance(measure, SignedParticles | Charged):
+            raise _signed()
     if isinstance(a, Law) and isinstance(b, Law) and coaxial(a, b):
         return w2_along_meridians(a, b)
     on_grids = gridded(a, b)
@@ -138,6 +141,10 @@ def w2(a: Measure | Law, b: Measure | Law) -> float:
     if a.domain.dim > 1:
         return plans.w2_of_atoms(plans.atoms_of(a), plans.atoms_of(b), a.domain)
     return math.sqrt(max(_paired(a, b).cost, 0.0))
+
+
+def _signed() -> Refused:
+    return Refused("w2: a signed measure has no W2 distance; compare its projections or its predictions")
 
 
 def monotone(a: Measure | Law, b: Measure | Law) -> tuple[Array, Array, Array]:

@@ -56,16 +56,28 @@ def of_runs(problem: Problem, runs: Runs) -> Iterator[Picture]:
     """Pictures of one problem solved several times: densities, energies and distances, or the network on its data."""
     if not runs:
         return
-    if problem.flow.domain.dim == 1:
+    if problem.flow.charged:
+        yield from _charges(problem, runs)
+    elif problem.flow.domain.dim == 1:
         yield _densities(problem, runs)
     if problem.flow.energy.risk is not None:
         yield from _of_network(problem, runs)
     elif any(np.isfinite(run.energies).all() for run in runs.values()):
         yield Picture("energies", "The energy F over time.", picture.energies(runs))
+    if problem.flow.charged:
+        return  # W2 and neurons of one sign are no pictures of them
     if problem.flow.domain.dim == 1:
         yield from _distances(problem, runs)
     else:
         yield from _in_plane(problem, runs)
+
+
+def _charges(problem: Problem, runs: Runs) -> Iterator[Picture]:
+    """Charges of at most three runs, beside the minimiser where it is known."""
+    dim = problem.flow.domain.dim
+    if dim <= 2:
+        caption = "Charges of both signs: their paths, and where they end."
+        yield Picture("charges", caption, picture.charges(runs, problem.charges, problem.flow.energy.names(dim)))
 
 
 def _densities(problem: Problem, runs: Runs) -> Picture:

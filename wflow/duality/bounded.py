@@ -19,10 +19,11 @@ import numpy as np
 
 from wflow.activation import Activation, parameter_of
 from wflow.arrays import Array
+from wflow.bump import BumpNeuron
 from wflow.domain import Box
 from wflow.duality.branch import Search, Smooth, enclosed
 from wflow.duality.field import UNIT, Enclosure
-from wflow.neuron import BumpNeuron, CircleNeuron, Neuron, RidgeNeuron
+from wflow.neuron import CircleNeuron, Neuron, RidgeNeuron
 
 Bounds = tuple[float, float, float, float]
 _BELL: Bounds = (1.0, math.exp(-0.5), 1.0, 1.3802)

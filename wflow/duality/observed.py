@@ -31,7 +31,7 @@ from wflow.fourier import FourierDensity
 from wflow.kernel import FourierKernel, Kernel, PiecewiseKernel, circle_modes_of
 from wflow.law import Atoms, Law, Uniform
 from wflow.loss import HalfSquare, Loss
-from wflow.measure import Measure
+from wflow.measure import Measure, SignedParticles
 from wflow.neuron import CircleNeuron, Neuron, TranslationNeuron
 from wflow.terms import Interaction, Potential, Risk
 
@@ -158,11 +158,11 @@ class OfModes:
     offset: float = 0.0
 
     @classmethod
-    def of(cls, kernel: Kernel, target: Law | None, constant: float) -> "OfModes | None":
+    def of(cls, kernel: Kernel, target: Law | Measure | None, constant: float) -> "OfModes | None":
         """None for kernels of another kind, where an a_n is negative, and for targets whose modes are not exact."""
         if not isinstance(kernel, FourierKernel | PiecewiseKernel):
             return None
-        if target is not None and not isinstance(target, Atoms | Uniform | FourierDensity):
+        if target is not None and not isinstance(target, Atoms | Uniform | FourierDensity | SignedParticles):
             return None
         a = kernel.coefficients(len(kernel.modes) - 1 if isinstance(kernel, FourierKernel) else MODES)
         if np.any(a < 0.0):

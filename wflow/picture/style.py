@@ -65,6 +65,8 @@ _SOLVERS = {
     "DG0": ("#AA4499", "h"),
     "DG1": ("#661100", "8"),
     "ConicParticles": ("#DDAA33", "d"),
+    "ConicHeun": ("#BB5566", "v"),
+    "ConicDescent": ("#004488", "^"),
     "ConicGrid": ("#888888", "H"),
 }
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

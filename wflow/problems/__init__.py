@@ -18,6 +18,7 @@ from wflow.problems.problem import Problem
 from wflow.problems.regions import around_obstacle, barenblatt_disk, blown_region, porous_well_disk
 from wflow.problems.regression import regression
 from wflow.problems.rough import atom_start, jump_start
+from wflow.problems.sparse import deconvolution_1d, deconvolution_2d, one_spike, relu_teacher
 from wflow.problems.sphere import sphere_drift, sphere_teacher
 
 CATALOGUE: dict[str, Callable[..., Problem]] = {
@@ -47,6 +48,10 @@ CATALOGUE: dict[str, Callable[..., Problem]] = {
         blown_region,
         sphere_teacher,
         sphere_drift,
+        one_spike,
+        deconvolution_1d,
+        deconvolution_2d,
+        relu_teacher,
     )
 }
 
@@ -114,6 +119,8 @@ __all__ = [
     "circle_teacher",
     "congestion",
     "crowd",
+    "deconvolution_1d",
+    "deconvolution_2d",
     "drift_diffusion",
     "function_of",
     "heat_mode",
@@ -121,11 +128,13 @@ __all__ = [
     "keller_segel",
     "linear_neuron",
     "nearest",
+    "one_spike",
     "ornstein_uhlenbeck",
     "parameters_of",
     "porous_well",
     "quadratic_neuron",
     "regression",
+    "relu_teacher",
     "relu_teacher_plane",
     "sawtooth",
     "sphere_drift",

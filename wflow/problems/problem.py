@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from wflow.data import Columns, Data
 from wflow.flow import Flow
 from wflow.law import Law
+from wflow.measure import SignedParticles
 
 
 def nothing(t: float) -> None:
@@ -22,6 +23,7 @@ class Problem:
     second_moment(t): int |w|^2 dpi where that much is known, or None.   held_out: rows that the risk does not see.
     columns: names and units of the table that was learnt, or None.   note: one sentence on what the problem shows.
     coarsest: on several axes, the fewest cells an axis on which the flow is studied.
+    lowest: inf F where it is known, or None.   charges: a signed measure that attains it, or None.
     """
 
     flow: Flow
@@ -35,5 +37,7 @@ class Problem:
     held_out: Data | None = None
     columns: Columns | None = None
     coarsest: int = 32
+    lowest: float | None = None
+    charges: SignedParticles | None = None
     name: str = ""
     parameters: Mapping[str, object] = field(default_factory=dict)
