@@ -1,0 +1,96 @@
+"""This file owns the largest margin in the norm of a kernel's space: what the output layer alone converges to.
+
+    gamma_2 = max over f in H, |f| <= 1, of min_i y_i f(x_i) = min over p >= 0, sum p = 1, of (p . Q p)^(1/2)
+    Q_ij = y_i y_j K(x_i, x_j);   with p: f = sum_j p_j y_j K(x_j, .)/(p . Q p)^(1/2) proves min_i (Q p)_i/(p . Q p)^(1/2)
+
+K of relu(b . (x, 1)) with b uniform on S^2, |f|^2 = min int a^2 dtau over f = int a(b) relu(b . (x, 1)) dtau(b):
+
+    K(x, x') = |X| |X'| (sin t + (pi - t) cos t)/(6 pi),  t the angle between X = (x, 1) and X'
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import nnls
+
+from wflow.arrays import Array, positive, shaped
+from wflow.errors import NotConverged
+from wflow.margins.labelled import Labelled
+
+
+@dataclass(frozen=True, eq=False)
+class KernelMargin:
+    """lower <= gamma_2 <= upper, with the weights p (n,) that prove both."""
+
+    lower: float
+    upper: float
+    weights: Array
+
+
+def arc_cosine(x: Array, other: Array) -> Array:
+    """K (n, m) of points x (n, 2) and other (m, 2), as at the head of this file. (E relu^2 = |X|^2/6.)
+
+    Source: Cho & Saul 2009, NIPS 22, degree 1; there b is Gaussian, E |b|^2 = 3.
+    """
+    ahead, behind = (np.column_stack([v, np.ones(len(v))]) for v in (x, other))
+    inner = ahead @ behind.T
+    across = np.linalg.norm(np.cross(ahead[:, None], behind[None]), axis=2)
+    angle = np.arctan2(across, inner)
+    return np.asarray((across + (np.pi - angle) * inner) / (6.0 * np.pi))
+
+
+def kernel_margin(x: ArrayLike, y: ArrayLike, *, tolerance: float = 1e-9) -> KernelMargin:
+    """The largest margin of infinitely wide networks with frozen uniform directions, on x (n, 2), y = +-1 (n,).
+
+    Raises NotConverged where the bracket is wider than tolerance upper.   Source: Chizat & Bach 2020, arXiv:2002.04486.
+    """
+    data = Labelled.of(x, y)
+    found = hard_margin(arc_cosine(data.points[:, :2], data.points[:, :2]), data.labels, tolerance=tolerance)
+    return KernelMargin(found.lower, found.upper, data.spread(found.weights, len(np.asarray(y))))
+
+
+def hard_margin(kernel: ArrayLike, y: ArrayLike, *, tolerance: float = 1e-9) -> KernelMargin:
+    """gamma_2 of any kernel's matrix (n, n) and labels (n,); of a network of m frozen neurons, psi psi^T/m.
+
+    min p . Q p over the simplex has the ray of  min over u >= 0 of u . Q u + (1 - sum u)^2, u = s p: nonnegative least
+    squares (Lawson and Hanson), then the equations Q p = const on its support once more, for rounding.
+    Raises ValueError for a matrix that is not positive semidefinite, NotConverged as `kernel_margin`.
+    """
+    labels = shaped("hard_margin labels", y, (None,))
+    matrix = shaped("hard_margin kernel", kernel, (len(labels), len(labels)))
+    positive("hard_margin tolerance", tolerance)
+    q = labels[:, None] * labels * matrix
+    scale, axes = np.linalg.eigh(0.5 * (q + q.T))
+    if scale[0] < -1e-12 * abs(scale[-1]) * len(scale) or scale[-1] <= 0.0:
+        raise ValueError(f"hard_margin kernel: eigenvalues from {scale[0]:.3g} to {scale[-1]:.3g}; give a kernel's matrix")
+    size = float(scale[-1])
+    root = np.sqrt(np.maximum(scale, 0.0) / size)[:, None] * axes.T
+    u, _ = nnls(np.vstack([root, np.ones(len(labels))]), np.append(np.zeros(len(labels)), 1.0))
+    best = min((_bracket(q, p) for p in (u / u.sum(), _polished(q, u))), key=lambda found: found.upper - found.lower)
+    if best.upper - best.lower > tolerance * best.upper:
+        raise NotConverged(
+            f"hard_margin: bracket [{best.lower:.12g}, {best.upper:.12g}]; the data may not be separable by this "
+            "kernel, else raise `tolerance`", best.upper - best.lower,
+        )  # fmt: skip
+    return best
+
+
+def _bracket(q: Array, p: Array) -> KernelMargin:
+    """Both bounds of the weights p, sums of n terms rounded outwards; of weights that separate nothing 0 from below."""
+    responses = q @ p
+    rounding = 4.0 * len(p) * np.finfo(float).eps * float(np.max(np.abs(q) @ p))
+    square = float(p @ responses) + rounding
+    lower = float(np.min(responses)) - rounding
+    return KernelMargin(max(lower, 0.0) / float(np.sqrt(square)), float(np.sqrt(square)), p)
+
+
+def _polished(q: Array, u: Array) -> Array:
+    """Q p = const on the support of u; u's own ray where that is no point of the simplex."""
+    on = np.flatnonzero(u > 0.0)
+    solved = np.linalg.lstsq(q[np.ix_(on, on)], np.ones(len(on)), rcond=None)[0]
+    if solved.min() < 0.0 or solved.sum() <= 0.0:
+        return np.asarray(u / u.sum())
+    p = np.zeros(len(u))
+    p[on] = solved / solved.sum()
+    return p
