@@ -142,6 +142,7 @@ BROKEN = {
     "convex_in_mixtures": {"factor": 1.0},
     "singular_start": {"start": "jump"},
     "relu_teacher_plane": {"start": "clumped"},
+    "max_margin": {"directions": 3},
     "measured_data": {"clock": 20.0},
     "porous_steps": {"predicted": lambda tau: (4 * 0.8 / math.pi * (0.01 + tau)) ** 0.25},
     "step_movie": {"late": False},
@@ -156,7 +157,7 @@ BROKEN = {
 }
 """What each refutation must find: relu for a good activation, one that sees the mode, the flow's contraction for that
 of a step, gradient descent on R without m/2, R in place of F, another network for the particles, the slides' expansion
-of R, a start whose order is 3/4, directions in a clump, particles whose time runs twenty times too fast, the flow's
+of R, a start whose order is 3/4, directions in a clump, three directions, particles whose time runs twenty times too fast, the flow's
 radius for that of a step, the velocity of the start, the flow in place of a step, a front that only waits, another
 network for the elements, inputs on the unit sphere, the mean of another start, no hole,
 another step; charges of one sign."""
@@ -197,6 +198,7 @@ def test_the_claim_is_not_refuted_but_could_be(
         ("convex_in_mixtures", 0.0),
         ("singular_start", 0.1),  # an order 1/2 fitted on 64 to 512 cells
         ("relu_teacher_plane", 1e-3),  # directions on a grid of one degree, and t = 100
+        ("max_margin", 1e-9),  # the bracket, closed
         ("measured_data", 0.0),
         ("porous_steps", 1e-3),  # the edge on 96 cells
         ("step_movie", 1e-4),  # what the ascent leaves of the mean

@@ -7,21 +7,26 @@ logistic loss, COLT, PMLR 125, arXiv:2002.04486.
 """
 
 from wflow.margins.arrangement import Arrangement
+from wflow.margins.frozen import kernel_margins, output_layer
 from wflow.margins.kernel import KernelMargin, arc_cosine, hard_margin, kernel_margin
-from wflow.margins.training import both_layers, kernel_of, margins, output_layer, trained
-from wflow.margins.variation import VariationMargin, variation_margin
+from wflow.margins.training import NEURON, both_layers, frozen_directions, kernel_of, normalised_margins, trained
+from wflow.margins.variation import VariationMargin, variation_ceiling, variation_margin
 
 __all__ = [
+    "NEURON",
     "Arrangement",
     "KernelMargin",
     "VariationMargin",
     "arc_cosine",
     "both_layers",
+    "frozen_directions",
     "hard_margin",
     "kernel_margin",
+    "kernel_margins",
     "kernel_of",
-    "margins",
+    "normalised_margins",
     "output_layer",
     "trained",
+    "variation_ceiling",
     "variation_margin",
 ]

@@ -120,7 +120,9 @@ class Arrangement:
         if len(self.normals) == 1:
             return 1.0
         i, j = np.triu_indices(len(self.normals), 1)
-        sines = np.linalg.norm(np.cross(self.normals[i], self.normals[j]), axis=1) / (self._lengths[i] * self._lengths[j])
+        sines = np.linalg.norm(np.cross(self.normals[i], self.normals[j]), axis=1) / (
+            self._lengths[i] * self._lengths[j]
+        )
         return float(sines.min())
 
 

@@ -1,7 +1,7 @@
 """This file owns the largest margin in the norm of a kernel's space: what the output layer alone converges to.
 
     gamma_2 = max over f in H, |f| <= 1, of min_i y_i f(x_i) = min over p >= 0, sum p = 1, of (p . Q p)^(1/2)
-    Q_ij = y_i y_j K(x_i, x_j);   with p: f = sum_j p_j y_j K(x_j, .)/(p . Q p)^(1/2) proves min_i (Q p)_i/(p . Q p)^(1/2)
+    Q_ij = y_i y_j K(x_i, x_j);   f = sum_j p_j y_j K(x_j, .)/(p . Q p)^(1/2) has margin min_i (Q p)_i/(p . Q p)^(1/2)
 
 K of relu(b . (x, 1)) with b uniform on S^2, |f|^2 = min int a^2 dtau over f = int a(b) relu(b . (x, 1)) dtau(b):
 
@@ -47,7 +47,7 @@ def kernel_margin(x: ArrayLike, y: ArrayLike, *, tolerance: float = 1e-9) -> Ker
     """
     data = Labelled.of(x, y)
     found = hard_margin(arc_cosine(data.points[:, :2], data.points[:, :2]), data.labels, tolerance=tolerance)
-    return KernelMargin(found.lower, found.upper, data.spread(found.weights, len(np.asarray(y))))
+    return KernelMargin(found.lower, found.upper, data.spread(found.weights))
 
 
 def hard_margin(kernel: ArrayLike, y: ArrayLike, *, tolerance: float = 1e-9) -> KernelMargin:
@@ -63,7 +63,9 @@ def hard_margin(kernel: ArrayLike, y: ArrayLike, *, tolerance: float = 1e-9) -> 
     q = labels[:, None] * labels * matrix
     scale, axes = np.linalg.eigh(0.5 * (q + q.T))
     if scale[0] < -1e-12 * abs(scale[-1]) * len(scale) or scale[-1] <= 0.0:
-        raise ValueError(f"hard_margin kernel: eigenvalues from {scale[0]:.3g} to {scale[-1]:.3g}; give a kernel's matrix")
+        raise ValueError(
+            f"hard_margin kernel: eigenvalues from {scale[0]:.3g} to {scale[-1]:.3g}; give a kernel's matrix"
+        )
     size = float(scale[-1])
     root = np.sqrt(np.maximum(scale, 0.0) / size)[:, None] * axes.T
     u, _ = nnls(np.vstack([root, np.ones(len(labels))]), np.append(np.zeros(len(labels)), 1.0))

@@ -39,9 +39,12 @@ def both_layers(data: Data, directions: int, *, scale: float = 1.0) -> Flow:
     return _flow(data, NEURON.domain, start)
 
 
-def output_layer(data: Data, directions: int) -> Flow:
-    """The flow of a alone from a = 0, b frozen at spherical Fibonacci points: a convex logistic regression."""
-    b = _spread(count("output_layer directions", directions))
+def frozen_directions(data: Data, directions: int) -> Flow:
+    """The flow of a alone from a = 0, b frozen at spherical Fibonacci points: a convex logistic regression.
+
+    For long runs `output_layer` with `kernel_of`: the steps of `trained` are bounded as if b moved too.
+    """
+    b = _spread(count("frozen_directions directions", directions))
     walls = (-math.inf,) * 4, (math.inf,) * 4
     domain = Box(*walls, (False,) * 4, (False, True, True, True))
     return _flow(data, domain, np.column_stack([np.zeros(len(b)), b]))
@@ -65,7 +68,7 @@ def trained(flow: Flow, solver: Solver, *, doublings: int, steps: int) -> Iterat
         now = Flow(now.energy, now.domain, Atoms(flow.domain, final.points, final.weights), length)
 
 
-def margins(data: Data, pi: Particles) -> tuple[float, float]:
+def normalised_margins(data: Data, pi: Particles) -> tuple[float, float]:
     """min_i y_i f(x_i) over mean |a| |b|, at most gamma_1, and over (mean a^2)^(1/2), at most gamma_2 of these b.
 
     The first is no more than gamma_1 (proved: nu = mean a |b| delta_{b/|b|} has |nu| <= mean |a| |b|), the second no

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import linprog
 
-from wflow.arrays import Array, count, positive
+from wflow.arrays import Array, count, positive, shaped
 from wflow.errors import NotConverged
 from wflow.margins.arrangement import Arrangement
 from wflow.margins.labelled import Labelled
@@ -43,7 +43,8 @@ def variation_margin(x: ArrayLike, y: ArrayLike, *, tolerance: float = 1e-10, li
     """The largest margin of relu networks of variation norm 1 on x (n, 2), y = +-1 (n,), and its certificate.
 
     Exchange: a linear programme on finitely many directions gives nu and p; the maxima of |g_p| over the sphere enter
-    it; until upper - lower <= tolerance upper, to which rounding is added at both ends. A round costs O(n^3) and a programme of n rows: 30 points .5 s, 60 points 4 s.
+    it; until upper - lower <= tolerance upper, to which rounding is added at both ends. A round costs O(n^3) and a
+    programme of n rows: 30 points take .5 s, 60 points 4 s.
     Raises NotConverged after `limit` rounds, Refused for more than 200 distinct points or for points that coincide to
     six digits.   Source: Chizat & Bach 2020, COLT, arXiv:2002.04486; Hettich & Kortanek 1993, SIAM Rev. 35(3).
     """
@@ -62,12 +63,24 @@ def variation_margin(x: ArrayLike, y: ArrayLike, *, tolerance: float = 1e-10, li
         if upper - lower <= tolerance * upper + circles.rounding:
             used = masses != 0.0
             lower -= circles.rounding
-            return VariationMargin(lower, upper, directions[used], masses[used], data.spread(best, len(np.asarray(y))), round_)
+            return VariationMargin(lower, upper, directions[used], masses[used], data.spread(best), round_)
         directions = _together(directions[masses != 0.0], _near_active(directions, responses, p, lower), entering)
     raise NotConverged(
         f"variation_margin: bracket [{lower:.12g}, {upper:.12g}] after {limit} rounds; raise `limit` or `tolerance`",
         upper - lower,
     )
+
+
+def variation_ceiling(x: ArrayLike, y: ArrayLike, weights: ArrayLike) -> float:
+    """max over the sphere of |g_p|, p (n,) the weights over their sum: a bound of gamma_1 from above, rounding added.
+
+    A run proves one by itself, with weights_i / (1 + e^{y_i f(x_i)}): they tend to the p of the maximal margin.
+    """
+    data = Labelled.of(x, y)
+    p = shaped("variation_ceiling weights", weights, (len(data.places),))
+    if p.min() < 0.0 or p.sum() <= 0.0:
+        raise ValueError(f"variation_ceiling weights: {p.tolist()} are not nonnegative with a sum above 0; change them")
+    return _ceiling(Arrangement(data.points), data.gathered(p / p.sum()) * data.labels)[0]
 
 
 def _ceiling(circles: Arrangement, c: Array) -> tuple[float, Array]:

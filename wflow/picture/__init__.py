@@ -5,6 +5,7 @@ it, `png_base64` embeds it in a page. `runs` is a mapping from the name in the l
 trajectories or a single one is named by its solvers.
 """
 
+from wflow.picture.boundaries import boundaries
 from wflow.picture.charges import charges
 from wflow.picture.curves import energies, ledger, numbers, order_plot, w2_curves
 from wflow.picture.journey import journey
@@ -21,6 +22,7 @@ from wflow.picture.style import Runs, png_base64, save
 __all__ = [
     "Runs",
     "animation",
+    "boundaries",
     "charges",
     "densities",
     "energies",
