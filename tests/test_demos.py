@@ -156,11 +156,11 @@ BROKEN = {
     "two_ranks": {"steps": 47},
 }
 """What each refutation must find: relu for a good activation, one that sees the mode, the flow's contraction for that
-of a step, gradient descent on R without m/2, R in place of F, another network for the particles, the slides' expansion
-of R, a start whose order is 3/4, directions in a clump, three directions, particles whose time runs twenty times too fast, the flow's
-radius for that of a step, the velocity of the start, the flow in place of a step, a front that only waits, another
-network for the elements, inputs on the unit sphere, the mean of another start, no hole,
-another step; charges of one sign."""
+of a step, gradient descent on R without m/2, R in place of F, another network for the particles, the slides'
+expansion of R, a start whose order is 3/4, directions in a clump, three directions, particles whose time runs
+twenty times too fast, the flow's radius for that of a step, the velocity of the start, the flow in place of a step,
+a front that only waits, another network for the elements, inputs on the unit sphere, the mean of another start, no
+hole, another step, charges of one sign."""
 
 
 def test_every_demo_has_a_broken_case() -> None:

@@ -117,6 +117,27 @@ def test_no_point_of_the_sphere_is_above_the_maximum(n: int) -> None:
     assert top == pytest.approx(float(np.maximum(lifted(x) @ at[0], 0.0) @ c), abs=1e-14)
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 9, 30])
+def test_no_cell_of_the_arrangement_is_missed(n: int) -> None:
+    """n great circles of which no three meet have n (n - 1) + 2 cells (Euler); their sets come in opposite pairs."""
+    cells = Arrangement(lifted(cloud(n)[0])).cells
+    assert len(cells) == n * (n - 1) + 2
+    assert {tuple(row) for row in cells} == {tuple(~row) for row in cells}
+
+
+@pytest.mark.parametrize("held", [0, 1, 2])
+def test_the_maximum_inside_on_an_arc_and_at_a_vertex(held: int) -> None:
+    """relu(b . X) less 10 times those of `held` others, which are orthogonal to each other: max is the length of what
+    is left of X without them, |X|^2 - sum (X . X_k)^2/|X_k|^2, since X . X_k/|X_k|^2 lies in (0, 10).
+    """
+    x = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 1.0], [-1.0, 0.2, 1.0]])[: held + 1]
+    left = x[0] @ x[0] - sum((x[0] @ v) ** 2 / (v @ v) for v in x[1:])
+    circles = Arrangement(x)
+    top, at = circles.maximum(np.array([1.0, -10.0, -10.0])[: held + 1])
+    assert top == pytest.approx(math.sqrt(left), abs=circles.rounding)
+    np.testing.assert_allclose(x[1:] @ at[0], 0.0, atol=1e-14)
+
+
 @pytest.mark.parametrize("n", [5, 12, 20])
 def test_brackets_close_and_are_proved_by_what_is_returned(n: int) -> None:
     """min_i y_i f_nu(x_i) with |nu| = 1 from below; |g_p| on 20000 random b stays below `upper`; both within 1e-9."""
@@ -149,7 +170,8 @@ def test_repeated_points_and_turned_ones_have_the_same_margin() -> None:
     for one in (variation_margin, kernel_margin):
         plain, again = one(x, y), one(np.vstack([x, x[:2]]) @ turn, -np.append(y, y[:2]))
         assert again.upper == pytest.approx(plain.upper, rel=1e-9)
-        assert again.weights.shape == (10,) and again.weights[0] == again.weights[8]
+        assert again.weights.shape == (10,) and again.weights.sum() == pytest.approx(1.0)
+        assert again.weights[0] == again.weights[8]
 
 
 def test_what_has_no_margin_is_refused() -> None:
@@ -194,7 +216,7 @@ def test_both_layers_stay_below_the_bound_and_come_near_while_their_mass_runs_aw
 
 
 def test_the_output_layer_comes_near_to_the_other_bound() -> None:
-    """Infinite width: margin < gamma_2, increasing, within 4 % at 2^40, its error like 1/log t, and F ~ 1/(gamma_2^2 t):
+    """Infinite width: margin < gamma_2, increasing, within 4 % at 2^40, its error like 1/log t. F ~ 1/(gamma_2^2 t):
     (sum alpha)' = F and u = gamma_2^2 sum alpha = log(1/F) to first order.
     """
     kernel, t = arc_cosine(DATA.inputs, DATA.inputs), 2.0 ** np.arange(10, 41)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wflow.arrays import Array
 from wflow.errors import Refused
@@ -66,12 +67,19 @@ class Arrangement:
         return float(values[order[0]]), at[order]
 
     def _pulled(self, c: Array) -> tuple[Array, Array]:
-        """C/|C| of the cells beside each arc, and P C/|P C| of each arc."""
-        pulls = (self._ahead * c) @ self.normals
-        own = self.normals[self._circle]
+        """C/|C| of the cells, and P C/|P C| of the arcs."""
+        circle, ahead = self._arcs
+        pulls, own = (ahead * c) @ self.normals, self.normals[circle]
         along = pulls - np.sum(pulls * own, axis=1, keepdims=True) / np.sum(own * own, axis=1, keepdims=True) * own
-        beside = pulls + c[self._circle, None] * own
-        return _unit(np.concatenate([pulls, beside])), _unit(along)
+        return _unit((self.cells * c) @ self.normals), _unit(along)
+
+    @cached_property
+    def cells(self) -> NDArray[np.bool_]:
+        """Which normals are ahead in each cell (n (n - 1) + 2, n): both sides of every arc, each set once."""
+        circle, ahead = self._arcs
+        beside = ahead.copy()
+        beside[np.arange(len(circle)), circle] = True
+        return np.unique(np.concatenate([ahead, beside]), axis=0)
 
     @cached_property
     def vertices(self) -> Array:
@@ -84,9 +92,9 @@ class Arrangement:
         return _unit(np.concatenate([across, -across]))
 
     @cached_property
-    def _arcs(self) -> tuple[Array, Array]:
-        """The circle of each arc (k,) and its middle (k, 3)."""
-        circles, middles = [], []
+    def _arcs(self) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        """The circle of each arc (k,), and which normals are ahead of its middle (k, n), the arc's own left out."""
+        sets = []
         for i, normal in enumerate(self.normals):
             first = _unit(np.cross(normal, np.eye(3)[np.argmin(np.abs(normal))])[None])[0]
             second = np.cross(normal / self._lengths[i], first)
@@ -94,21 +102,10 @@ class Arrangement:
             zero = np.arctan2(-(others @ first), others @ second) if len(others) else np.zeros(1)
             ends = np.sort(np.concatenate([zero, zero + np.pi]) % (2.0 * np.pi))
             middle = 0.5 * (ends + np.append(ends[1:], ends[0] + 2.0 * np.pi))
-            middles.append(np.outer(np.cos(middle), first) + np.outer(np.sin(middle), second))
-            circles.append(np.full(len(middle), i))
-        return np.concatenate(circles), np.concatenate(middles)
-
-    @property
-    def _circle(self) -> Array:
-        return self._arcs[0]
-
-    @cached_property
-    def _ahead(self) -> Array:
-        """Which X_j are ahead of each arc's middle (k, n), the arc's own left out."""
-        circle, middle = self._arcs
-        ahead = middle @ self.normals.T > 0.0
-        ahead[np.arange(len(circle)), circle.astype(int)] = False
-        return ahead.astype(float)
+            ahead = (np.outer(np.cos(middle), first) + np.outer(np.sin(middle), second)) @ self.normals.T > 0.0
+            ahead[:, i] = False
+            sets.append(ahead)
+        return np.repeat(np.arange(len(sets)), [len(ahead) for ahead in sets]), np.concatenate(sets)
 
     @cached_property
     def _lengths(self) -> Array:

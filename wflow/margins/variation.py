@@ -44,7 +44,7 @@ def variation_margin(x: ArrayLike, y: ArrayLike, *, tolerance: float = 1e-10, li
 
     Exchange: a linear programme on finitely many directions gives nu and p; the maxima of |g_p| over the sphere enter
     it; until upper - lower <= tolerance upper, to which rounding is added at both ends. A round costs O(n^3) and a
-    programme of n rows: 30 points take .5 s, 60 points 4 s.
+    programme of n rows: 30 points take .5 s, 60 points 1 to 4 s.
     Raises NotConverged after `limit` rounds, Refused for more than 200 distinct points or for points that coincide to
     six digits.   Source: Chizat & Bach 2020, COLT, arXiv:2002.04486; Hettich & Kortanek 1993, SIAM Rev. 35(3).
     """
