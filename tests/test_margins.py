@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from solvers.particles import GradientFlow
-from wflow import Refused, margins
+from wflow import NotConverged, Refused, margins
 from wflow.arrays import Array
 from wflow.data import Data
 from wflow.margins import (
@@ -183,9 +183,9 @@ def test_what_has_no_margin_is_refused() -> None:
         variation_margin([[0.0, 1.0], [0.0, 1.0 + 1e-9]], [1.0, -1.0])
     with pytest.raises(ValueError, match="nonnegative"):
         variation_ceiling(DATA.inputs, DATA.targets, -np.ones(8))
-    with pytest.raises(margins.variation.NotConverged, match="after 1 rounds"):
+    with pytest.raises(NotConverged, match="after 1 rounds"):
         variation_margin(*cloud(12), limit=1)
-    with pytest.raises(margins.variation.NotConverged, match="may not be separable"):
+    with pytest.raises(NotConverged, match="may not be separable"):
         hard_margin(np.ones((2, 2)), [1.0, -1.0])
 
 

@@ -43,7 +43,8 @@ def arc_cosine(x: Array, other: Array) -> Array:
 def kernel_margin(x: ArrayLike, y: ArrayLike, *, tolerance: float = 1e-9) -> KernelMargin:
     """The largest margin of infinitely wide networks with frozen uniform directions, on x (n, 2), y = +-1 (n,).
 
-    Raises NotConverged where the bracket is wider than tolerance upper.   Source: Chizat & Bach 2020, arXiv:2002.04486.
+    Raises NotConverged where the bracket is wider than tolerance upper and rounding.
+    Source: Chizat & Bach 2020, COLT, arXiv:2002.04486.
     """
     data = Labelled.of(x, y)
     found = hard_margin(arc_cosine(data.points[:, :2], data.points[:, :2]), data.labels, tolerance=tolerance)
@@ -54,8 +55,9 @@ def hard_margin(kernel: ArrayLike, y: ArrayLike, *, tolerance: float = 1e-9) -> 
     """gamma_2 of any kernel's matrix (n, n) and labels (n,); of a network of m frozen neurons, psi psi^T/m.
 
     min p . Q p over the simplex has the ray of  min over u >= 0 of u . Q u + (1 - sum u)^2, u = s p: nonnegative least
-    squares (Lawson and Hanson), then the equations Q p = const on its support once more, for rounding.
-    Raises ValueError for a matrix that is not positive semidefinite, NotConverged as `kernel_margin`.
+    squares (Lawson and Hanson). Rounding, (n + 8) eps max_i (|Q| p)_i of either square, is added to both ends.
+    Raises ValueError for a matrix that is not positive semidefinite, NotConverged as `kernel_margin`,
+    and where this kernel does not separate the data beyond rounding.
     """
     labels = shaped("hard_margin labels", y, (None,))
     matrix = shaped("hard_margin kernel", kernel, (len(labels), len(labels)))
@@ -69,30 +71,15 @@ def hard_margin(kernel: ArrayLike, y: ArrayLike, *, tolerance: float = 1e-9) -> 
     size = float(scale[-1])
     root = np.sqrt(np.maximum(scale, 0.0) / size)[:, None] * axes.T
     u, _ = nnls(np.vstack([root, np.ones(len(labels))]), np.append(np.zeros(len(labels)), 1.0))
-    best = min((_bracket(q, p) for p in (u / u.sum(), _polished(q, u))), key=lambda found: found.upper - found.lower)
-    if best.upper - best.lower > tolerance * best.upper:
+    p = u / u.sum()
+    # sums of n terms, and entries of Q that are known to a few units themselves
+    rounding = (len(p) + 8) * np.finfo(float).eps * float(np.max(np.abs(q) @ p))
+    square, least = float(p @ q @ p), float(np.min(q @ p))
+    upper = float(np.sqrt(square + rounding))
+    # rounding is in the bracket, and no iteration makes it smaller
+    if least <= rounding or square - least > tolerance * square + rounding:
         raise NotConverged(
-            f"hard_margin: bracket [{best.lower:.12g}, {best.upper:.12g}]; the data may not be separable by this "
-            "kernel, else raise `tolerance`", best.upper - best.lower,
+            f"hard_margin: bracket [{least / upper:.12g}, {upper:.12g}]; the data may not be separable by this "
+            "kernel, else raise `tolerance`", upper - least / upper,
         )  # fmt: skip
-    return best
-
-
-def _bracket(q: Array, p: Array) -> KernelMargin:
-    """Both bounds of the weights p, sums of n terms rounded outwards; of weights that separate nothing 0 from below."""
-    responses = q @ p
-    rounding = 4.0 * len(p) * np.finfo(float).eps * float(np.max(np.abs(q) @ p))
-    square = float(p @ responses) + rounding
-    lower = float(np.min(responses)) - rounding
-    return KernelMargin(max(lower, 0.0) / float(np.sqrt(square)), float(np.sqrt(square)), p)
-
-
-def _polished(q: Array, u: Array) -> Array:
-    """Q p = const on the support of u; u's own ray where that is no point of the simplex."""
-    on = np.flatnonzero(u > 0.0)
-    solved = np.linalg.lstsq(q[np.ix_(on, on)], np.ones(len(on)), rcond=None)[0]
-    if solved.min() < 0.0 or solved.sum() <= 0.0:
-        return np.asarray(u / u.sum())
-    p = np.zeros(len(u))
-    p[on] = solved / solved.sum()
-    return p
+    return KernelMargin((least - rounding) / upper, upper, p)
