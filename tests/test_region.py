@@ -1,6 +1,7 @@
 """Regions given by a file of triangles: reading, walls, refinement, the same flow as on our own mesh, refusals."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -347,6 +348,52 @@ def test_a_strip_that_runs_over_its_own_beginning_is_refused():
     assert Region(*strip_to(1.9 * math.pi)).volume > 3.0
     with pytest.raises(ValueError, match="walls touch or cross"):
         Region(*strip_to(2.2 * math.pi))
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.3])
+@pytest.mark.parametrize("power", [1, 4])
+def test_walls_may_be_graded(turn, power):
+    """Sides of one straight wall lie on one line, the short ones nearer to each other than the longest is long."""
+    s = np.linspace(0.0, 1.0, 9) ** power
+    o, one = np.zeros(9), np.ones(9)
+    nodes = np.unique(np.concatenate([np.stack(side, axis=1) for side in ((s, o), (one, s), (s, one), (o, s))]), axis=0)
+    inside = np.random.default_rng(power).uniform(0.05, 0.95, (30, 2)) ** power
+    nodes = np.concatenate([nodes, inside])
+    turned = nodes @ np.array([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]])
+    found = Region(turned, Delaunay(nodes).simplices)
+    assert found.volume == pytest.approx(1.0, rel=1e-14) and len(found.outer.points) == 4
+
+
+def test_a_fine_hole_in_coarse_walls_takes_little_memory():
+    """Of its 4096 sides all pairs are 8 million, but each is asked about those near it alone."""
+    rings, n, r = [], 4096, 0.3
+    while n >= 16:
+        angle = 2.0 * math.pi * (np.arange(n) + 0.37) / n
+        rings.append(r * np.stack([np.cos(angle), np.sin(angle)], axis=1))
+        n, r = n // 2, r + 0.05
+    nodes = np.concatenate([*rings, 4.0 * SQUARE - 2.0])
+    cells = Delaunay(nodes).simplices
+    tracemalloc.start()
+    found = Region(nodes, cells[np.any(cells >= 4096, axis=1)])
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(found.holes[0].points) == 4096 and most < 3e7
+
+
+def test_a_thin_strip_that_runs_into_a_long_side_is_refused():
+    """It is as a ring that tapers off; a turn and a bit later its short sides cross the long one it began with."""
+
+    def tapering(turn):
+        angle = np.concatenate([np.linspace(0.0, math.pi, 9), np.linspace(math.pi, turn, 300)[1:]])
+        half = np.repeat(np.interp(angle, [0.0, math.pi, 7.0], [0.25, 0.03, 0.01]), 2)
+        nodes = np.stack([np.cos(angle), np.sin(angle)], axis=1).repeat(2, axis=0)
+        k = 2 * np.arange(len(angle) - 1)[:, None]
+        nodes *= (1.25 + np.tile([-1.0, 1.0], len(angle)) * half)[:, None]
+        return nodes, np.concatenate([k + np.array([0, 1, 3]), k + np.array([0, 3, 2])])
+
+    assert Region(*tapering(1.95 * math.pi)).volume > 0.2
+    with pytest.raises(ValueError, match="walls touch or cross"):
+        Region(*tapering(2.01 * math.pi))
 
 
 def test_other_cells_are_refused(tmp_path):

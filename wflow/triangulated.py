@@ -176,15 +176,37 @@ def _alone(nodes: Array, start: Numbers, end: Numbers) -> None:
     if np.any(count > 1):
         raise _touching(nodes[names[np.argmax(count > 1)]])
     a, b = nodes[start], nodes[end]
-    near = cKDTree(0.5 * (a + b)).query_pairs(float(np.linalg.norm(b - a, axis=1).max()), output_type="ndarray")
-    i, j = near.T
+    i, j = _near(a, b)
     apart = (start[i] != end[j]) & (end[i] != start[j])
     i, j = i[apart], j[apart]
     across = (_left(a[i], b[i], a[j]) * _left(a[i], b[i], b[j]) <= 0.0) & (
         _left(a[j], b[j], a[i]) * _left(a[j], b[j], b[i]) <= 0.0
     )
+    # sides of one straight wall lie on one line, apart
+    low, high = np.minimum(a, b), np.maximum(a, b)
+    across &= np.all((low[i] <= high[j]) & (low[j] <= high[i]), axis=1)
     if np.any(across):
         raise _touching(a[i[np.argmax(across)]])
+
+
+def _near(a: Array, b: Array) -> tuple[Numbers, Numbers]:
+    """Numbers (p,) of the sides from a to b (k, 2) whose discs meet, each pair once.
+
+    Sides of like length have a tree of their own: pairs are few where a long side and many short ones are in one wall.
+    """
+    middle, length = 0.5 * (a + b), np.linalg.norm(b - a, axis=1)
+    octave = np.frexp(length)[1]
+    alike = [np.flatnonzero(octave == k) for k in np.unique(octave)]
+    trees = [cKDTree(middle[sides]) for sides in alike]
+    pairs = []
+    for k, one in enumerate(alike):
+        for other, tree in zip(alike[k:], trees[k:], strict=True):
+            reach = 0.5 * float(length[one].max() + length[other].max())
+            found = trees[k].sparse_distance_matrix(tree, reach, output_type="ndarray")
+            i, j = one[found["i"]], other[found["j"]]
+            pairs.append(np.stack([i, j])[:, (i < j) | (other is not one)])
+    first, second = np.concatenate(pairs, axis=1)
+    return first, second
 
 
 def _touching(at: Array) -> ValueError:
