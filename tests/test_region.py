@@ -84,6 +84,12 @@ def test_files_of_another_writer(version, binary, tmp_path):
     assert np.array_equal(found.nodes, mesh.nodes) and np.array_equal(found.cells, mesh.cells)
 
 
+def test_a_triangle_of_two_groups_is_one(tmp_path):
+    """Version 2.2 lists an element once for each group it is in. Source: Gmsh reference manual, "MSH file format"."""
+    found = region(write_msh2(tmp_path / "a.msh", SQUARE, np.concatenate([HALVES, HALVES[::-1, [1, 2, 0]]])))
+    assert np.array_equal(found.cells, HALVES) and found.volume == 1.0
+
+
 @pytest.mark.fem
 @fem[1]
 @pytest.mark.parametrize("series", [False, True])
@@ -348,6 +354,14 @@ def test_a_strip_that_runs_over_its_own_beginning_is_refused():
     assert Region(*strip_to(1.9 * math.pi)).volume > 3.0
     with pytest.raises(ValueError, match="walls touch or cross"):
         Region(*strip_to(2.2 * math.pi))
+
+
+def test_a_region_far_from_the_origin_has_its_area():
+    """In metres of a map: 1e-9 of a coordinate, 1e7, is what its last bits are worth."""
+    mesh = mesh_of(annulus(0.4, 1.0), 12)
+    far = Region(mesh.nodes + 1e7, mesh.cells)
+    assert far.volume == pytest.approx(mesh.volumes.sum(), rel=1e-8)
+    assert MeshDensity.averages_of(Uniform(far), mesh_of(far, 12)).mass == pytest.approx(1.0, abs=1e-12)
 
 
 @pytest.mark.parametrize("turn", [0.0, 0.3])

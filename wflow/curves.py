@@ -87,8 +87,8 @@ class Corners:
 
     @property
     def area(self) -> float:
-        """By the corners' cross products."""
-        x, y = np.asarray(self.points).T
+        """By the corners' cross products, seen from the first: far from the origin they would cancel."""
+        x, y = (np.asarray(self.points) - self.points[0]).T
         return float(0.5 * np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y))
 
     @property

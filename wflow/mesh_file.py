@@ -33,7 +33,8 @@ def region(path: str | Path) -> Region:
     """The region of the plane whose triangles are in a file: Gmsh's .msh (2.2, 4.0, 4.1, text or binary) or .xdmf.
 
     Units and origin are the file's; a constant third coordinate is left out. Points and lines, nodes of no triangle and
-    names of groups are passed over, all triangles taken together. An .xdmf file may lie beside an .h5 file, and may be
+    names of groups are passed over, all triangles taken together, one of several groups once: version 2.2 lists it for
+    each of them. An .xdmf file may lie beside an .h5 file, and may be
     a time series, whose mesh is taken.
 
     Raises OSError where there is no such file; ValueError for what is no such mesh, for other cells than triangles with
@@ -47,11 +48,17 @@ def region(path: str | Path) -> Region:
         raise ValueError(f"{where}: it holds {_named(kind)}")
     if not kinds:
         raise ValueError(f"{where}: it holds no triangles; mesh the surface (gmsh -2) and save all elements")
-    cells = np.concatenate([numbers for kind, numbers in blocks if kind == "triangle"])
+    cells = _once(np.concatenate([numbers for kind, numbers in blocks if kind == "triangle"]))
     try:
         return Region(_flat(points, cells, where), cells)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
+
+
+def _once(cells: Numbers) -> Numbers:
+    """Without triangles between corners of an earlier one."""
+    _, first = np.unique(np.sort(cells, axis=1), axis=0, return_index=True)
+    return np.asarray(cells[np.sort(first)])
 
 
 def _named(kind: str) -> str:
