@@ -73,6 +73,32 @@ def test_xdmf_files_hold_the_densities(kind: str, linear: bool, tmp_path: Path) 
     assert (written.read_bytes(), written.with_suffix(".h5").read_bytes()) == before
 
 
+def test_both_files_of_xdmf_are_those_of_one_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is full after the numbers: the text before them still has its own."""
+    path = write_xdmf(run_of([noise(disk_mesh(3), k) for k in range(3)]), tmp_path / "a.xdmf")
+    before = [file.read_bytes() for file in sorted(tmp_path.iterdir())]
+    opened = Path.open
+
+    def full(self: Path, *given: Any, **more: Any) -> Any:
+        if self.name.startswith(".a.xdmf"):
+            raise OSError(28, "No space left on device")
+        return opened(self, *given, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", full)
+        with pytest.raises(OSError, match="a.xdmf: .*No space left"):
+            write_xdmf(run_of([noise(disk_mesh(2))]), path)
+    assert [file.read_bytes() for file in sorted(tmp_path.iterdir())] == before
+
+
+@pytest.mark.parametrize("name", ["a:b.xdmf", " a.xdmf"])
+def test_names_that_xdmf_cannot_say_are_refused(name: str, tmp_path: Path) -> None:
+    """It writes FILE:/PLACE, and readers drop spaces around that."""
+    with pytest.raises(ValueError, match="colon, or begins with a space"):
+        write_xdmf(run_of([noise(disk_mesh(2))]), tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
 def needs_adios2() -> None:
     """Not imported here: DOLFINx has a library of the same name, which could not be loaded any more."""
     if find_spec("adios2") is None:
@@ -148,6 +174,46 @@ def test_a_vtx_file_takes_the_place_of_another(tmp_path: Path) -> None:
         with pytest.raises(OSError, match="no room"):
             write_vtx(run_of([noise(disk_mesh(3))]), path)
     assert [p.name for p in tmp_path.iterdir()] == ["a.bp"] and len(read_vtx(path)[0]) == 1
+
+
+@pytest.mark.fem
+@fem[1]
+def test_a_folder_of_others_is_not_removed(tmp_path: Path) -> None:
+    """Nor a file or a link of that name; an empty folder is."""
+    run, path = run_of([noise(disk_mesh(2))]), tmp_path / "a.bp"
+    path.mkdir()
+    write_vtx(run, path)
+    (path / "thesis.tex").write_text("so far")
+    with pytest.raises(ValueError, match=r"a\.bp holds 'thesis.tex'"):
+        write_vtx(run, path)
+    assert (path / "thesis.tex").read_text() == "so far"
+    (tmp_path / "b.bp").write_text("a file")
+    (tmp_path / "c.bp").symlink_to(path)
+    for name in ("b.bp", "c.bp"):
+        with pytest.raises(ValueError, match="no folder but a file or a link"):
+            write_vtx(run, tmp_path / name)
+
+
+@pytest.mark.fem
+@fem[1]
+def test_the_old_folder_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the new one cannot take its name after it was moved aside."""
+    path = write_vtx(run_of([noise(disk_mesh(3))]), tmp_path / "a.bp")
+    before = (path / "data.0").read_bytes()
+    renamed, moves = Path.replace, []
+
+    def stopped(self: Path, target: Path) -> Path:
+        moves.append(self.name)
+        if len(moves) == 3:  # the first found the old one, the second moved it
+            raise KeyboardInterrupt
+        return renamed(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            write_vtx(run_of([noise(disk_mesh(2))]), path)
+    assert moves[1] == "a.bp" and [p.name for p in tmp_path.iterdir()] == ["a.bp"]
+    assert (path / "data.0").read_bytes() == before
 
 
 def test_other_runs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

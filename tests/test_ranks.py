@@ -207,6 +207,23 @@ def test_squares_too_few_for_the_ranks_are_refused():
 @job
 @pytest.mark.fem
 @pytest.mark.slow
+def test_ranks_may_all_write_what_they_have(tmp_path):
+    """Each has the whole run; two that write at once leave one folder, in place of another or not."""
+    body = f"""
+flow = wflow.Flow(wflow.Energy(wflow.Potential.quadratic(1.0)), wflow.disk(), wflow.Uniform(wflow.disk()), .2)
+run = wflow.solve(flow, solvers.fem.DG0(cells=12), times=[.1, .2])
+for k in range(100):
+    ranks.wait()
+    solvers.fem.write_vtx(run, f"{tmp_path}/{{k % 2 and k}}.bp")
+"""
+    done = script(body)
+    assert done.returncode == 0, done.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted({f"{k % 2 and k}.bp" for k in range(100)})
+
+
+@job
+@pytest.mark.fem
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_what_leaves_the_cache_is_given_back():
     """MPI has some 2000 communicators; meshes that were not given back took them all after 230 solves."""

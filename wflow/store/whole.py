@@ -1,6 +1,7 @@
 """This file owns files written whole or not at all."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 TEMPORARY = ".tmp"
@@ -12,21 +13,31 @@ def write_whole(path: Path, data: bytes) -> None:
 
     Raises OSError with the path where that fails (a full disk); the temporary file is then removed.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
+    write_together({path: data})
+
+
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """The same of files that belong together, in one folder: none is renamed before all are on the disk."""
+    temporary = {path: path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}") for path in files}
+    path = next(iter(files))
     try:
         try:
-            with temporary.open("wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(path)
+            for path, data in files.items():
+                with temporary[path].open("wb") as stream:
+                    stream.write(data)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+            for path in files:
+                temporary[path].replace(path)
         finally:
-            temporary.unlink(missing_ok=True)
+            for left in temporary.values():
+                left.unlink(missing_ok=True)
         synced(path.parent)
     except OSError as error:
         raise OSError(
             error.errno,
-            f"{path}: {len(data)} bytes cannot be written ({error.strerror}) and what stood there is kept; make room",
+            f"{path}: {len(files[path])} bytes cannot be written ({error.strerror}) and what stood there is kept; "
+            "make room",
         ) from error
 
 

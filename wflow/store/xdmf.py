@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 
 from wflow.errors import Refused
 from wflow.store.torn import Torn, on_one_mesh
-from wflow.store.whole import write_whole
+from wflow.store.whole import write_together
 from wflow.trajectory import Trajectory
 
 _SIMPLEX = {2: "Polyline", 3: "Triangle", 4: "Tetrahedron"}
@@ -23,12 +23,14 @@ def write_xdmf(run: Trajectory, path: str | Path) -> Path:
     """NAME.xdmf and NAME.h5 beside it, their folder made; the path of the first.
 
     `density` is data of cells where rho is constant in each, else of points, of which each cell has its own. The same
-    run gives the same bytes. Raises ValueError for another suffix than .xdmf, Refused for measures that are no
-    densities on one mesh, and without h5py.
+    run gives the same bytes; no file is touched before both are written. Raises ValueError for another suffix than
+    .xdmf and for names that XDMF cannot say, Refused for measures that are no densities on one mesh, and without h5py.
     """
     target = Path(path)
     if target.suffix != ".xdmf":
         raise ValueError(f"path: {target.name!r} does not end in .xdmf, the file that says what is in the .h5")
+    if ":" in target.stem or target.stem != target.stem.lstrip():
+        raise ValueError(f"path: {target.name!r} has a colon, or begins with a space, and readers miss its .h5; rename")
     measures = on_one_mesh("xdmf", run.measures)
     if find_spec("h5py") is None:
         raise Refused(
@@ -44,8 +46,8 @@ def write_xdmf(run: Trajectory, path: str | Path) -> Path:
             file[_name(k)] = pi.values.ravel()
     target.parent.mkdir(parents=True, exist_ok=True)
     numbers = target.with_suffix(".h5")
-    write_whole(numbers, stream.getvalue())
-    write_whole(target, _text(torn, run.times.tolist(), escape(numbers.name), "Node" if linear else "Cell").encode())
+    text = _text(torn, run.times.tolist(), escape(numbers.name), "Node" if linear else "Cell")
+    write_together({numbers: stream.getvalue(), target: text.encode()})
     return target
 
 
