@@ -12,7 +12,22 @@ import numpy as np
 import pytest
 
 from solvers.particles import GradientFlow
-from wflow import CircleNeuron, Flow, Gaussian, Particles, RidgeNeuron, Risk, activation, compiled, solve, sums
+from wflow import (
+    CircleNeuron,
+    Flow,
+    Gaussian,
+    MeshDensity,
+    Particles,
+    RidgeNeuron,
+    Risk,
+    activation,
+    circle,
+    compiled,
+    disk,
+    solve,
+    sphere,
+    sums,
+)
 from wflow.activation import ONE_PARAMETER, PARAMETERLESS, Activation
 from wflow.arcs import Arcs, Lines
 from wflow.blocks import NeuronSums, RidgeBlocksAt
@@ -20,6 +35,7 @@ from wflow.coupling import Probe, norm
 from wflow.data import Data
 from wflow.energy import Energy
 from wflow.errors import Refused
+from wflow.meshing import mesh_of
 from wflow.solver import explicit_bound
 from wflow.standing import standing
 from wflow.sums import Sums
@@ -483,3 +499,19 @@ def test_tables_of_points_that_stand_are_kept_and_right(derivative):
     before = standing(sums, moving).against(slope, derivative)
     moving += 1.0
     assert np.max(np.abs(standing(sums, moving).against(slope, derivative) - before)) > 0.01
+    seen = moving[:]
+    seen.flags.writeable = False
+    before = standing(sums, seen).against(slope, derivative)
+    moving += 1.0  # what is seen moves
+    assert np.max(np.abs(standing(sums, seen).against(slope, derivative) - before)) > 0.01
+
+
+@pytest.mark.parametrize("domain", [disk(), sphere(), circle()], ids=["disk", "sphere", "circle"])
+@pytest.mark.parametrize("linear", [False, True])
+def test_points_of_meshes_stand(domain, linear):
+    """Those of both degrees, on surfaces too."""
+    mesh = mesh_of(domain, 8)
+    values = np.full((mesh.size, mesh.cells.shape[1] if linear else 1), 1.0 / mesh.volumes.sum())
+    sums = Sums(RidgeNeuron(activation("tanh")), np.ones((3, domain.dim)))
+    first, again = (standing(sums, MeshDensity(mesh, values).points) for _ in range(2))
+    assert first is again

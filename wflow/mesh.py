@@ -87,7 +87,7 @@ class Mesh:
         neighbours cancel (derived). On a surface they are brought back to it.
         """
         flat = self.circumcentres if self.delaunay else self.corners.mean(axis=1)
-        centres = self._back(flat.copy())
+        centres = self._back(flat).copy()  # no view, which others might write to (wflow.standing)
         centres.flags.writeable = False
         return centres
 

@@ -189,7 +189,7 @@ def _points(mesh: Mesh, linear: bool) -> Array:
     """(m q, d), one array a mesh: what is asked at it is remembered by identity; read-only."""
     if not linear:
         return mesh.centres
-    points: Array = mesh.at(_rule(mesh.cells.shape[1])).reshape(-1, mesh.domain.dim)
+    points: Array = mesh.at(_rule(mesh.cells.shape[1])).reshape(-1, mesh.domain.dim).copy()
     points.flags.writeable = False
     return points
 

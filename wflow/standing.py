@@ -1,6 +1,7 @@
 """This file owns sums over data and points that stay where they are, those of a mesh: their tables are kept.
 
-A flow on a mesh asks at the same points at each stage of each step. Points that cannot be written to are such.
+A flow on a mesh asks at the same points at each stage of each step. Points that cannot be written to are such, where
+they are no view of others that can be.
 """
 
 from dataclasses import dataclass
@@ -16,8 +17,8 @@ _KEPT = 4
 
 
 def standing(sums: Sums, w: Array) -> PointSums:
-    """The sums at points w (m, d), with tables where w is read-only."""
-    if w.flags.writeable or len(sums.inputs) * w.size > MOST_NUMBERS:
+    """The sums at points w (m, d), with tables where w is read-only and its numbers are its own."""
+    if w.flags.writeable or w.base is not None or len(sums.inputs) * w.size > MOST_NUMBERS:
         return sums.at(w)
     return _tables(sums, _Same(w))
 
