@@ -506,6 +506,21 @@ def test_tables_of_points_that_stand_are_kept_and_right(derivative):
     assert np.max(np.abs(standing(sums, seen).against(slope, derivative) - before)) > 0.01
 
 
+def test_hessians_at_points_that_stand_are_made_in_blocks():
+    """All of them were 2000 data times 1700 points times 4 numbers, 110 MB."""
+    mesh = mesh_of(disk(), 32)
+    pi = MeshDensity(mesh, np.full((mesh.size, 1), 1.0 / mesh.volumes.sum()))
+    rng = np.random.default_rng(6)
+    data = Data(rng.standard_normal((2000, 2)), rng.standard_normal(2000))
+    energy = Energy(Risk(RidgeNeuron(activation("tanh"), inputs=2), data))
+    energy.predict(pi)  # its table stays
+    tracemalloc.start()
+    found = energy.curvature(pi, pi.points)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.shape == (mesh.size, 2, 2) and mesh.size > 1600 and most < 4e7
+
+
 @pytest.mark.parametrize("domain", [disk(), sphere(), circle()], ids=["disk", "sphere", "circle"])
 @pytest.mark.parametrize("linear", [False, True])
 def test_points_of_meshes_stand(domain, linear):

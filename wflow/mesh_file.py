@@ -49,8 +49,9 @@ def region(path: str | Path) -> Region:
     if not kinds:
         raise ValueError(f"{where}: it holds no triangles; mesh the surface (gmsh -2) and save all elements")
     cells = _once(np.concatenate([numbers for kind, numbers in blocks if kind == "triangle"]))
+    places = _flat(points, cells, where)
     try:
-        return Region(_flat(points, cells, where), cells)
+        return Region(places, cells)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
 

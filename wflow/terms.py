@@ -84,7 +84,7 @@ class Risk:
         """E loss'(f_pi, y) d^j psi(x; w)."""
         if isinstance(pi, Density) and derivative == 0 and w is pi.grid.centres:
             return _features(self, pi.grid).against(self._slope(self.predict(pi)))
-        if isinstance(pi, MeshDensity):
+        if isinstance(pi, MeshDensity) and derivative < 2:  # of which tables are kept; Hessians are made in blocks
             here = standing(self._sums, w)
         else:
             here = _sums_at(self, pi) if isinstance(pi, _ASKED_OFTEN) and w is pi.points else self._sums.at(w)
