@@ -14,6 +14,7 @@ from wflow import (
     Entropy,
     Flow,
     Gibbs,
+    LostDensity,
     Mesh,
     NotConverged,
     Potential,
@@ -188,6 +189,21 @@ def test_refusals():
         solve(flow, replace(TwoPoint(cells=8), limit=2), steps=1)
     nodes = np.array([[0.0, 0.0], [2.0, 0.0], [1.0, 0.1], [1.0, -0.1]])
     assert not Mesh(disk(4.0), nodes, np.array([[0, 1, 2], [0, 3, 1]])).delaunay
+
+
+@pytest.mark.parametrize("internal", [Entropy(1.0), Power(2.0, 1.0)], ids=["one solve", "iterated"])
+@pytest.mark.parametrize("height", [math.nan, math.inf])
+def test_a_potential_without_a_number_ends_by_name(internal, height):
+    """In one cell; what is solved with it is no density, and V is what to look at."""
+
+    def holed(w, derivative):
+        v = wave(w, derivative)
+        v[3] = height
+        return v
+
+    flow = Flow(Energy(Potential(holed), internal), disk(), uniform(disk()), 1.0)
+    with pytest.raises((LostDensity, NotConverged), match="check V for overflow|FUNCTION_NANORINF"):
+        solve(flow, TwoPoint(cells=8), steps=2)
 
 
 @pytest.mark.slow

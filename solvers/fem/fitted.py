@@ -163,7 +163,7 @@ def _fitted(mesh: Mesh) -> "Fitted":
 def _kept(before: MeshDensity, values: Array) -> MeshDensity:
     """A density of the same mass; rounding of the solve is scaled away, not more."""
     mass = before.ranks.total(float(values @ before.mesh.volumes))
-    if abs(mass - before.mass) > _MASS or values.min() < 0.0:
+    if not (abs(mass - before.mass) <= _MASS and values.min() >= 0.0):  # nor where they are no numbers
         raise LostDensity(
             f"TwoPoint: the linear solve changed the mass by {mass - before.mass:.3g}, least density "
             f"{values.min():.3g}; check V for overflow"
