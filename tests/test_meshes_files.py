@@ -86,7 +86,7 @@ def test_both_files_of_xdmf_are_those_of_one_run(tmp_path: Path, monkeypatch: py
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "open", full)
-        with pytest.raises(OSError, match="a.xdmf: .*No space left"):
+        with pytest.raises(OSError, match=r"a\.xdmf: .*No space left"):
             write_xdmf(run_of([noise(disk_mesh(2))]), path)
     assert [file.read_bytes() for file in sorted(tmp_path.iterdir())] == before
 

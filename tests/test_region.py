@@ -297,9 +297,11 @@ def test_two_point_fluxes_refuse_a_mesh_that_is_not_delaunay():
     """DG1 takes it. A side of a square's halves is crossed by no circumcentre: they lie in one place."""
     nodes = np.array([[0.0, 0.0], [2.0, -0.3], [4.0, 0.0], [2.0, 0.3]])
     thin = Region(nodes, [[0, 1, 2], [0, 2, 3]])  # its long diagonal
-    for read in (thin, Region(SQUARE, HALVES)):
+    turn = np.array([[0.8, 0.6], [-0.6, 0.8]])  # which parts the two by a rounding of either sign
+    squares = [Region(SQUARE, HALVES), Region(SQUARE @ turn, HALVES)]
+    for read, bad in ((thin, 1), *((read, mesh_of(read, 4).size // 2) for read in squares)):  # a diagonal each
         start = Uniform(read)
-        with pytest.raises(Refused, match="not Delaunay"):
+        with pytest.raises(Refused, match=f"not Delaunay: across {bad} facets"):
             solve(Flow(Energy(Potential.linear((1.0, 0.0)), Entropy(1.0)), read, start, 0.1), TwoPoint(4), steps=2)
     cells = max(4, round(thin.cells_across))
     assert np.all(mesh_of(thin, 2 * cells).facets.gaps > 0.0)

@@ -202,7 +202,7 @@ def test_a_potential_without_a_number_ends_by_name(internal, height):
         return v
 
     flow = Flow(Energy(Potential(holed), internal), disk(), uniform(disk()), 1.0)
-    with pytest.raises((LostDensity, NotConverged), match="check V for overflow|FUNCTION_NANORINF"):
+    with pytest.raises((LostDensity, NotConverged), match=r"check V for overflow|FUNCTION_NANORINF"):
         solve(flow, TwoPoint(cells=8), steps=2)
 
 

@@ -99,7 +99,12 @@ class Mesh:
     @cached_property
     def delaunay(self) -> bool:
         """Circumcentres of neighbours lie in the order of their cells, and apart: two-point fluxes may stand on it."""
-        return bool(np.all(self.facets.gaps > _APART * self.width))
+        return self.crossed == 0
+
+    @cached_property
+    def crossed(self) -> int:
+        """How many facets have circumcentres on both hands in the wrong order, or in one place."""
+        return int(np.sum(~(self.facets.gaps > _APART * self.width)))
 
     @cached_property
     def width(self) -> float:

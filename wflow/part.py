@@ -48,9 +48,9 @@ class Part(Mesh):
         return found
 
     @cached_property
-    def delaunay(self) -> bool:
-        """The whole is."""
-        return self.whole.delaunay
+    def crossed(self) -> int:
+        """The whole's."""
+        return self.whole.crossed
 
     @cached_property
     def width(self) -> float:

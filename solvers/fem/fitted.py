@@ -8,7 +8,7 @@ import numpy as np
 
 from solvers.cells import space_order
 from solvers.fem import toolchain
-from solvers.fem.upwind import mesh_for, refusal_of_meshes, room_for
+from solvers.fem.upwind import mesh_for, refusal_of_crossed, refusal_of_meshes, room_for
 from wflow.arrays import Array, count, positive
 from wflow.errors import LostDensity, NotConverged
 from wflow.flow import Flow, Window
@@ -69,13 +69,7 @@ class TwoPoint(Solver):
             return "the temperature is 0, where exponential fitting is plain upwind; use fem.DG0 or fem.DG1"
         if (reason := refusal_of_meshes(flow, self.window)) is not None:
             return reason
-        mesh = mesh_for(flow, self.cells, self.window).whole
-        if not mesh.delaunay:
-            bad = int(np.sum(mesh.facets.gaps <= 0.0))
-            return (
-                f"the mesh is not Delaunay: across {bad} facets circumcentres are crossed; mesh it anew, or refine it"
-            )
-        return None
+        return refusal_of_crossed(mesh_for(flow, self.cells, self.window))
 
     def room(self, flow: Flow) -> float:
         return room_for(flow)

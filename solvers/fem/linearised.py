@@ -11,7 +11,7 @@ import numpy as np
 
 from solvers.cells import averages_of, refusal_of_cells
 from solvers.fem import toolchain
-from solvers.fem.upwind import mesh_for, refusal_of_meshes
+from solvers.fem.upwind import mesh_for, refusal_of_crossed, refusal_of_meshes
 from wflow.arrays import Array, count, positive
 from wflow.domain import Box
 from wflow.errors import LostDensity, NotConverged
@@ -121,11 +121,7 @@ class OnMeshes(Solver):
             return refusal_of_cells(flow, self.window)
         if (reason := refusal_of_meshes(flow, self.window)) is not None:
             return reason
-        mesh = mesh_for(flow, self.cells, self.window).whole
-        if not mesh.delaunay:
-            bad = int(np.sum(mesh.facets.gaps <= 0.0))
-            return f"the mesh is not Delaunay: across {bad} facets circumcentres are crossed; mesh it anew or refine it"
-        return None
+        return refusal_of_crossed(mesh_for(flow, self.cells, self.window))
 
     def _squares(self, flow: Flow) -> bool:
         return isinstance(flow.domain, Box) and not self.triangles

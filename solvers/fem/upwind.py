@@ -58,6 +58,16 @@ def refusal_of_meshes(flow: Flow, window: Window | None) -> str | None:
     return None
 
 
+def refusal_of_crossed(mesh: Mesh) -> str | None:
+    """Why no two-point fluxes stand on this mesh, or None."""
+    if mesh.delaunay:
+        return None
+    return (
+        f"the mesh is not Delaunay: across {mesh.crossed} facets circumcentres are crossed or in one place; "
+        "mesh it anew, or refine it"
+    )
+
+
 @lru_cache(maxsize=2)
 def rates_of(flow: Flow, pi: MeshDensity) -> Rates:
     """A bound and its step ask the same of one pi."""
