@@ -204,6 +204,27 @@ def test_squares_too_few_for_the_ranks_are_refused():
     assert "4 cells on 2 ranks, allowed: at least 4 each; use fewer ranks" in script(body).stderr
 
 
+RAISING = """
+asked = [0]
+def field(w, derivative):
+    asked[0] += 1
+    if asked[0] == 2 and ranks.number == 1: raise ArithmeticError("no height here")
+    return 0.5 * np.sum(w**2, axis=1)
+energy, home = wflow.Energy(wflow.Potential(field), wflow.Power(2.0, 0.5)), wflow.disk()
+flow, solver = wflow.Flow(energy, home, wflow.Uniform(home), 1.0), solvers.fem.TwoPoint(cells=20)
+start = solver.init(flow)
+"""
+
+
+@job
+@pytest.mark.fem
+@pytest.mark.slow
+def test_a_potential_that_raises_on_one_rank_within_newtons_method_ends_the_job():
+    """The other is in PETSc by then, where giving anything back would wait for it."""
+    done = script(RAISING + "solver.step(flow, start, 0.01)", timeout=60)
+    assert done.returncode != 0 and "no height here" in done.stderr
+
+
 @job
 @pytest.mark.fem
 @pytest.mark.slow

@@ -81,6 +81,8 @@ class Fitted:
         try:
             snes.solve(None, x)
         except PETSc.Error as error:
+            if self.given.ranks.size == 1:  # on several it waits for the others, which may not have failed
+                snes.reset()  # an error leaves it held by PETSc, with its factors
             self.free()  # what is raised within leaves PETSc's vectors locked: they are made anew
             raise error.__cause__ or error from None
         moved = self._moved(snes) if snes.getIterationNumber() else np.inf
