@@ -87,7 +87,8 @@ class Risk:
         if isinstance(pi, MeshDensity) and derivative < 2:  # of which tables are kept; Hessians are made in blocks
             here = standing(self._sums, w)
         else:
-            here = _sums_at(self, pi) if isinstance(pi, _ASKED_OFTEN) and w is pi.points else self._sums.at(w)
+            kept = isinstance(pi, Quantiles | SignedParticles) and w is pi.points
+            here = _sums_at(self, pi) if kept else self._sums.at(w)
         # particles are looked up once for both passes
         own = w is pi.points and not isinstance(pi, (Density, *_ASKED_OFTEN))
         return here.against(self._slope(here.predict(pi.weights) if own else self.predict(pi)), derivative)
