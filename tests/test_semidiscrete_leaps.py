@@ -9,38 +9,20 @@ from scipy.sparse import coo_array
 from scipy.sparse.linalg import splu
 from scipy.spatial import Delaunay
 
-from wflow import Density, Grid, Particles, box, plane
+from wflow import Particles, plane
 from wflow.compiled import available
 
 if not available():
     pytest.skip("numba, the extra `fast`, is not installed: the cells are compiled", allow_module_level=True)
 
+from tests.parted_cells import dual, strips, unit
 from wflow.atom_clusters import nested
 from wflow.dissection import elimination, halves
 from wflow.dual_ascent import ascent
-from wflow.laguerre_dual import Dual, solved, start
+from wflow.laguerre_dual import solved, start
 from wflow.raised import EVENING, amiss, lowered, raised
 from wflow.semidiscrete import semidiscrete
 from wflow.stiff_newton import _UNIFORM, _stairs
-
-
-def unit(rho):
-    """Cells of the unit square with values proportional to rho (n0, n1)."""
-    grid = Grid(box((0.0, 0.0), (1.0, 1.0)), rho.shape)
-    return Density(grid, (rho / (rho.sum() * grid.cell_volume)).ravel())
-
-
-def dual(x, rho):
-    """Of atoms of equal masses."""
-    pi = unit(rho)
-    return Dual(x, np.full(len(x), 1.0 / len(x)), pi.values.reshape(rho.shape), pi.grid)
-
-
-def strips(n=32):
-    """The outer quarters of the square's first axis."""
-    rho = np.zeros((n, n))
-    rho[: n // 4] = rho[-(n // 4) :] = 1.0
-    return rho
 
 
 def uniform(m, seed=0):

@@ -6,39 +6,21 @@ Judges: closed forms, pieces of a density counted by hand, and POT in test_semid
 import numpy as np
 import pytest
 
-from wflow import Density, Grid, Particles, box, plane
+from wflow import Grid, Particles, box, plane
 from wflow.compiled import available
 
 if not available():
     pytest.skip("numba, the extra `fast`, is not installed: the cells are compiled", allow_module_level=True)
 
+from tests.parted_cells import dual, strips, unit
 from wflow import stiff_newton as module
 from wflow.atom_clusters import carried, levels, nested
 from wflow.clipping import runs
-from wflow.laguerre_dual import Dual, start
+from wflow.laguerre_dual import start
 from wflow.raised import amiss, raised
 from wflow.regions import balanced, regions
 from wflow.semidiscrete import semidiscrete
 from wflow.stiff_newton import _way, climbed
-
-
-def unit(rho):
-    """Cells of the unit square with values proportional to rho (n0, n1)."""
-    grid = Grid(box((0.0, 0.0), (1.0, 1.0)), rho.shape)
-    return Density(grid, (rho / (rho.sum() * grid.cell_volume)).ravel())
-
-
-def dual(x, rho):
-    """Of atoms of equal masses."""
-    pi = unit(rho)
-    return Dual(x, np.full(len(x), 1.0 / len(x)), pi.values.reshape(rho.shape), pi.grid)
-
-
-def strips(n=32):
-    """The outer quarters of the square's first axis."""
-    rho = np.zeros((n, n))
-    rho[: n // 4] = rho[-(n // 4) :] = 1.0
-    return rho
 
 
 def test_runs_end_where_the_density_changes():
