@@ -204,3 +204,16 @@ def test_refusals():
         solve(Flow(Energy(Potential.quadratic(1.0)), disk(4.0), atoms, 1.0), DG1(cells=8))
     with pytest.raises(Refused, match="window"):
         solve(Flow(Energy(Potential.quadratic(1.0)), line(), Gaussian(), 1.0), DG1(cells=8))
+
+
+def test_at_edges_the_limiter_leaves_the_energy_identity_open():
+    """By O(h^3), whatever dt: no order in time is declared for it; from a start without edges it is of order 2."""
+    flow = problems.aggregation().flow
+    left = {}
+    for n, steps in ((32, 40), (32, 80), (64, 80)):
+        run = solve(flow, DG1(cells=n), steps=steps)
+        left[n, steps] = abs(float(run.energies[0] - run.energies[-1] - run.dissipated[-1]))
+    assert left[32, 80] == pytest.approx(left[32, 40], rel=0.01)
+    assert 2.5 <= math.log2(left[32, 80] / left[64, 80]) <= 3.5
+    assert DG1(cells=32).order(flow).identity == 0.0
+    assert DG1(cells=32).order(problems.circle_teacher().flow).identity is None
