@@ -52,7 +52,10 @@ def _look(target: Path) -> None:
     """ValueError where what stands there is no folder of ADIOS2's: it would be removed."""
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise ValueError(f"path: {target} is no folder but a file or a link; remove it, or give another name")
-    strange = [p.name for p in target.iterdir() if not _PARTS.fullmatch(p.name)] if target.is_dir() else []
+    held: list[str] = []
+    with suppress(FileNotFoundError):  # another rank may replace it just now
+        held = os.listdir(target)
+    strange = [name for name in held if not _PARTS.fullmatch(name)]
     if strange:
         raise ValueError(f"path: {target} holds {strange[0]!r}, which ADIOS2 did not write; give another name")
 
@@ -65,9 +68,11 @@ def _put(new: Path, target: Path) -> None:
             shutil.rmtree(aside, ignore_errors=True)
             with suppress(FileNotFoundError):
                 target.replace(aside)
+    except BaseException:
+        if aside.exists():  # it stays away where another rank has put its own there
+            _renamed(aside, target)
+        raise
     finally:
-        if aside.exists() and not target.exists():
-            aside.replace(target)
         shutil.rmtree(aside, ignore_errors=True)
 
 
