@@ -105,7 +105,7 @@ class Fitted:
         return self.given.ranks.total(float(step @ self.given.volumes[self.made.order]))
 
     def _residual(self, _: Any, x: Any, out: Any, potential_of: Callable[[Array], Array]) -> None:
-        """A(x) x - M rho; A stays, and is what `_derivative` gives back."""
+        """A(x) x - M rho; A stays, and is SNES's derivative: its callback has nothing left to do."""
         # a correction leaves cells that should be empty at rounding of either sign
         values = np.maximum(self._in_order(x.array_r), 0.0)
         self._put(self.potential, potential_of(values))
