@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
+from solvers._conic_rates import Rates, Speeds
 from solvers.conic import ConicDescent, ConicHeun, ConicParticles, Sampled
-from solvers.conic._rates import Rates, Speeds
 from solvers.jko import Quantile
 from solvers.particles import GradientFlow
 from wflow import (
@@ -257,7 +257,7 @@ def test_promises_and_starts():
     a, b = (ConicParticles(8, start=Sampled(seed)).init(flow).measure.points for seed in (0, 1))
     assert np.min(np.abs(a - b)) > 0.0
     with pytest.raises(ValueError, match="beta"):
-        ConicParticles(8, beta=0.0)
+        ConicParticles(8, beta=-1.0)
 
 
 def test_charges_slide_along_walls():

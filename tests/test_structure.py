@@ -30,6 +30,7 @@ from wflow import (
     Refused,
     RidgeNeuron,
     Risk,
+    SignedDensity,
     Uniform,
     activation,
     box,
@@ -85,10 +86,16 @@ def total(trajectory):
     return max(abs(pi.mass - 1.0) for pi in trajectory.measures) <= 1e-12
 
 
+def least(pi):
+    """The least weight, gap, or density of a sheet."""
+    if isinstance(pi, SignedDensity):
+        return min(pi.positive.min(), pi.negative.min())
+    return pi.gaps.min() if isinstance(pi, Quantiles) else pi.weights.min()
+
+
 def nonnegative(trajectory):
     """No cell, weight or gap below zero."""
-    least = [pi.gaps.min() if isinstance(pi, Quantiles) else pi.weights.min() for pi in trajectory.measures]
-    return min(least) >= 0.0
+    return min(least(pi) for pi in trajectory.measures) >= 0.0
 
 
 def falling(trajectory):

@@ -42,6 +42,7 @@ from wflow.neuron import CircleNeuron, RidgeNeuron, TranslationNeuron
 from wflow.pair_kernel import LogKernel, NewtonianKernel, QuadraticKernel
 from wflow.ranks import on_ranks
 from wflow.shapes import Planar, Sphere, annulus, disk, polygon, punched, sphere
+from wflow.signed_density import SignedDensity
 from wflow.solver import Order, Solver, State, Step
 from wflow.sphere_kernel import ArcCosineKernel, LegendreKernel, sphere_kernel
 from wflow.steps import Steps
@@ -60,9 +61,10 @@ __all__ = [
     "Law", "LegendreKernel", "LogKernel", "Logistic", "LostDensity", "Measure", "Mesh", "MeshDensity",
     "NewtonianKernel", "NotConverged", "Obstacle", "Order", "Particles", "PiecewiseKernel", "Planar", "Potential",
     "Power", "Product", "QuadraticKernel", "Quantiles", "Radial", "Refused", "Region", "RidgeNeuron", "Risk",
-    "SignedParticles", "Solver", "Sphere", "SquaredAngleCone", "State", "Step", "StepTooLarge", "Steps",
-    "TotalVariation", "Trajectory", "TranslationNeuron", "Transported", "Truncated", "Uniform", "WflowError", "Within",
-    "Zonal", "ZonalDensity", "activation", "annulus", "barenblatt_law", "box", "circle", "circle_kernel", "cylinder",
+    "SignedDensity", "SignedParticles", "Solver", "Sphere", "SquaredAngleCone", "State", "Step", "StepTooLarge",
+    "Steps", "TotalVariation", "Trajectory", "TranslationNeuron", "Transported", "Truncated", "Uniform", "WflowError",
+    "Within", "Zonal", "ZonalDensity", "activation", "annulus", "barenblatt_law", "box", "circle", "circle_kernel",
+    "cylinder",
     "disk", "geodesic", "interval", "line", "on_ranks", "plane", "polygon", "population_risk", "problems", "punched",
     "read_csv", "region", "solve", "space", "sphere", "sphere_kernel", "torus", "w2",
 ]  # fmt: skip

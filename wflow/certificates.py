@@ -20,6 +20,7 @@ from wflow.mesh_density import MeshDensity
 from wflow.mesh_norm import comparable, mesh_distance, seen_on
 from wflow.problems.problem import Problem
 from wflow.shapes import Sphere
+from wflow.signed_density import SignedDensity
 from wflow.trajectory import Trajectory
 from wflow.transport import law_floor, w2
 from wflow.watch import EDGE
@@ -85,7 +86,7 @@ def kept(run: Trajectory) -> Iterator[Certificate]:
 def truncated(run: Trajectory) -> Iterator[Certificate]:
     """Grids on windows: the mass within two cells of a wall that stands for infinity, never above 1e-10."""
     first = run.measures[0]
-    if isinstance(first, Density | MeshDensity) and first.domain != run.flow.domain:
+    if isinstance(first, Density | MeshDensity | SignedDensity) and first.domain != run.flow.domain:
         most = float(np.max(run.diagnostics["edge"]))
         yield Certificate("mass within two cells of a wall that stands for infinity", "at most", most, 0.0, EDGE)
 

@@ -7,6 +7,7 @@ import numpy as np
 from wflow.arrays import Array, count, positive
 from wflow.domain import Domain
 from wflow.errors import Refused
+from wflow.grid import Grid
 from wflow.law import Atoms, Law, Regularity
 
 
@@ -17,11 +18,14 @@ class Charged(Law):
     The one law that is no probability law: methods that keep mass refuse it. `quantised` and `sample` give m points of
     which `weights(m)` are the signed masses, equal on each sheet; the sheets share the points by mass, at least one
     each, positive first. From Atoms on every sheet the points are those atoms, whatever m.
+    conserved: masses change places but not their sum, which is then 1, on one sheet: the flow on probability measures
+    in the spherical metric, with V less its mean in place of V. ValueError for other sheets or masses.
     """
 
     positive: Law | None
     negative: Law | None = None
     masses: tuple[float, float] = (1.0, 1.0)
+    conserved: bool = False
 
     def __post_init__(self) -> None:
         if not self.sheets:
@@ -36,6 +40,11 @@ class Charged(Law):
         pairs = zip(("positive", "negative"), (self.positive, self.negative), self.masses, strict=True)
         held = [0.0 if law is None else positive(f"Charged mass of {name}", mass) for name, law, mass in pairs]
         object.__setattr__(self, "masses", tuple(held))
+        if self.conserved and (self.negative is not None or self.masses[0] != 1.0):
+            raise ValueError(
+                f"Charged conserved: sheets of masses {self.masses}; a sum of masses is conserved on probability "
+                "measures, give one positive law of mass 1"
+            )
 
     @property
     def sheets(self) -> tuple[Law, ...]:
@@ -112,6 +121,21 @@ class Charged(Law):
         return np.concatenate(parts)
 
     @property
+    def has_averages(self) -> bool:
+        return all(law.has_averages or isinstance(law, Atoms) for law in self.sheets)
+
+    def averages(self, grid: Grid) -> Array:
+        """Cell averages (m,) of nu."""
+        positive, negative = self.averages_of_sheets(grid)
+        return positive - negative
+
+    def averages_of_sheets(self, grid: Grid) -> tuple[Array, Array]:
+        """Cell averages (m,) of both sheets, each with its mass; what lies outside of the grid is left out."""
+        pairs = zip((self.positive, self.negative), self.masses, strict=True)
+        first, second = (np.zeros(grid.size) if law is None else mass * _averages(law, grid) for law, mass in pairs)
+        return first, second
+
+    @property
     def _atoms(self) -> Array:
         return np.concatenate([law.points for law in self.sheets if isinstance(law, Atoms)])
 
@@ -122,3 +146,17 @@ class Charged(Law):
         share = round(m * self.masses[0] / self.total_variation)
         first = min(max(share, int(self.positive is not None)), m - int(self.negative is not None))
         return first, m - first
+
+
+def _averages(law: Law, grid: Grid) -> Array:
+    """Cell averages (m,); atoms on several axes go to their cells, on an edge to the one above it."""
+    if law.has_averages or not isinstance(law, Atoms):
+        return law.averages(grid)
+    below = np.asarray(grid.domain.lower)
+    place = np.floor((law.domain.wrap(law.points) - below) / grid.widths).astype(np.int64)
+    last = np.asarray(grid.shape) - 1
+    at_wall = law.points == np.asarray(grid.domain.upper)
+    place = np.where(at_wall, last, place)
+    inside = np.all((place >= 0) & (place <= last), axis=1)
+    cells = np.ravel_multi_index(tuple(place[inside].T), grid.shape)
+    return np.bincount(cells, law.weights[inside], minlength=grid.size) / grid.cell_volume

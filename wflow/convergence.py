@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from wflow.arrays import Array
-from wflow.cone import Cone, weak
+from wflow.cone import Charges, Cone, weak
 from wflow.dual_norm import dual_norm
 from wflow.errors import NotConverged, StepTooLarge
 from wflow.flow import Flow
@@ -42,12 +42,13 @@ def distance(a: Measure, b: Measure) -> float:
     On several axes: densities by wflow.dual_norm, on meshes of the plane by wflow.mesh_norm; particles that match one
     by one by their coupling, (sum_j weights_j |x_j - y_j|^2)^(1/2), an upper bound of W2 that is equal to it where they
     are near. On the sphere, where one of them lies on a mesh: H^-1 by spherical harmonics (wflow.harmonic_norm).
-    Charges that match one by one: by the cone metric; others in a dual norm (wflow.cone).
+    Charges that match one by one: by the cone metric; others, and signed densities, in a dual norm (wflow.cone).
     """
     if _by_harmonics(a, b):
         return harmonic_norm(a, b)
-    if isinstance(a, SignedParticles) and isinstance(b, SignedParticles):
-        return Cone().coupled(a, b) if len(a.points) == len(b.points) else weak(a, b)
+    if isinstance(a, Charges) and isinstance(b, Charges):
+        pair = _one_by_one(a, b)
+        return weak(a, b) if pair is None else Cone().coupled(*pair)
     if a.domain.dim > 1 and isinstance(a, Density) and isinstance(b, Density):
         return dual_norm(a, b)
     if comparable(a, b):
@@ -64,6 +65,12 @@ def distance(a: Measure, b: Measure) -> float:
 def _by_harmonics(a: Measure, b: Measure) -> bool:
     """On the sphere, and not both are particles."""
     return isinstance(a.domain, Sphere) and (isinstance(a, MeshDensity) or isinstance(b, MeshDensity))
+
+
+def _one_by_one(a: Measure, b: Measure) -> tuple[SignedParticles, SignedParticles] | None:
+    """Both, where they are charges of which there are as many."""
+    both = isinstance(a, SignedParticles) and isinstance(b, SignedParticles)
+    return (a, b) if both and len(a.points) == len(b.points) else None  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
@@ -194,8 +201,8 @@ def norm_of(a: Measure, b: Measure) -> str:
         return "H^-1"
     if a.domain.dim > 1 and isinstance(a, Density):
         return "H^-1"
-    if isinstance(a, SignedParticles):
-        return "cone" if len(a.points) == len(b.points) else "dual norm"
+    if isinstance(a, Charges):
+        return "dual norm" if _one_by_one(a, b) is None else "cone"
     if a.domain.dim > 1 and len(a.points) == len(b.points):
         return "coupled"
     return "W2"

@@ -18,7 +18,7 @@ from wflow.measure import Density
 def nested(a: Density, b: Density) -> bool:
     """Whether the grid of one refines that of the other by whole numbers on one box."""
     fine, coarse = sorted((a.grid, b.grid), key=lambda grid: -grid.size)
-    return fine.domain == coarse.domain and not any(n % m for n, m in zip(fine.shape, coarse.shape, strict=True))
+    return fine.refines(coarse)
 
 
 def dual_norm(a: Density, b: Density) -> float:

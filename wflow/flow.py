@@ -15,6 +15,7 @@ from wflow.grid import Grid
 from wflow.law import Law
 from wflow.measure import Density, Measure
 from wflow.mesh_density import MeshDensity
+from wflow.signed_density import SignedDensity
 
 SHEETS = 2
 """Cells on a frozen axis."""
@@ -67,6 +68,11 @@ class Flow:
         """The start is a measure of any mass and sign, and masses change: d_t pi has a source besides transport."""
         return isinstance(self.initial, Charged)
 
+    @property
+    def conserved(self) -> bool:
+        """Masses change, but not their sum: sources and sinks add up to nothing."""
+        return isinstance(self.initial, Charged) and self.initial.conserved
+
     def grid(self, cells: int, window: Window | None = None) -> Grid:
         """`cells` equal cells an axis (two on a frozen one) on the domain, or on the window where it is infinite.
 
@@ -100,11 +106,12 @@ class Flow:
         """Mass of a density within two cells of a wall that stands for infinity; 0 for other measures."""
         if isinstance(pi, MeshDensity):
             return self._at_ends(pi)
-        if not isinstance(pi, Density) or pi.domain == self.domain:
+        if not isinstance(pi, Density | SignedDensity) or pi.domain == self.domain:
             return 0.0
+        heights = pi.values if isinstance(pi, Density) else pi.heights
         edge = 0.0
         for axis, (lower, upper) in enumerate(self.open_ends(pi.grid)):
-            across = np.moveaxis(pi.values.reshape(pi.grid.shape), axis, 0)
+            across = np.moveaxis(heights.reshape(pi.grid.shape), axis, 0)
             edge += (float(across[:2].sum()) if lower else 0.0) + (float(across[-2:].sum()) if upper else 0.0)
         return edge * pi.grid.cell_volume
 

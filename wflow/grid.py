@@ -63,6 +63,17 @@ class Grid:
         """Length of the domain's diagonal."""
         return float(np.linalg.norm(self.domain.lengths))
 
+    def refines(self, other: "Grid") -> bool:
+        """Whether each cell of another grid is a block of whole cells of this one."""
+        return self.domain == other.domain and not any(n % m for n, m in zip(self.shape, other.shape, strict=True))
+
+    def block_means(self, values: Array, shape: tuple[int, ...]) -> Array:
+        """(prod(shape),) means of cell values (m,) over blocks; each entry of `shape` divides the grid's own."""
+        blocks = values.reshape(self.shape)
+        for axis, n in enumerate(shape):
+            blocks = blocks.reshape(*blocks.shape[:axis], n, -1, *blocks.shape[axis + 1 :]).mean(axis=axis + 1)
+        return blocks.ravel()
+
     def edges(self, axis: int = 0) -> Array:
         """(n+1,) cell edges along an axis, last one exactly `upper`."""
         return np.linspace(self.domain.lower[axis], self.domain.upper[axis], self.shape[axis] + 1)

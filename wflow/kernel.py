@@ -19,6 +19,7 @@ from wflow.fourier import FourierDensity, series_at_nodes
 from wflow.law import Atoms, Law, Uniform
 from wflow.measure import Density, Measure, circle_modes
 from wflow.piecewise import differentiated, relu_pieces, sawtooth_pieces, sums_over_atoms
+from wflow.signed_density import SignedDensity
 from wflow.spectrum import Inputs, kernel_coefficients
 
 COUPLED_MODES = 32
@@ -185,7 +186,9 @@ class PiecewiseKernel:
 
     def against(self, pi: Measure | Law, w: Array, derivative: int) -> Array:
         """Atoms and quantile points by prefix sums, exactly; densities and laws by their modes."""
-        if isinstance(pi, FourierDensity | Density) or (isinstance(pi, Law) and not isinstance(pi, Atoms)):
+        if isinstance(pi, FourierDensity | Density | SignedDensity) or (
+            isinstance(pi, Law) and not isinstance(pi, Atoms)
+        ):
             count = pi.degree if isinstance(pi, FourierDensity) else _modes_kept(pi)
             values = _series(self.coefficients(count), circle_modes_of(pi, count), w, derivative)
             return _shaped(values, derivative)
@@ -205,7 +208,9 @@ class PiecewiseKernel:
 
     def double(self, pi: Measure | Law) -> float:
         """int (k * pi) dpi for points and atoms, as `against` takes them; sum_n a_n |c_n|^2 for modes."""
-        if isinstance(pi, Atoms) or (isinstance(pi, Measure) and not isinstance(pi, FourierDensity | Density)):
+        if isinstance(pi, Atoms) or (
+            isinstance(pi, Measure) and not isinstance(pi, FourierDensity | Density | SignedDensity)
+        ):
             return float(pi.weights @ self.against(pi, pi.points, 0))
         count = pi.degree if isinstance(pi, FourierDensity) else _modes_kept(pi)
         return float(self.coefficients(count) @ np.abs(circle_modes_of(pi, count)) ** 2)
@@ -235,7 +240,7 @@ class PiecewiseKernel:
 
 
 def _modes_kept(pi: Measure | Law) -> int:
-    return (pi.grid.size - 1) // 2 if isinstance(pi, Density) else _LAW_MODES
+    return (pi.grid.size - 1) // 2 if isinstance(pi, Density | SignedDensity) else _LAW_MODES
 
 
 def sawtooth_kernel() -> PiecewiseKernel:

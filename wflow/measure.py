@@ -86,6 +86,16 @@ def circle_modes(theta: Array, weights: Array, count: int) -> ComplexArray:
     return out
 
 
+def cell_modes(grid: Grid, spectrum: ComplexArray, count: int) -> ComplexArray:
+    """Moments (count+1,) of masses at the centres of the circle's cells, from their FFT; 0 at and beyond m/2."""
+    out = np.zeros(count + 1, dtype=np.complex128)
+    kept = min(count, (grid.size - 1) // 2)
+    # the first centre is where the turn begins, at 0 or elsewhere, and half a cell
+    first = grid.domain.lower[0] + 0.5 * grid.widths[0]
+    out[: kept + 1] = spectrum[: kept + 1] * np.exp(-1j * np.arange(kept + 1) * first)
+    return out
+
+
 @dataclass(frozen=True, eq=False)
 class Particles(Measure):
     """sum_j weights_j delta_{points_j}; equal weights by default. Angles may be lifted beyond one turn."""
@@ -189,10 +199,7 @@ class Density(Measure):
 
     def merged(self, shape: tuple[int, ...]) -> "Density":
         """Averages over blocks of cells; each entry of `shape` divides the grid's own."""
-        values = self.values.reshape(self.grid.shape)
-        for axis, n in enumerate(shape):
-            values = values.reshape(*values.shape[:axis], n, -1, *values.shape[axis + 1 :]).mean(axis=axis + 1)
-        return Density(Grid(self.domain, shape), values.ravel())
+        return Density(Grid(self.domain, shape), self.grid.block_means(self.values, shape))
 
     def internal(self) -> float:
         return float(self.values.dot(self.logarithms)) * self.grid.cell_volume
@@ -204,14 +211,7 @@ class Density(Measure):
         """By FFT where the grid is the circle's; modes at and beyond m/2 are not resolved and set to zero."""
         if not self.domain.is_circle:
             return super().modes(count)
-        m = self.grid.size
-        out = np.zeros(count + 1, dtype=np.complex128)
-        kept = min(count, (m - 1) // 2)
-        # the first centre is where the turn begins, at 0 or elsewhere, and half a cell
-        first = self.domain.lower[0] + 0.5 * self.grid.widths[0]
-        shift = np.exp(-1j * np.arange(kept + 1) * first)
-        out[: kept + 1] = self._spectrum[: kept + 1] * shift
-        return out
+        return cell_modes(self.grid, self._spectrum, count)
 
     @cached_property
     def _spectrum(self) -> ComplexArray:

@@ -4,11 +4,12 @@ import math
 from dataclasses import dataclass, replace
 
 from wflow.arrays import count, positive, rounded_down
-from wflow.cone import Cone
+from wflow.cone import Cone, weak
 from wflow.errors import NotConverged, Refused, StepTooLarge
 from wflow.flow import Flow
 from wflow.measure import Measure, SignedParticles
 from wflow.ranks import current
+from wflow.signed_density import SignedDensity
 from wflow.solver import Solver, State, Step
 from wflow.transport import w2
 
@@ -90,7 +91,9 @@ class Controlled(Pace):
 
 
 def _apart(a: Measure, b: Measure) -> float:
-    """W2; of charges, which have none, the cone distance of each to itself."""
+    """W2; of charges, which have none, the cone distance of each to itself, of sheets on cells the dual norm."""
+    if isinstance(a, SignedDensity) and isinstance(b, SignedDensity):
+        return weak(a, b)
     if isinstance(a, SignedParticles) and isinstance(b, SignedParticles):
         return Cone().coupled(a, b)
     return w2(a, b)

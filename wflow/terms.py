@@ -19,11 +19,16 @@ from wflow.measure import Density, Measure, Quantiles, SignedParticles
 from wflow.mesh_density import MeshDensity
 from wflow.neuron import Neuron
 from wflow.pair_kernel import PairKernel
+from wflow.signed_density import SignedDensity
 from wflow.standing import standing
 from wflow.sums import PointSums, Sums
 
 _ASKED_OFTEN = (Quantiles, MeshDensity, SignedParticles)
 """Measures at whose points a method asks for f, V and V' in turn: their sums are kept."""
+
+
+_ON_CELLS = (Density, SignedDensity)
+"""Measures on a grid, by the averages `values`: features at the cells are made once."""
 
 
 @runtime_checkable
@@ -66,7 +71,7 @@ class Risk:
 
     def predict(self, pi: Measure) -> Array:
         """f_pi (n,) at the data."""
-        if isinstance(pi, Density):
+        if isinstance(pi, _ON_CELLS):
             return _prediction(self, pi)
         if isinstance(pi, _ASKED_OFTEN):
             return _predicted(self, pi)
@@ -82,7 +87,7 @@ class Risk:
 
     def potential(self, pi: Measure, w: Array, derivative: int) -> Array:
         """E loss'(f_pi, y) d^j psi(x; w)."""
-        if isinstance(pi, Density) and derivative == 0 and w is pi.grid.centres:
+        if isinstance(pi, _ON_CELLS) and derivative == 0 and w is pi.grid.centres:
             return _features(self, pi.grid).against(self._slope(self.predict(pi)))
         if isinstance(pi, MeshDensity) and derivative < 2:  # of which tables are kept; Hessians are made in blocks
             here = standing(self._sums, w)
@@ -90,7 +95,7 @@ class Risk:
             kept = isinstance(pi, Quantiles | SignedParticles) and w is pi.points
             here = _sums_at(self, pi) if kept else self._sums.at(w)
         # particles are looked up once for both passes
-        own = w is pi.points and not isinstance(pi, (Density, *_ASKED_OFTEN))
+        own = w is pi.points and not isinstance(pi, (*_ON_CELLS, *_ASKED_OFTEN))
         return here.against(self._slope(here.predict(pi.weights) if own else self.predict(pi)), derivative)
 
     def coupling(self, pi: Measure, w: Array) -> tuple[Array, Array]:
@@ -115,7 +120,7 @@ class Risk:
 
 
 @lru_cache(maxsize=2)
-def _prediction(risk: Risk, pi: Density) -> Array:
+def _prediction(risk: Risk, pi: Density | SignedDensity) -> Array:
     """f_pi (n,) at the data: F of one step's end is followed by V of the next one's start; read-only."""
     # scaled at the end: weights would be one more array of the size of the grid
     predicted = _features(risk, pi.grid).predict(pi.values) * pi.grid.cell_volume
@@ -207,7 +212,7 @@ class Potential:
 
     def potential(self, pi: Measure, w: Array, derivative: int) -> Array:
         """r and its derivatives, whatever pi."""
-        if isinstance(pi, Density) and w is pi.grid.centres:
+        if isinstance(pi, _ON_CELLS) and w is pi.grid.centres:
             return _at_centres(self, pi.grid, derivative)
         return _asked(self, w, derivative)
 
@@ -273,7 +278,7 @@ class Interaction:
 
     def coupling(self, pi: Measure, w: Array) -> tuple[Array, Array]:
         """The kernel's own."""
-        if isinstance(pi, Density) and w is pi.grid.centres:
+        if isinstance(pi, _ON_CELLS) and w is pi.grid.centres:
             return _coupling_at_centres(self, pi.grid)
         return self.kernel.coupling(w)
 

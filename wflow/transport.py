@@ -24,6 +24,7 @@ from wflow.measure import Density, Measure, Particles, Quantiles, SignedParticle
 from wflow.mesh_density import MeshDensity
 from wflow.mesh_line import steps_of
 from wflow.shapes import Planar
+from wflow.signed_density import SignedDensity
 from wflow.zonal import coaxial, w2_along_meridians
 
 LAW_CELLS = 20000
@@ -61,7 +62,7 @@ def pieces(measure: Measure | Law) -> Pieces:
     if measure.domain.dim != 1:
         raise Refused(f"pieces: the domain has {measure.domain.dim} axes; quantile functions need one")
     match measure:
-        case SignedParticles() | Charged():
+        case SignedParticles() | SignedDensity() | Charged():
             raise _signed()
         case Particles() | Atoms():
             assert measure.weights is not None
@@ -126,7 +127,7 @@ def w2(a: Measure | Law, b: Measure | Law) -> float:
     for name, measure in (("first", a), ("second", b)):
         if abs(measure.mass - 1.0) > 1e-6:
             raise Refused(f"w2: the {name} measure has mass {measure.mass:.9g}, allowed: 1 to within 1e-6")
-        if isinstance(measure, SignedParticles | Charged):
+        if isinstance(measure, SignedParticles | SignedDensity | Charged):
             raise _signed()
     if isinstance(a, Law) and isinstance(b, Law) and coaxial(a, b):
         return w2_along_meridians(a, b)

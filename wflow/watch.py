@@ -14,6 +14,7 @@ from wflow.mesh_density import MeshDensity
 from wflow.pace import SHORTEST
 from wflow.part import Part
 from wflow.reached import Kept, Reached, parted
+from wflow.signed_density import SignedDensity
 from wflow.solver import Solver, State, Step
 from wflow.trajectory import Trajectory
 
@@ -170,7 +171,7 @@ def _edge(flow: Flow, solver: Solver, state: State) -> float:
 
 def least(pi: Measure) -> float:
     """The smallest density (cells, quantile gaps) or weight of a measure."""
-    if isinstance(pi, Density | MeshDensity):
+    if isinstance(pi, Density | MeshDensity | SignedDensity):
         return pi.least
     if isinstance(pi, Quantiles):
         return float(1.0 / (len(pi.gaps) * pi.gaps.max()))

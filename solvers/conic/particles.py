@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from solvers.conic._bound import largest_step
-from solvers.conic._rates import Rates, Speeds, moved
+from solvers._conic_bound import largest_step
+from solvers._conic_rates import Rates, Speeds, moved
 from solvers.starts import Quantised, Sampled, check, refusal_of_start
 from wflow.arrays import count, positive
 from wflow.charged import Charged
@@ -27,7 +27,10 @@ _SHORTEST = 1e-12
 
 @dataclass(frozen=True)
 class _Conic(Solver):
-    """Masses by m' = -4 alpha m (s V + lambda), positions by theta' = -beta s grad V (solvers.conic._rates)."""
+    """Masses by m' = -4 alpha m (s V + lambda), positions by theta' = -beta s grad V (solvers._conic_rates).
+
+    alpha = 0: equal or other masses that stay, moved by transport alone; beta = 0: charges that stay where they are.
+    """
 
     particles: int
     alpha: float = 1.0
@@ -42,8 +45,7 @@ class _Conic(Solver):
     def __post_init__(self) -> None:
         name = type(self).__name__
         count(f"{name} particles", self.particles)
-        positive(f"{name} alpha", self.alpha)
-        positive(f"{name} beta", self.beta)
+        Speeds.checked(name, self.alpha, self.beta)
         check(name, self.start)
 
     @property
@@ -65,9 +67,13 @@ class _Conic(Solver):
         return Order(1.0 if rough else min(self.stages, flow.energy.jumps))
 
     def keeps(self, flow: Flow) -> frozenset[Promise]:
-        """Energy below the stability bound, checked by the loop; positivity where no charge starts negative."""
+        """Energy below the stability bound, checked by the loop; positivity where no charge starts negative.
+
+        Mass where its sum is conserved, and at alpha = 0: the transport of charges whose masses stay as they are.
+        """
         one_sign = isinstance(flow.initial, Charged) and flow.initial.negative is None
-        return frozenset({"energy", "positivity"}) if one_sign else frozenset({"energy"})
+        kept: set[Promise] = {"energy", "positivity"} if one_sign else {"energy"}
+        return frozenset(kept | {"mass"} if flow.conserved or not self.alpha else kept)
 
     def _refusal(self, flow: Flow) -> str | None:
         if not flow.charged:
@@ -87,7 +93,7 @@ class _Conic(Solver):
         return State(0.0, SignedParticles(flow.domain, points, flow.initial.weights(len(points))))
 
     def largest_step(self, flow: Flow, state: State) -> float:
-        """2/L with L a bound of the second derivative of F along unit speed (solvers.conic._bound)."""
+        """2/L with L a bound of the second derivative of F along unit speed (solvers._conic_bound)."""
         return largest_step(flow, _charges(state), self.speeds)
 
     def _first(self, flow: Flow, state: State) -> Rates:
@@ -133,6 +139,12 @@ class ConicHeun(_Conic):
 
     stages: ClassVar[float] = 2.0
     embedded: ClassVar[float | None] = 1.0
+
+    def __post_init__(self) -> None:
+        """The cone metric, by which it paces, needs both speeds."""
+        super().__post_init__()
+        positive("ConicHeun alpha", self.alpha)
+        positive("ConicHeun beta", self.beta)
 
     def step(self, flow: Flow, state: State, dt: float) -> Step:
         pi, first = _charges(state), self._first(flow, state)

@@ -99,20 +99,12 @@ class _Explicit(Solver):
 
     def _flux(self, temperature: float, pi: Density, axis: Axis, v: Array) -> tuple[Array, Array]:
         """J through the faces of an axis, and the force that drives it."""
-        left, right = self._face_values(axis.lined(pi.values), axis)
+        left, right = face_values(pi.values, axis, limited=self.reconstructed)
         flux = np.maximum(v, 0.0) * left - np.maximum(-v, 0.0) * right
         if not temperature:
             return flux, v
         diffusion = temperature * axis.difference(axis.lined(pi.values)) / axis.width
         return flux - diffusion, v - temperature * axis.log_jump(pi) / axis.width
-
-    def _face_values(self, values: Array, axis: Axis) -> tuple[Array, Array]:
-        if not self.reconstructed:
-            return axis.sides(values)
-        half = 0.5 * limited_slopes(values, axis)
-        left, _ = axis.sides(values + half)
-        _, right = axis.sides(values - half)
-        return left, right
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,6 +201,17 @@ class Muscl(_Explicit):
         second += pi.values
         second *= 0.5
         return Step(state.after(dt, Density(pi.grid, second)), dissipated=0.5 * (spent + again))
+
+
+def face_values(values: Array, axis: Axis, *, limited: bool) -> tuple[Array, Array]:
+    """Of cell averages (m,) left and right of each face: the averages themselves, or with limited slopes."""
+    lined = axis.lined(values)
+    if not limited:
+        return axis.sides(lined)
+    half = 0.5 * limited_slopes(lined, axis)
+    left, _ = axis.sides(lined + half)
+    _, right = axis.sides(lined - half)
+    return left, right
 
 
 def limited_slopes(values: Array, axis: Axis) -> Array:

@@ -11,9 +11,10 @@ from wflow import picture
 from wflow.app.verify import Outcome
 from wflow.convergence import Refinement
 from wflow.domain import Box
-from wflow.measure import Density
+from wflow.measure import Density, SignedParticles
 from wflow.mesh_density import MeshDensity
 from wflow.problems import Problem
+from wflow.signed_density import SignedDensity
 from wflow.trajectory import Trajectory
 
 Runs = Mapping[str, Trajectory]
@@ -73,11 +74,18 @@ def of_runs(problem: Problem, runs: Runs) -> Iterator[Picture]:
 
 
 def _charges(problem: Problem, runs: Runs) -> Iterator[Picture]:
-    """Charges of at most three runs, beside the minimiser where it is known."""
-    dim = problem.flow.domain.dim
-    if dim <= 2:
+    """Charges of at most three runs, and densities of as many, beside the minimiser where it is known."""
+    dim, known = problem.flow.domain.dim, problem.charges
+    if dim > 2:
+        return
+    names = problem.flow.energy.names(dim)
+    points = {name: run for name, run in runs.items() if isinstance(run.final, SignedParticles)}
+    if points:
         caption = "Charges of both signs: their paths, and where they end."
-        yield Picture("charges", caption, picture.charges(runs, problem.charges, problem.flow.energy.names(dim)))
+        yield Picture("charges", caption, picture.charges(points, known, names))
+    cells = {name: run for name, run in runs.items() if isinstance(run.final, SignedDensity)}
+    if cells:
+        yield Picture("sheets", "Densities of both signs on cells, at the end.", picture.sheets(cells, known, names))
 
 
 def _densities(problem: Problem, runs: Runs) -> Picture:

@@ -22,6 +22,7 @@ from wflow.certificates import (
     of_run,
     second_moment,
 )
+from wflow.cone import spread
 from wflow.convergence import (
     LOST,
     Laboratory,
@@ -42,6 +43,7 @@ from wflow.loop import SAVED
 from wflow.measure import Density, Measure
 from wflow.mesh_norm import comparable
 from wflow.problems import Problem, build
+from wflow.signed_density import SignedDensity
 from wflow.solver import Solver
 from wflow.trajectory import Trajectory
 from wflow.transport import law_floor, w2
@@ -257,8 +259,16 @@ def _without_floor(a: Measure, b: Measure) -> bool:
     return comparable(a, b)
 
 
+def _of_cells(a: Measure, b: Measure) -> float:
+    """Between charges and cells what cells cannot tell: how far their densities are from charges at their centres."""
+    cells = [pi for pi in (a, b) if isinstance(pi, SignedDensity)]
+    return spread(cells[0]) if len(cells) == 1 else 0.0
+
+
 def agreements(problem: Problem, outcomes: Sequence[Outcome]) -> Iterator[Row]:
     """W2 of the ends of two methods, allowed: both estimated errors, above the floor W2 of their starts.
+
+    Of charges and signed densities the dual norm, above what cells cannot tell besides.
 
     Two densities on several axes and grids that fit, or on meshes: the H^-1 distance, which resolves what 2000 atoms
     cannot.
@@ -269,6 +279,7 @@ def agreements(problem: Problem, outcomes: Sequence[Outcome]) -> Iterator[Row]:
         charged = problem.flow.charged
         norm, measured = (norm_of(*end), distance) if charged or _without_floor(*end) else ("W2", w2)
         floor = measured(*start) + sum(law_floor(pi) for pi in start if isinstance(pi, FourierDensity))
+        floor += _of_cells(*end)
         claim = f"the two agree at the end ({norm})"
         held = Certificate(claim, "at most", measured(*end), 0.0, a.error + b.error, floor)
         solvers = (str(a.solver), str(b.solver))

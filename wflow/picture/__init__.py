@@ -16,6 +16,7 @@ from wflow.picture.network import fit, risk, surface
 from wflow.picture.paths import profiles
 from wflow.picture.plane import maps, neurons, paths
 from wflow.picture.regions import film, regions
+from wflow.picture.sheets import sheets
 from wflow.picture.spreading import spreading
 from wflow.picture.style import Runs, png_base64, save
 
@@ -41,6 +42,7 @@ __all__ = [
     "regions",
     "risk",
     "save",
+    "sheets",
     "spreading",
     "surface",
     "w2_curves",

@@ -67,7 +67,8 @@ _SOLVERS = {
     "ConicParticles": ("#DDAA33", "d"),
     "ConicHeun": ("#BB5566", "v"),
     "ConicDescent": ("#004488", "^"),
-    "ConicGrid": ("#888888", "H"),
+    "ConicUpwind": ("#888888", "H"),
+    "ConicMuscl": ("#225555", "D"),
 }
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")

@@ -11,6 +11,7 @@ from wflow.fourier import FourierDensity
 from wflow.measure import Density, Measure, Particles, Quantiles, SignedParticles
 from wflow.mesh import Mesh
 from wflow.mesh_density import MeshDensity
+from wflow.signed_density import SignedDensity
 from wflow.store import homes
 from wflow.store.archive import Arrays
 from wflow.store.homes import Home
@@ -20,6 +21,7 @@ FIELDS: dict[Kind, tuple[str, ...]] = {
     Particles: ("points", "weights"),
     SignedParticles: ("points", "weights"),
     Density: ("values",),
+    SignedDensity: ("positive", "negative"),
     MeshDensity: ("values",),
     Quantiles: ("edges",),
     FourierDensity: ("coefficients",),
@@ -64,7 +66,7 @@ class Form:
 
 def _home(pi: Measure) -> Home | None:
     match pi:
-        case Density():
+        case Density() | SignedDensity():
             return pi.grid
         case MeshDensity():
             return pi.mesh.whole

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from solvers.conic._rates import Rates, Speeds
+from solvers._conic_rates import Rates, Speeds
 from wflow.arrays import Array
 from wflow.flow import Flow
 from wflow.measure import SignedParticles
@@ -54,8 +54,9 @@ def _alone(flow: Flow, pi: SignedParticles, rates: Rates, speeds: Speeds) -> flo
     m, d = pi.points.shape
     own = np.zeros((m, d + 1, d + 1))
     own[:, 0, 0] = -rates.growth
-    own[:, 0, 1:] = own[:, 1:, 0] = 2.0 * math.sqrt(speeds.alpha / speeds.beta) * rates.velocity
-    if flow.energy.curved:
+    if speeds.beta:
+        own[:, 0, 1:] = own[:, 1:, 0] = 2.0 * math.sqrt(speeds.alpha / speeds.beta) * rates.velocity
+    if flow.energy.curved and speeds.beta:
         bent = flow.energy.unpenalised.curvature(pi, pi.points)
         own[:, 1:, 1:] = speeds.beta * np.sign(pi.weights)[:, None, None] * bent
     return max(float(np.max(np.linalg.eigvalsh(own))), 0.0)

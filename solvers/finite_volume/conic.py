@@ -1,0 +1,255 @@
+"""This file owns conic (Wasserstein-Fisher-Rao) flows on cells: densities of both signs that grow, shrink and move.
+
+    nu = rho_+ - rho_-:   d_t rho_s = beta div(rho_s s grad V) - 4 alpha rho_s (s V + lambda),      V = dR/dnu
+
+the flow of solvers.conic without particles. Transport is that of solvers.finite_volume.explicit, a sheet at a time;
+masses change by factors exp(.), so no density becomes negative and no sign changes. V at the centres is the exact
+gradient of F in the cells' masses, hence with dt -> 0 on any grid
+
+    -dF/dt = sum over sheets of  sum_cells 4 alpha m (s V + lambda)^2 + sum_faces |cell| J v,      v = -s jump(V)/h
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from solvers._conic_bound import largest_step
+from solvers._conic_rates import Speeds
+from solvers.cells import OUTSIDE, compiled, refusal_of_cells, space_order
+from solvers.finite_volume.explicit import face_values
+from solvers.finite_volume.faces import axes_of, nonnegative
+from wflow.arrays import Array, count, rounded_down
+from wflow.charged import Charged
+from wflow.errors import Refused, StepTooLarge
+from wflow.flow import Flow, Window
+from wflow.grid import Grid
+from wflow.measure import SignedParticles
+from wflow.signed_density import SignedDensity
+from wflow.solver import Order, Promise, Solver, State, Step
+
+_SIGNS = (1.0, -1.0)
+_STEEPEST = 50.0
+"""Largest exponent of a mass in one step."""
+_ASKED = 256
+"""Cells of which the bound of a step asks; finer grids are merged."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Sheets:
+    """rho (2, m) of both signs with the rates at a measure: growth (2, m) of log rho, potential (2, m) beta s V."""
+
+    grid: Grid
+    rho: Array
+    growth: Array
+    potential: Array
+
+    @classmethod
+    def at(cls, flow: Flow, nu: SignedDensity, speeds: Speeds) -> "_Sheets":
+        """Of a measure."""
+        signed = np.outer(_SIGNS, flow.energy.unpenalised.potential(nu, nu.grid.centres))
+        growth = speeds.growth(flow, np.abs(nu.weights), (signed + flow.energy.variation).ravel())
+        rho = np.stack([nu.positive, nu.negative])
+        return cls(nu.grid, rho, growth.reshape(signed.shape), speeds.beta * signed)
+
+    def with_density(self, rho: Array) -> "_Sheets":
+        """Another density at the same rates."""
+        return _Sheets(self.grid, rho, self.growth, self.potential)
+
+    def measure(self, flow: Flow, rho: Array) -> SignedDensity:
+        """Of densities (2, m); scaled to mass one where it is conserved."""
+        if flow.conserved:
+            rho = rho / (float(rho[0].sum()) * self.grid.cell_volume)
+        return SignedDensity(self.grid, rho[0], rho[1])
+
+
+@dataclass(frozen=True, eq=False)
+class _Moved:
+    """rho - dt div J (2, m), the fastest outflow rate of a cell, and sum of J v over the faces of both sheets."""
+
+    rho: Array
+    drain: float
+    work: float
+
+
+@dataclass(frozen=True)
+class _ConicCells(Solver):
+    """Common to both orders. From a law that conserves the sum of masses V stands without its mean."""
+
+    cells: int
+    alpha: float = 1.0
+    beta: float = 1.0
+    window: Window | None = None
+    resolution: ClassVar[str] = "cells"
+    needs: ClassVar[Literal["density", "quantile", "sample"]] = "density"
+    charged: ClassVar[bool] = True
+    most: ClassVar[float] = 1024.0
+    steepness: ClassVar[float] = 1.0
+    reconstructed: ClassVar[bool] = False
+    orders: ClassVar[float] = 1.0
+    layer: ClassVar[float] = 0.5
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        count(f"{name} cells", self.cells, least=4)
+        Speeds.checked(name, self.alpha, self.beta)
+
+    @property
+    def speeds(self) -> Speeds:
+        """alpha of masses and beta of positions."""
+        return Speeds(self.alpha, self.beta)
+
+    def order(self, flow: Flow) -> Order:
+        """Of time and space, while densities are wide beside cells; with a total variation 1.5 at most, and no space.
+
+        It makes answers sparse. A spike in a cell or two is O(h^(1/2)) from itself on another grid, in the dual norm.
+        Beside it limiter and wind switch, kinks in time: each costs O(dt^2), by a factor for where in its step it falls
+        (seen: slopes from 1.55 to 2.9 at distances of 1e-7).
+        """
+        if flow.energy.variation:
+            return Order(min(self.orders, 1.5), identity=self.orders)
+        return Order(self.orders, space_order(flow, self.orders, self.layer))
+
+    def keeps(self, flow: Flow) -> frozenset[Promise]:
+        """Positivity; energy below the stability bound, checked by the loop; mass where conserved or alpha = 0."""
+        kept: set[Promise] = {"energy", "positivity"}
+        return frozenset(kept | {"mass"} if flow.conserved or not self.alpha else kept)
+
+    def _refusal(self, flow: Flow) -> str | None:
+        if not flow.charged:
+            return "the start is a probability law, whose mass other methods keep; to let it change give Charged(law)"
+        if flow.energy.internal:
+            return "an internal energy of two sheets of opposite sign is not defined here; give an energy without one"
+        return refusal_of_cells(flow, self.window)
+
+    def init(self, flow: Flow) -> State:
+        """Averages of both sheets; what lies outside a window (at most 1e-6) is scaled away. Refused for more."""
+        assert isinstance(flow.initial, Charged)
+        grid = flow.grid(self.cells, self.window)
+        sheets = []
+        for values, mass in zip(flow.initial.averages_of_sheets(grid), flow.initial.masses, strict=True):
+            found = float(values.sum()) * grid.cell_volume
+            if abs(mass - found) > OUTSIDE * mass:
+                raise Refused(f"window: a sheet of mass {mass:g} has {found:g} inside; widen the window")
+            sheets.append(np.maximum(values, 0.0) * (mass / found if found else 1.0))
+        return State(0.0, SignedDensity(grid, *sheets))
+
+    def largest_step(self, flow: Flow, state: State) -> float:
+        """min(CFL bound 1/outflow, 2/L), L a bound of the second derivative of F along unit speed, as of charges."""
+        nu = _sheets_of(state)
+        drain = self._transported(_Sheets.at(flow, nu, self.speeds), 0.0, at_once=False).drain
+        return min(1.0 / drain if drain else np.inf, largest_step(flow, _charges(nu), self.speeds))
+
+    def _transported(self, sheets: _Sheets, dt: float, *, at_once: bool = True) -> _Moved:
+        """Both sheets moved by dt; StepTooLarge above the CFL bound, where it is not asked for."""
+        rho, drain, work = sheets.rho.copy(), 0.0, 0.0
+        for k, (own, xi) in enumerate(zip(sheets.rho, sheets.potential, strict=True)):
+            if not (self.beta and own.any()):
+                continue
+            part = self._of_sheet(sheets.grid, own, xi, dt)
+            rho[k], drain, work = part.rho, max(drain, part.drain * self.steepness), work + part.work
+        if at_once and dt * drain > 1.0 + 1e-9:
+            raise StepTooLarge(
+                f"{self}: dt = {dt:.4g} is above the CFL bound {1.0 / drain:.4g}; pass dt <= "
+                f"{rounded_down(1.0 / drain)}",
+                1.0 / drain,
+            )
+        return _Moved(rho, drain, work * sheets.grid.cell_volume)
+
+    def _of_sheet(self, grid: Grid, rho: Array, xi: Array, dt: float) -> _Moved:
+        """One forward Euler stage of rho (m,) with velocities -jump(xi)/h, xi (m,)."""
+        if compiled(grid.size):
+            from solvers.finite_volume.fused import stage
+
+            found = stage(grid, rho, xi, rho, 0.0, self.reconstructed, dt)
+            return _Moved(nonnegative(found.new, found.least) if dt else rho, found.drain, found.work)
+        new, outflow, work = rho, np.zeros(grid.size), 0.0
+        for axis in axes_of(grid):
+            v = -axis.difference(axis.lined(xi)) / axis.width
+            left, right = face_values(rho, axis, limited=self.reconstructed)
+            flux = np.maximum(v, 0.0) * left - np.maximum(-v, 0.0) * right
+            new = new - dt * axis.divergence(flux)
+            outflow += axis.outflow(v)
+            work += float(np.vdot(flux, v))
+        drain = float(outflow.max())
+        allowed = dt * drain * self.steepness <= 1.0 + 1e-9
+        return _Moved(nonnegative(new, float(new.min())) if allowed else new, drain, work)
+
+    def _factor(self, growth: Array, dt: float) -> Array:
+        """exp(dt growth); StepTooLarge where a mass would grow beyond all measure."""
+        fastest = float(growth.max())
+        if dt * fastest > _STEEPEST:
+            allowed = _STEEPEST / fastest
+            raise StepTooLarge(
+                f"{self}: in dt = {dt:.4g} a mass grows by exp({dt * fastest:.4g}); pass dt <= {rounded_down(allowed)}",
+                allowed,
+            )
+        return np.exp(dt * growth)
+
+    def _power(self, sheets: _Sheets, work: float) -> float:
+        """-dF/dt for the work of fluxes."""
+        masses = sheets.rho.ravel() * sheets.grid.cell_volume
+        return self.speeds.power(masses, sheets.growth.ravel(), 0.0) + (work / self.beta if self.beta else 0.0)
+
+
+@dataclass(frozen=True)
+class ConicUpwind(_ConicCells):
+    """Upwind transport, then the mirror step of masses: rho <- (rho - dt div J) exp(-4 alpha dt (s V + lambda)).
+
+    V is that of the start of the step. Order (1, 1); positive for dt <= 1/outflow. alpha = 0 is transport alone, in
+    which each sheet keeps its mass; beta = 0 is reaction alone, each cell by itself but for V.
+    Source: Chizat 2022, Math. Program. 194, 487-532 (the mirror step), here beside upwind fluxes.
+    """
+
+    def step(self, flow: Flow, state: State, dt: float) -> Step:
+        sheets = _Sheets.at(flow, _sheets_of(state), self.speeds)
+        moved = self._transported(sheets, dt)
+        end = sheets.measure(flow, moved.rho * self._factor(sheets.growth, dt))
+        return Step(state.after(dt, end), dissipated=dt * self._power(sheets, moved.work))
+
+
+@dataclass(frozen=True)
+class ConicMuscl(_ConicCells):
+    """Limited linear reconstruction, Heun's rule with an integrating factor for the masses. Order (2, 2).
+
+        E = exp(dt (g_0 + g_1)/2),   rho_1 = E (rho_0 + dt N_0(rho_0)),   rho <- (E rho_0 + rho_1 + dt N_1(rho_1))/2
+
+    N the transport and g = -4 alpha (s V + lambda) at the start and at exp(dt g_0)(rho_0 + dt N_0(rho_0)), the step of
+    ConicUpwind: V is found twice. Without reaction it is the step of `Muscl`, without transport that of ConicHeun. All
+    is a mean of forward Euler steps times positive factors: positive for dt <= 1/(2 outflow).
+    Source: Lawson 1967, SIAM J. Numer. Anal. 4(3), 372-380 (integrating factors); Isherwood, Grant & Gottlieb 2018,
+    SIAM J. Numer. Anal. 56(6), 3276-3307 (when they keep positivity).
+    """
+
+    steepness: ClassVar[float] = 2.0
+    reconstructed: ClassVar[bool] = True
+    orders: ClassVar[float] = 2.0
+    layer: ClassVar[float] = 2.0 / 3.0
+
+    def step(self, flow: Flow, state: State, dt: float) -> Step:
+        """dissipated: by the trapezoidal rule."""
+        first = _Sheets.at(flow, _sheets_of(state), self.speeds)
+        moved = self._transported(first, dt)
+        ahead = _Sheets.at(flow, first.measure(flow, moved.rho * self._factor(first.growth, dt)), self.speeds)
+        factor = self._factor(0.5 * (first.growth + ahead.growth), dt)
+        second = ahead.with_density(factor * moved.rho)
+        again = self._transported(second, dt)
+        end = first.measure(flow, 0.5 * (factor * first.rho + again.rho))
+        spent = 0.5 * dt * (self._power(first, moved.work) + self._power(second, again.work))
+        return Step(state.after(dt, end), dissipated=spent)
+
+
+def _sheets_of(state: State) -> SignedDensity:
+    nu = state.measure
+    assert isinstance(nu, SignedDensity)
+    return nu
+
+
+def _charges(nu: SignedDensity) -> SignedParticles:
+    """Cells as charges at their centres, merged to some hundred; empty ones left out."""
+    shape = list(nu.grid.shape)
+    while np.prod(shape) > _ASKED and all(n % 2 == 0 for n in shape):
+        shape = [n // 2 for n in shape]
+    coarse = nu.merged(tuple(shape))
+    kept = coarse.weights != 0.0
+    return SignedParticles(nu.domain, coarse.points[kept], coarse.weights[kept])
