@@ -230,7 +230,7 @@ def test_the_stated_step_is_no_small_one(method, flow):
     try:
         for _ in range(40):
             energies.append(flow.energy.value(state.measure))
-            state = solver.step(flow, state, 5.0 * solver.largest_step(flow, state)).state
+            state = solver.step(flow, state, 5.0 / solver.share * solver.largest_step(flow, state)).state
         assert np.max(np.diff(energies)) > 0.0
     except StepTooLarge as error:
         assert "a mass grows by exp" in str(error)

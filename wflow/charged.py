@@ -18,8 +18,8 @@ class Charged(Law):
     The one law that is no probability law: methods that keep mass refuse it. `quantised` and `sample` give m points of
     which `weights(m)` are the signed masses, equal on each sheet; the sheets share the points by mass, at least one
     each, positive first. From Atoms on every sheet the points are those atoms, whatever m.
-    conserved: masses change places but not their sum, which is then 1, on one sheet: the flow on probability measures
-    in the spherical metric, with V less its mean in place of V. ValueError for other sheets or masses.
+    conserved: masses change but not their sum, which is then 1, on one sheet: a flow of probability measures, with V
+    less its mean in place of V (the spherical metric). ValueError for other sheets or masses.
     """
 
     positive: Law | None

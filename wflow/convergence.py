@@ -42,13 +42,15 @@ def distance(a: Measure, b: Measure) -> float:
     On several axes: densities by wflow.dual_norm, on meshes of the plane by wflow.mesh_norm; particles that match one
     by one by their coupling, (sum_j weights_j |x_j - y_j|^2)^(1/2), an upper bound of W2 that is equal to it where they
     are near. On the sphere, where one of them lies on a mesh: H^-1 by spherical harmonics (wflow.harmonic_norm).
-    Charges that match one by one: by the cone metric; others, and signed densities, in a dual norm (wflow.cone).
+    Charges, and particles with other masses, that match one by one: by the cone metric; other charges, and signed
+    densities, in a dual norm (wflow.cone).
     """
     if _by_harmonics(a, b):
         return harmonic_norm(a, b)
+    if (pair := _one_by_one(a, b)) is not None:
+        return Cone().coupled(*pair)
     if isinstance(a, Charges) and isinstance(b, Charges):
-        pair = _one_by_one(a, b)
-        return weak(a, b) if pair is None else Cone().coupled(*pair)
+        return weak(a, b)
     if a.domain.dim > 1 and isinstance(a, Density) and isinstance(b, Density):
         return dual_norm(a, b)
     if comparable(a, b):
@@ -68,9 +70,18 @@ def _by_harmonics(a: Measure, b: Measure) -> bool:
 
 
 def _one_by_one(a: Measure, b: Measure) -> tuple[SignedParticles, SignedParticles] | None:
-    """Both, where they are charges of which there are as many."""
-    both = isinstance(a, SignedParticles) and isinstance(b, SignedParticles)
-    return (a, b) if both and len(a.points) == len(b.points) else None  # type: ignore[return-value]
+    """Both as charges, where there are as many of them: signed ones, or particles whose masses have changed.
+
+    W2 of two measures that differ by a mass e is of the order e^(1/2): it would halve orders.
+    """
+    if len(a.points) != len(b.points):
+        return None
+    if isinstance(a, SignedParticles) and isinstance(b, SignedParticles):
+        return a, b
+    particles = isinstance(a, Particles) and isinstance(b, Particles)
+    if not particles or np.array_equal(a.weights, b.weights):
+        return None
+    return SignedParticles(a.domain, a.points, a.weights), SignedParticles(b.domain, b.points, b.weights)
 
 
 @dataclass(frozen=True)
@@ -201,8 +212,10 @@ def norm_of(a: Measure, b: Measure) -> str:
         return "H^-1"
     if a.domain.dim > 1 and isinstance(a, Density):
         return "H^-1"
+    if _one_by_one(a, b) is not None:
+        return "cone"
     if isinstance(a, Charges):
-        return "dual norm" if _one_by_one(a, b) is None else "cone"
+        return "dual norm"
     if a.domain.dim > 1 and len(a.points) == len(b.points):
         return "coupled"
     return "W2"

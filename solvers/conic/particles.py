@@ -14,7 +14,7 @@ from wflow.charged import Charged
 from wflow.cone import Cone
 from wflow.errors import NotConverged
 from wflow.flow import Flow
-from wflow.measure import SignedParticles
+from wflow.measure import Measure, Particles, SignedParticles
 from wflow.shapes import Planar
 from wflow.solver import Order, Promise, Solver, State, Step
 
@@ -90,7 +90,7 @@ class _Conic(Solver):
         """From Atoms on every sheet those atoms, whatever `particles`."""
         assert isinstance(flow.initial, Charged)
         points = self.start.points(flow, self.particles)
-        return State(0.0, SignedParticles(flow.domain, points, flow.initial.weights(len(points))))
+        return State(0.0, _kept(flow, SignedParticles(flow.domain, points, flow.initial.weights(len(points)))))
 
     def largest_step(self, flow: Flow, state: State) -> float:
         """2/L with L a bound of the second derivative of F along unit speed (solvers._conic_bound)."""
@@ -107,13 +107,17 @@ class _Conic(Solver):
         """The step to `end`. dissipated: by the trapezoidal rule, order 2."""
         last = Rates.at(flow, end, self.speeds)
         spent = 0.5 * dt * (first.power(_charges(state), self.speeds) + last.power(end, self.speeds))
-        return Step(state.after(dt, end, growth=last.growth, velocity=last.velocity), dissipated=spent)
+        return Step(state.after(dt, _kept(flow, end), growth=last.growth, velocity=last.velocity), dissipated=spent)
 
 
 def _charges(state: State) -> SignedParticles:
     pi = state.measure
-    assert isinstance(pi, SignedParticles)
-    return pi
+    return pi if isinstance(pi, SignedParticles) else SignedParticles(pi.domain, pi.points, pi.weights)
+
+
+def _kept(flow: Flow, nu: SignedParticles) -> Measure:
+    """Charges as the state holds them: a probability measure where the sum of masses is conserved."""
+    return Particles(nu.domain, nu.points, nu.weights) if flow.conserved else nu
 
 
 @dataclass(frozen=True)
@@ -187,7 +191,7 @@ class ConicDescent(_Conic):
             spent += 0.5 * part * (rates.power(now, self.speeds) + after.power(end, self.speeds))
             done = dt if part == dt - done else done + part
             now, rates, energy, part = end, after, reached, 2.0 * part
-        return Step(state.after(dt, now, growth=rates.growth, velocity=rates.velocity), dissipated=spent)
+        return Step(state.after(dt, _kept(flow, now), growth=rates.growth, velocity=rates.velocity), dissipated=spent)
 
     def largest_step(self, flow: Flow, state: State) -> float:
         """None: parts of a step are as short as they must be."""

@@ -57,7 +57,8 @@ def of_runs(problem: Problem, runs: Runs) -> Iterator[Picture]:
     """Pictures of one problem solved several times: densities, energies and distances, or the network on its data."""
     if not runs:
         return
-    if problem.flow.charged:
+    free = problem.flow.charged and not problem.flow.conserved
+    if free:
         yield from _charges(problem, runs)
     elif problem.flow.domain.dim == 1:
         yield _densities(problem, runs)
@@ -65,7 +66,7 @@ def of_runs(problem: Problem, runs: Runs) -> Iterator[Picture]:
         yield from _of_network(problem, runs)
     elif any(np.isfinite(run.energies).all() for run in runs.values()):
         yield Picture("energies", "The energy F over time.", picture.energies(runs))
-    if problem.flow.charged:
+    if free:
         return  # W2 and neurons of one sign are no pictures of them
     if problem.flow.domain.dim == 1:
         yield from _distances(problem, runs)

@@ -2,7 +2,7 @@
 
 from solvers.conic import ConicDescent, ConicHeun, ConicParticles
 from solvers.fem import DG0, DG1, Ljko, Ljko2, TwoPoint
-from solvers.finite_volume import ConicMuscl, ConicUpwind, Muscl, ScharfetterGummel, Upwind
+from solvers.finite_volume import ConicImplicit, ConicMuscl, ConicUpwind, Muscl, ScharfetterGummel, Upwind
 from solvers.jko import (
     Bdf2,
     Entropic,
@@ -58,6 +58,7 @@ FURTHER: tuple[Solver, ...] = (
     ConicHeun(particles=100),
     ConicDescent(particles=100),
     ConicUpwind(cells=128),
+    ConicImplicit(cells=128),
 )
 """What `wflow run` takes besides, and `wflow verify --further`. Without it verify leaves them out: they say the same as
 Sdirk2 in a table whose agreements grow like the square of the list, and Bdf2 is two-step: its state is the last two
@@ -65,4 +66,4 @@ measures. SplineSdirk2 is to Spline what Sdirk2 is to Quantile, QuantileDual tak
 proves them; Entropic, Heated and Sinkhorn approximate the step that Spline takes. Ljko is Linearised on meshes, Ljko2
 its second order, two-step too. SoftMin is a splitting for long steps of noisy networks, with no energy to certify.
 ConicHeun is ConicParticles at second order, ConicDescent the same with steps that F judges; ConicUpwind is ConicMuscl
-at first order."""
+at first order, ConicImplicit so with masses by the potential of the step's end."""

@@ -276,7 +276,7 @@ def agreements(problem: Problem, outcomes: Sequence[Outcome]) -> Iterator[Row]:
     for a, b in combinations(outcomes, 2):
         began = time.monotonic()
         start, end = (a.measures[0], b.measures[0]), (a.measures[-1], b.measures[-1])
-        charged = problem.flow.charged
+        charged = problem.flow.charged and not problem.flow.conserved
         norm, measured = (norm_of(*end), distance) if charged or _without_floor(*end) else ("W2", w2)
         floor = measured(*start) + sum(law_floor(pi) for pi in start if isinstance(pi, FourierDensity))
         floor += _of_cells(*end)

@@ -27,10 +27,10 @@ def bracket(flow: Flow, pi: Measure) -> Bracket | None:
     Over measures on the flow's domain: a window, on which a grid stands for an infinite axis, is smaller, and a bound
     over it none of the flow's. Over signed measures for SignedParticles and SignedDensity (also where a flow keeps
     their signs: the class is then larger than need be, and the bound still one), over probability measures for all
-    others and where the sum of masses is conserved.
+    others.
     """
     energy, domain = flow.energy, flow.domain
-    if isinstance(pi, SignedParticles | SignedDensity) and not flow.conserved:
+    if isinstance(pi, SignedParticles | SignedDensity):
         return variation_bracket(energy, pi) if pi.domain == domain else None
     if not domain.bounded:
         return _of_network(energy, pi)
@@ -58,7 +58,7 @@ def unknown(flow: Flow, pi: Measure) -> str:
         return "atoms have no entropy"
     if not domain.bounded:
         return "the domain is not compact, where min V need not be finite"
-    if isinstance(pi, SignedParticles | SignedDensity) and not flow.conserved and not strength(energy):
+    if isinstance(pi, SignedParticles | SignedDensity) and not strength(energy):
         return "signed measures cost nothing without a total variation"
     if any(isinstance(t, Potential) and t.convolved is None for t in energy.terms):
         return "a potential is a function of w here, which can be evaluated and not bounded"

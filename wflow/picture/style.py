@@ -68,6 +68,7 @@ _SOLVERS = {
     "ConicHeun": ("#BB5566", "v"),
     "ConicDescent": ("#004488", "^"),
     "ConicUpwind": ("#888888", "H"),
+    "ConicImplicit": ("#997700", "s"),
     "ConicMuscl": ("#225555", "D"),
 }
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

@@ -63,6 +63,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "aggregation_log_line": ("aggregation", {"kind": "log_line"}),
     "aggregation_log_plane": ("aggregation", {"kind": "log_plane", "reach": 2.0, "horizon": 0.1}),
     "congestion_2d": ("congestion", {"dim": 2, "horizon": 0.3}),
+    "circle_teacher_conic": ("circle_teacher", {"b": 2.0, "masses": "conserved", "horizon": 40.0}),
     "barenblatt_2d": ("barenblatt", {"dim": 2, "horizon": 0.003}),
     "two_layer_1d_square": (
         "two_layer_1d",

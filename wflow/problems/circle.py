@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 
 from wflow.activation import activation as activation_named
 from wflow.arrays import Array, finite, positive
+from wflow.charged import Charged
 from wflow.domain import TURN, circle
 from wflow.energy import Energy, population_risk
 from wflow.flow import Flow
@@ -68,12 +70,15 @@ def circle_teacher(
     modes: Mapping[int, float] = {1: 0.5, 3: 0.3},
     horizon: float = 20.0,
     temperature: float = 0.0,
+    masses: Literal["fixed", "conserved"] = "fixed",
 ) -> Problem:
     """A network of neurons sigma(x . w), w on the unit circle, learns the teacher whose neurons are uniform.
 
     F = E (f_pi - f_unif)^2 / 2 + temperature int rho log rho.   activation: any of the list (relu, cos_minus_sin, tanh,
     ...); b: its parameter (relu threshold, frequency, scale); inputs: "gaussian" N(0, I_2) or "circle" uniform on S^1;
     modes: {n: h_n} of the start (1 + sum h_n cos n theta)/2 pi with sum |h_n| <= 1; horizon: final time.
+    masses: "fixed", each neuron keeps its own; "conserved", neurons lose and gain mass and its sum is conserved
+    (Charged), so that F falls along mixtures too.
     """
     sigma = activation_named(activation, b)
     kernel = circle_kernel(sigma, inputs)
@@ -81,7 +86,10 @@ def circle_teacher(
     if not float(finite("temperature", temperature)) >= 0.0:
         raise ValueError(f"temperature: {temperature!r} is not allowed; give a number >= 0 (0: no noise)")
     internal = (Entropy(temperature),) if temperature else ()
-    flow = Flow(Energy(*population_risk(kernel, UNIFORM), *internal), circle(), start, horizon)
+    if masses not in ("fixed", "conserved"):
+        raise ValueError(f'masses: {masses!r} is not allowed; give "fixed" or "conserved"')
+    begun = Charged(start, conserved=True) if masses == "conserved" else start
+    flow = Flow(Energy(*population_risk(kernel, UNIFORM), *internal), circle(), begun, horizon)
     null = null_modes(sigma, inputs)
     limit, reason = (UNIFORM, "heat and risk agree on uniform") if temperature else predicted_limit(modes, null, start)
     still = limit is start
