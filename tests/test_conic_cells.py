@@ -331,7 +331,7 @@ def test_the_dual_norm_on_cells(cells):
         weak(a, some(tuple(n + 1 for n in cells)))
 
 
-@pytest.mark.parametrize("cells", [(12,), (6, 8)])
+@pytest.mark.parametrize("cells", [(12,), pytest.param((6, 8), marks=SLOW)])
 def test_what_cells_cannot_tell(cells):
     """`spread` is the limit of the distance between charges at the centres and each cell's charge shared by k^d points
     inside, between walls: Richardson's limit over k = 4, 8 (midpoints, error k^-2) to 1e-3."""

@@ -107,7 +107,7 @@ def test_order_one(name):
     assert moving[0] == pytest.approx(moving[1], rel=0.05)
 
 
-@pytest.mark.parametrize("name", POSED)
+@pytest.mark.parametrize("name", ["signed", *(pytest.param(name, marks=SLOW) for name in POSED if name != "signed")])
 def test_energy_falls_with_transport(name):
     """Forty steps of exactly largest_step, which the reaction does not bound."""
     flow = POSED[name]
@@ -127,7 +127,7 @@ def test_refusals():
         with pytest.raises(Refused, match="half-square risk of at most 512 rows"):
             solve(flow, ConicImplicit(cells))
     with pytest.raises(NotConverged, match="rounds masses"):
-        solve(replace(POSED["signed"], horizon=1e12), ConicImplicit(32, beta=0.0), steps=1)
+        solve(replace(POSED["one spike"], horizon=1e12), ConicImplicit(16, beta=0.0, limit=20), steps=1)
     with pytest.raises(ValueError, match="conserved"):
         Charged(UNIFORM, None, (2.0, 0.0), conserved=True)
     with pytest.raises(ValueError, match="conserved"):
@@ -142,9 +142,9 @@ def test_refusals():
 )
 def test_the_sum_of_masses_is_conserved(method):
     """Probability measures all along, mass 1 to 1e-12, single masses not; the energy identity to 3 %."""
-    run = solve(conserved(1.0), method, steps=100)
+    run = solve(conserved(0.4), method, steps=40)
     assert all(isinstance(pi, Density | Particles) and abs(pi.mass - 1.0) <= 1e-12 for pi in run.measures)
-    assert np.ptp(run.final.weights / run.measures[0].weights) > 0.1
+    assert np.ptp(run.final.weights / run.measures[0].weights) > 0.05
     assert run.energies[0] - run.energies[-1] == pytest.approx(run.dissipated[-1], rel=0.03)
     assert {"mass", "energy", "positivity"} == run.solver.keeps(run.flow)
 
@@ -161,6 +161,7 @@ def test_what_masses_dissipate(method):
     assert method.step(flow, state, 1e-6).dissipated / 1e-6 == pytest.approx(4.0 * 0.7 * variance, rel=1e-4)
 
 
+@SLOW
 def test_masses_move_towards_lower_potential():
     """Two atoms held in place (beta = 0): the share x of one obeys x' = -4 alpha x (1 - x)(V_1 - V_2), V_1 - V_2 linear
     in x: solved by a Runge-Kutta method of order 8 and approached by the mirror step at order 1."""
@@ -183,7 +184,7 @@ def test_masses_move_towards_lower_potential():
 def test_the_proved_rate(solver):
     """F(t) <= KL(uniform | pi_0)/(4 alpha t) by reaction alone: from a positive density it falls to its infimum, with
     no hypothesis but convexity. At every saved time; at most a thousandth of it is rounding of an explicit step."""
-    run = solve(conserved(50.0), solver, steps=200)
+    run = solve(conserved(20.0), solver, steps=80)
     bound = divergence(run.measures[0]) / (4.0 * run.times[1:])
     assert np.all(run.energies[1:] <= 1.001 * bound)
     assert run.energies[-1] > 1e-4 * bound[-1]

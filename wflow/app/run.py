@@ -18,7 +18,7 @@ from wflow.app.progress import Fractions, Report
 from wflow.app.resume import CHECKPOINTS, CONFIG, checkpoints, continued, mark, origin, places
 from wflow.app.rows import RESULTS, as_json, plain
 from wflow.app.study import Row
-from wflow.certificates import of_run
+from wflow.certificates import global_gap, of_run
 from wflow.errors import Refused
 from wflow.law import Law
 from wflow.loop import solve
@@ -166,8 +166,8 @@ def _record(folder: RunFolder, label: str, file: str, run: Trajectory, seconds: 
 
 
 def _rows(problem: Problem, label: str, run: Trajectory, seconds: float) -> Iterator[Row]:
-    """What the solver says it keeps."""
-    for certificate in of_run(problem, run):
+    """What the solver says it keeps, and what is proved of F - inf F."""
+    for certificate in (*of_run(problem, run), *global_gap(problem, run)):
         yield Row(problem.name, problem.parameters, (label,), certificate, seconds)
 
 
