@@ -29,7 +29,8 @@ from scipy.linalg import cho_factor, cho_solve
 
 from solvers._conic_bound import largest_step
 from solvers._conic_rates import Speeds
-from solvers.finite_volume.conic import SIGNS, ConicCells, OnCells, Sheets, charges_of, measure_of, on_cells, sheets_of
+from solvers.finite_volume.conic import ConicCells
+from solvers.finite_volume.sheets import SIGNS, OnCells, Sheets, charges_of, measure_of, on_cells, sheets_of
 from wflow.arrays import Array
 from wflow.duality.observed import OfModes, observed
 from wflow.errors import NotConverged
