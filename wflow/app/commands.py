@@ -27,6 +27,7 @@ from wflow.app.table import console, show_rows
 from wflow.app.together import launched, together
 from wflow.app.verify import SEED, VERIFIED, Report
 from wflow.app.verify import verify as verify_problems
+from wflow.problems import nearest
 from wflow.ranks import Ranks
 from wflow.store import EVERY, RunFolder, write_whole
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 _PAUSE = 10.0
 DEMO = Path("results") / "demo"
+STUDIES_FOLDER = Path("results") / "studies"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -201,6 +203,37 @@ def show(folder: Annotated[Path, typer.Argument(help="A folder that `wflow run` 
     """Print what a run folder says, after checking its files."""
     with exit_codes():
         show_folder(RunFolder.open(folder), console())
+
+
+@app.command()
+def study(
+    names: Annotated[list[str] | None, typer.Argument(help="Studies; without names they are listed.")] = None,
+    out: Annotated[Path, typer.Option(help="A folder is made in here for each study.")] = STUDIES_FOLDER,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer sizes and seeds.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = max(1, min(4, os.cpu_count() or 1)),
+) -> None:
+    """Many runs of one question, over sizes, starts and seeds; what is measured is kept, and continued after a stop."""
+    from wflow.app.studies import STUDIES, write_study
+
+    with exit_codes():
+        for name in names or ():
+            if name not in STUDIES:
+                raise UsageError(f"study: unknown name {name!r}; {nearest(name, list(STUDIES))}")
+        if not names:
+            for one in STUDIES.values():
+                typer.echo(f"{one.name:10} {one.question}")
+            return
+        holds = True
+        for name in dict.fromkeys(names):
+            _writable(None, out / name, "--out")
+            with progress() as told:
+                rows, paths = write_study(STUDIES[name], out / name, quick=quick, workers=workers, told=told)
+            show_rows(rows, console())
+            for path in paths:
+                typer.echo(f"written: {path}")
+            holds = holds and all(row.holds for row in rows)
+    if not holds:
+        raise typer.Exit(FAILED)
 
 
 @app.command("list")

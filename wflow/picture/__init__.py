@@ -17,6 +17,7 @@ from wflow.picture.paths import profiles
 from wflow.picture.plane import maps, neurons, paths
 from wflow.picture.regions import film, regions
 from wflow.picture.spreading import spreading
+from wflow.picture.studies import limits, starts, success
 from wflow.picture.style import Runs, png_base64, save
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "fit",
     "journey",
     "ledger",
+    "limits",
     "maps",
     "moves",
     "neurons",
@@ -42,6 +44,8 @@ __all__ = [
     "risk",
     "save",
     "spreading",
+    "starts",
+    "success",
     "surface",
     "w2_curves",
 ]
