@@ -136,6 +136,7 @@ def test_random_balls_pass_their_limit_in_at_most_five_percent() -> None:
     passed = sum(largest_ball(circle(), 2.0 * math.pi * rng.random((50, 1))) > limit for _ in range(400))
     assert 1 <= passed <= 20 + 4 * 4.4
     assert ball_limit(100, torus(2)) == pytest.approx(1.163, abs=1e-3)
+    assert ball_limit(1, circle()) == ball_limit(2, interval(0.0, 2.0)) * math.pi / 2.0 == 0.5 * math.pi
 
 
 def test_what_has_no_cap_or_ball_is_refused() -> None:

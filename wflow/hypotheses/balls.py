@@ -70,9 +70,13 @@ def _shortest(away: Array, lengths: Array) -> Array:
 
 
 def ball_limit(m: int, domain: Box, chance: float = CHANCE) -> float:
-    """The radius that the largest empty ball of m uniform points exceeds with at most that chance, for large m."""
+    """The radius that the largest empty ball of m uniform points exceeds with at most that chance, for large m.
+
+    At most half of what one point may leave, the half diagonal of the torus: on the circle an arc of half a turn.
+    """
     dim, volume = domain.dim, float(np.prod(domain.lengths))
+    most = 0.25 * float(np.linalg.norm(domain.lengths * np.where(domain.periodic, 1.0, 2.0)))
     kappa = math.pi ** (0.5 * dim) / math.gamma(0.5 * dim + 1.0)
     shares = _VERTICES[dim - 1] * count("ball_limit m", m)
     x = brentq(lambda x: math.log(shares * gammaincc(dim, x) / chance), 0.0, 500.0) if shares > chance else 0.0
-    return float((x * volume / (kappa * m)) ** (1.0 / dim))
+    return min(most, float((x * volume / (kappa * m)) ** (1.0 / dim)))

@@ -1,23 +1,113 @@
-"""This file owns regularity: what derivatives psi and V have, judged for the activation and the law of x together."""
+"""This file owns regularity: what derivatives psi and V have, judged for the activation and the law of x together.
+
+psi(.; w) in L^2(x). For a closed kernel of the circle or the sphere, k = sum a_n cos n theta or sum a_l P_l,
+
+    |dpsi(w) - dpsi(w')|^2 ~ sum a_n n^2 (1 - cos n e),   e their distance:   a_n ~ n^-p gives e^min(2, p - 3)
+
+so dpsi is Lipschitz where p > 5, Hoelder (p - 3)/2 where 3 < p < 5; for p <= 3 psi has no derivative in L^2 (derived).
+relu has p = 4 on both: two half planes at an angle e differ on a sector of chance e/pi. V = int k dpi of atoms is as
+smooth as k: its gradient is Lipschitz where p > 3.
+
+On data x_1 .. x_n psi is n functions of w: dpsi is Lipschitz where sigma' is, and jumps where b . x_i = 0 if sigma'
+jumps, whatever the law the data came from.
+"""
 
 import math
 
-from wflow.hypotheses.verdicts import Hypothesis
+import numpy as np
+
+from wflow.hypotheses.setting import Setting, kernel_of
+from wflow.hypotheses.verdicts import Hypothesis, argued
+from wflow.kernel import FourierKernel, Kernel
+from wflow.sphere_kernel import LegendreKernel
 from wflow.trajectory import Trajectory
+
+_CLAIM = "psi has a locally Lipschitz derivative"
+_LIPSCHITZ, _DIFFERENTIABLE = 5.0, 3.0
+_FROM, _TO = 64, 512
+_SEEN, _FEWEST = 1e-28, 8
+
+
+def decay(kernel: Kernel) -> float:
+    """p of a_n ~ n^-p, from coefficients 64 to 512 that are not null; inf where they fall below rounding or end.
+
+    The smaller one of odd and even n: a kink at z = 0 makes one parity fall faster.
+    """
+    a = np.asarray(kernel.coefficients(_TO))  # type: ignore[attr-defined]
+    n = np.arange(len(a))
+    used = (n >= _FROM) & (a > _SEEN * a.max())
+    parts = [used & (n % 2 == parity) for parity in (0, 1)]
+    slopes = [-np.polyfit(np.log(n[own]), np.log(a[own]), 1)[0] for own in parts if np.sum(own) >= _FEWEST]
+    return float(min(slopes, default=math.inf))
 
 
 def smoothness(run: Trajectory) -> Hypothesis:
-    """psi differentiable in w with locally Lipschitz derivative, into L^2 of x: not so where sigma' jumps.
-
-    For x ~ N(0, I_2) two directions at an angle e differ in their half planes on a sector of chance e/pi, so that
-    |dpsi - dpsi'| = O(e^(1/2)): Hoelder 1/2 and no better (derived). The paper meets ReLU by another parametrisation.
-    """
-    claim = "psi has a locally Lipschitz derivative"
+    """psi differentiable in w with locally Lipschitz derivative, into L^2 of x: not so where sigma' jumps."""
     energy = run.flow.energy
-    # on data the second derivative of V may jump: sigma' is Lipschitz still; of ReLU's closed kernel the third does
-    if energy.jumps >= 2.0 if energy.risk is not None else energy.jumps > 3.0:
-        return Hypothesis(claim, "proved", math.nan, math.nan, "sigma' is Lipschitz, or the kernel smooth")
-    return Hypothesis(
-        claim, "not satisfied", math.nan, math.nan,
-        "sigma' jumps: dpsi is Hoelder 1/2 in L^2(x); the theorem for relu needs a smoother parametrisation",
-    )  # fmt: skip
+    if energy.risk is not None:
+        sigma = energy.risk.neuron.activation
+        if energy.jumps >= 2.0:
+            return argued("psi", _CLAIM, "proved", f"finitely many x, and {sigma} has a locally Lipschitz derivative")
+        reason = f"{sigma} on {len(energy.risk.data)} rows: dpsi jumps where b . x_i = 0"
+        return argued(
+            "psi", _CLAIM, "not satisfied", f"{reason}; the theorem for relu needs a smoother parametrisation"
+        )
+    term = kernel_of(energy)
+    if term is None:
+        return argued("psi", _CLAIM, "supposed", "no network")
+    if isinstance(term.kernel, FourierKernel | LegendreKernel):
+        return argued("psi", _CLAIM, "proved", "the kernel that is solved is a finite sum of waves")
+    p = decay(term.kernel)
+    if p > _LIPSCHITZ:
+        return argued("psi", _CLAIM, "consistent", "coefficients of the kernel fall like n^-p, p > 5", measured=p)
+    if p > _DIFFERENTIABLE + 0.05:
+        exponent = "1/2" if abs(p - 4.0) < 0.1 else f"{0.5 * (p - 3.0):.2g}"
+        reason = (
+            f"sigma' jumps: coefficients of the kernel fall like n^-{p:.2f}, so dpsi is Hoelder {exponent} in L^2(x); "
+            "the theorem for relu needs a smoother parametrisation"
+        )
+        return argued("psi", _CLAIM, "not satisfied", reason, measured=p)
+    reason = f"coefficients of the kernel fall like n^-p, p = {p:.2f} <= 3: psi has no derivative in L^2(x)"
+    return argued("psi", _CLAIM, "not satisfied", reason, measured=p)
+
+
+def gradient(run: Trajectory) -> Hypothesis:
+    """V[pi] has a Lipschitz gradient, for atoms too: what makes the flow unique. Not what the theorem asks of psi."""
+    claim, energy = "V[pi] has a Lipschitz gradient", run.flow.energy
+    term = kernel_of(energy)
+    if energy.risk is None and term is not None:
+        p = decay(term.kernel)
+        if p <= _DIFFERENTIABLE + 0.05:
+            reason = f"the kernel has coefficients of n^-{p:.2g}: V bends at atoms, and is smooth for densities alone"
+            return argued("V", claim, "not satisfied", reason, measured=p, needed=False)
+        where = (
+            ", where b is not 0" if run.flow.domain.dim > 1 and run.flow.domain.intrinsic == run.flow.domain.dim else ""
+        )
+        smooth = "smooth" if energy.jumps == math.inf else f"C^{{{energy.jumps - 1:g},1}}"
+        reason = f"x has a density: the kernel is {smooth}{where}"
+        return argued("V", claim, "proved", reason, needed=False)
+    if energy.jumps >= 2.0:
+        return argued("V", claim, "proved", "sigma' is locally Lipschitz, x are finitely many", needed=False)
+    reason = "V' jumps where b . x_i = 0, on finitely many x; of x with a density it would not"
+    return argued("V", claim, "not satisfied", reason, needed=False)
+
+
+def sard(run: Trajectory, setting: Setting) -> Hypothesis:
+    """The regular values of w -> <g, psi(w)> + r(w), for every g in L^2(x), are dense in its range.
+
+    Morse and Sard: critical values of a C^k function of k variables are of measure 0. Relu in the plane: on |w| = 1
+    the function is a |b| K(t), K(t) = <g, relu(u_t . x)>. Where K is not 0 a critical point has |a| = |b|
+    and K'(t) = 0, so critical values are +- K(t)/2 at critical points of K, and 0; K is C^1 where x has a density
+    (1{u_t . x > 0} is continuous in L^2), on data finitely many arcs of A cos + B sin. Charges: K alone (derived).
+    """
+    claim, energy, domain = "regular values are dense (Sard)", run.flow.energy, run.flow.domain
+    term = kernel_of(energy)
+    kinked = energy.risk is not None and bool(energy.risk.neuron.activation.kinks)
+    finite_sum = term is not None and isinstance(term.kernel, FourierKernel | LegendreKernel)
+    if finite_sum or (energy.risk is not None and not kinked):
+        return argued("Sard", claim, "proved", "<g, psi> is smooth in w: the lemma of Morse and Sard")
+    variables = {"2-homogeneous": domain.dim - 2, "charges": domain.intrinsic}.get(setting.kind, domain.dim - 1)
+    if variables <= 1 and (term is None or decay(term.kernel) > _DIFFERENTIABLE + 0.05):
+        reason = "one variable at most: <g, psi> is C^1 in the angle, or finitely many smooth arcs (derived)"
+        return argued("Sard", claim, "proved", reason)
+    return argued("Sard", claim, "supposed", "not checkable for every g in L^2(x): assumed")
