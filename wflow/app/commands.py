@@ -18,6 +18,7 @@ import wflow
 from wflow.app.catalogue import show_catalogue
 from wflow.app.config import read
 from wflow.app.exits import FAILED, Stopper, exit_codes
+from wflow.app.hypotheses import ask, show_reports, write_reports
 from wflow.app.progress import progress
 from wflow.app.provenance import machine, versions
 from wflow.app.rows import as_json
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 _PAUSE = 10.0
 DEMO = Path("results") / "demo"
+
+Names = Annotated[list[str] | None, typer.Argument(help="Problems; all that need no file by default.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="key=value, a parameter of the one problem.")]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -62,10 +66,8 @@ def _main(
 
 @app.command()
 def verify(
-    names: Annotated[list[str] | None, typer.Argument(help="Problems; all that need no file by default.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value, a parameter of the one problem.")
-    ] = None,
+    names: Names = None,
+    settings: Settings = None,
     quick: Annotated[bool, typer.Option("--quick", help="Half the resolution, one refinement level less.")] = False,
     further: Annotated[bool, typer.Option("--further", help="Also the methods that only run takes.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows into this file.")] = None,
@@ -77,10 +79,7 @@ def verify(
     with exit_codes():
         if launched():
             raise UsageError("verify: it starts its own ranks; without mpiexec: wflow verify --ranks N")
-        given = assignments(settings or ())
-        chosen = list(dict.fromkeys(names or VERIFIED))
-        if given and len(chosen) != 1:
-            raise UsageError(f"--set: parameters need exactly one problem, got {len(chosen)}; name one")
+        given, chosen = _chosen(names, settings)
         for name in chosen:
             problem(name, given)
         parameters = problem(chosen[0], given).parameters if given else {}
@@ -106,6 +105,14 @@ def verify(
         typer.echo(f"{found.seconds:.1f} s")
     if not found.holds:
         raise typer.Exit(FAILED)
+
+
+def _chosen(names: Names, settings: Settings) -> tuple[dict[str, Any], list[str]]:
+    """The parameters, and the problems: exactly one of them where there are parameters."""
+    given, chosen = assignments(settings or ()), list(dict.fromkeys(names or VERIFIED))
+    if given and len(chosen) != 1:
+        raise UsageError(f"--set: parameters need exactly one problem, got {len(chosen)}; name one")
+    return given, chosen
 
 
 def _writable(json_file: Path | None, report: Path | None, option: str = "--report") -> None:
@@ -201,6 +208,24 @@ def show(folder: Annotated[Path, typer.Argument(help="A folder that `wflow run` 
     """Print what a run folder says, after checking its files."""
     with exit_codes():
         show_folder(RunFolder.open(folder), console())
+
+
+@app.command()
+def hypotheses(
+    names: Names = None,
+    settings: Settings = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the reports into this file.")] = None,
+) -> None:
+    """What Chizat and Bach's theorem supposes of a problem and its start, one row a hypothesis; 0 whatever it says."""
+    with exit_codes():
+        given, chosen = _chosen(names, settings)
+        posed = [problem(name, given) for name in chosen]
+        _writable(json_file, None)
+        with progress() as told:
+            asked = [ask(one, told) for one in posed]
+        show_reports(asked, console())
+        if json_file is not None:
+            write_reports(json_file, asked)
 
 
 @app.command("list")
