@@ -122,7 +122,7 @@ def test_every_problem_has_a_report(name: str) -> None:
     assert found.setting.kind == CLASSES[name]
     assert found.verdict == ("silent" if CLASSES[name] == "none" else found.verdict)
     assert all(one.topic and one.reason for one in found.rows) and found.rows[0].topic == "antecedent"
-    assert {"degree", "psi", "Sard", "conclusion"} <= {one.topic for one in found.rows}
+    assert {"degree", "loss", "psi", "Sard", "conclusion"} <= {one.topic for one in found.rows}
 
 
 def test_noise_frozen_weights_and_missing_runs() -> None:
@@ -385,7 +385,7 @@ def test_decays_of_other_kernels() -> None:
         (problems.sawtooth(horizon=0.1), "not satisfied", "not satisfied", "supposed"),
         (problems.two_layer_1d("relu", horizon=0.1), "not satisfied", "not satisfied", "proved"),
         (problems.two_layer_1d("elu", horizon=0.1), "proved", "proved", "proved"),
-        (posed(AFFINE, Atoms(AFFINE.domain, np.eye(4))), "not satisfied", "not satisfied", "supposed"),
+        (posed(AFFINE, Atoms(AFFINE.domain, np.eye(4))), "not satisfied", "not satisfied", "proved"),
         (posed(ridge("relu_squared"), Atoms(ridge("relu_squared").domain, np.eye(2))), "proved", "proved", "proved"),
     ],
 )  # fmt: skip

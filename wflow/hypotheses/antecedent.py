@@ -82,7 +82,9 @@ def _norm(run: Trajectory) -> str:
     """What `distance` measures between two measures of a run."""
     if isinstance(run.final, SignedParticles):
         return "cone distance"
-    return "coupled distance, at least W2," if run.final.atomic and run.flow.domain.dim > 1 else "W2"
+    if run.flow.domain.dim == 1:
+        return "W2"
+    return "coupled distance, at least W2," if run.final.atomic else "H^-1 distance"
 
 
 def _runs_away(run: Trajectory, setting: Setting) -> Hypothesis | None:

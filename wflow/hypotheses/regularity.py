@@ -16,6 +16,7 @@ import math
 
 import numpy as np
 
+from wflow.activation import piecewise_linear
 from wflow.hypotheses.setting import Setting, kernel_of
 from wflow.hypotheses.verdicts import Hypothesis, argued
 from wflow.kernel import FourierKernel, Kernel
@@ -71,6 +72,15 @@ def smoothness(run: Trajectory) -> Hypothesis:
     return argued("psi", _CLAIM, "not satisfied", reason, measured=p)
 
 
+def loss(run: Trajectory) -> Hypothesis:
+    """The loss, a function of f in L^2(x), is convex with a Lipschitz derivative."""
+    claim, energy = "the loss is convex with a Lipschitz derivative", run.flow.energy
+    kind = "half square" if energy.risk is None else type(energy.risk.loss).__name__
+    if energy.convex:
+        return argued("loss", claim, "proved", kind)
+    return argued("loss", claim, "not satisfied", f"{kind}: F is not convex along mixtures")
+
+
 def gradient(run: Trajectory) -> Hypothesis:
     """V[pi] has a Lipschitz gradient, for atoms too: what makes the flow unique. Not what the theorem asks of psi."""
     claim, energy = "V[pi] has a Lipschitz gradient", run.flow.energy
@@ -106,6 +116,9 @@ def sard(run: Trajectory, setting: Setting) -> Hypothesis:
     finite_sum = term is not None and isinstance(term.kernel, FourierKernel | LegendreKernel)
     if finite_sum or (energy.risk is not None and not kinked):
         return argued("Sard", claim, "proved", "<g, psi> is smooth in w: the lemma of Morse and Sard")
+    if setting.kind == "2-homogeneous" and energy.risk is not None and piecewise_linear(energy.risk.neuron.activation):
+        reason = "on data <g, relu(b . x)> is linear on finitely many cells: finitely many critical values (derived)"
+        return argued("Sard", claim, "proved", reason)
     variables = {"2-homogeneous": domain.dim - 2, "charges": domain.intrinsic}.get(setting.kind, domain.dim - 1)
     if variables <= 1 and (term is None or decay(term.kernel) > _DIFFERENTIABLE + 0.05):
         reason = "one variable at most: <g, psi> is C^1 in the angle, or finitely many smooth arcs (derived)"

@@ -18,7 +18,7 @@ from wflow.hypotheses.bounded import boundedness
 from wflow.hypotheses.degree import homogeneity, linearity
 from wflow.hypotheses.null import null_modes_row, span_row
 from wflow.hypotheses.outcome import REACHED
-from wflow.hypotheses.regularity import gradient, sard, smoothness
+from wflow.hypotheses.regularity import gradient, loss, sard, smoothness
 from wflow.hypotheses.setting import Setting, no_network, setting_of
 from wflow.hypotheses.support import support
 from wflow.hypotheses.verdicts import Hypothesis, argued, compared
@@ -112,6 +112,7 @@ def _rows(problem: Problem, run: Trajectory, setting: Setting) -> Iterator[Hypot
         case "none":
             yield argued("degree", "some direction of w is homogeneous", "not satisfied", setting.reason)
     yield from support(problem, run, setting)
+    yield loss(run)
     yield smoothness(run)
     yield gradient(run)
     yield sard(run, setting)

@@ -6,7 +6,8 @@
     charges                every place is met by positive and by negative charges
     none                   told beside: where the density of the start is positive
 
-m points meet every direction at a resolution: the largest empty cap or ball, against what m uniform draws leave in at
+Each is necessary: along a ray, or along a at fixed theta, a path leads from one end to the other. m points meet every
+direction at a resolution: the largest empty cap or ball, against what m uniform draws leave in at
 most 5 % of cases. A law of full support is named.
 """
 
@@ -18,6 +19,7 @@ import numpy as np
 from wflow.arrays import Array
 from wflow.charged import Charged
 from wflow.domain import Box
+from wflow.errors import Refused
 from wflow.hypotheses.balls import ball_limit, largest_ball
 from wflow.hypotheses.caps import cap_limit, largest_cap
 from wflow.hypotheses.setting import Setting
@@ -30,7 +32,6 @@ from wflow.trajectory import Trajectory
 
 BALANCED = 1e-10
 _HELD = 1e-12
-_AXES = 3
 
 
 def support(problem: Problem, run: Trajectory, setting: Setting) -> Iterator[Hypothesis]:
@@ -90,12 +91,12 @@ def _thetas(run: Trajectory) -> Hypothesis:
 
 
 def _by_ball(topic: str, claim: str, domain: Box, w: Array, who: str, *, needed: bool = True) -> Hypothesis:
-    if domain.dim > _AXES:
-        return argued(topic, claim, "supposed", f"empty balls are not searched on {domain.dim} axes", needed=needed)
+    try:
+        radius = largest_ball(domain, w)
+    except Refused as why:
+        return argued(topic, claim, "supposed", str(why), needed=needed)
     limit = ball_limit(max(len(w), 1), domain)
-    return compared(
-        topic, claim, largest_ball(domain, w), limit, f"radius of the largest empty ball, {who}", needed=needed
-    )
+    return compared(topic, claim, radius, limit, f"radius of the largest empty ball, {who}", needed=needed)
 
 
 def _sheets(problem: Problem, run: Trajectory) -> Iterator[Hypothesis]:

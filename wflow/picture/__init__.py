@@ -18,6 +18,7 @@ from wflow.picture.plane import maps, neurons, paths
 from wflow.picture.regions import film, regions
 from wflow.picture.spreading import spreading
 from wflow.picture.style import Runs, png_base64, save
+from wflow.picture.verdicts import verdicts
 
 __all__ = [
     "Runs",
@@ -43,5 +44,6 @@ __all__ = [
     "save",
     "spreading",
     "surface",
+    "verdicts",
     "w2_curves",
 ]
