@@ -16,6 +16,7 @@ from wflow import (
     Data,
     Energy,
     Flow,
+    FourierDensity,
     Gaussian,
     Law,
     Particles,
@@ -25,6 +26,7 @@ from wflow import (
     Uniform,
     activation,
     circle,
+    population_risk,
     problems,
     solve,
 )
@@ -338,6 +340,27 @@ def test_what_a_start_has_in_null_modes() -> None:
         found = reported(build("circle_teacher", activation="relu", modes=modes, horizon=0.1), Fourier(16), steps=8)
         assert row(found, "null modes").measured == pytest.approx(hidden, abs=1e-12)
         assert "circle theorem" in row(found, "null modes").reason
+
+
+def test_a_target_in_a_null_mode_leaves_min_f_at_zero() -> None:
+    """relu, target (1 + .4 cos 3 t)/2 pi: uniform has F = 0, c_3 = .2 apart. On S^2 h_3 = .3 is int P_3 = .3/7."""
+    target = FourierDensity.cosines({3: 0.4})
+    flow = Flow(Energy(*population_risk(circle_kernel(activation("relu"), "circle"), target)), circle(), EVEN, 0.1)
+    found = reported(Problem(flow, "a test", "a target in a null mode"), GradientFlow(24), steps=8)
+    assert row(found, "null modes").measured == pytest.approx(0.2, abs=1e-12)
+    assert flow.energy.value(FourierDensity.cosines({})) == pytest.approx(0.0, abs=1e-16)
+    sphere = reported(
+        build("sphere_teacher", activation="relu", modes={3: 0.3}, horizon=0.1), GradientFlow(24), steps=8
+    )
+    assert row(sphere, "null modes").measured == pytest.approx(0.3 / 7.0, abs=1e-12)
+
+
+def test_the_conclusion_is_a_share_of_what_could_be_gained() -> None:
+    """min F = 0 is known: F(T)/F(0) to the digit."""
+    problem = build("circle_teacher", horizon=4.0)
+    run = solve(problem.flow, GradientFlow(24), times=saved_times(4.0), steps=32)
+    found = row(report(problem, run), "conclusion")
+    assert found.measured == run.energies[-1] / run.energies[0] and found.verdict == "not reached"
 
 
 def test_what_data_have_beyond_the_features_stays_in_f() -> None:

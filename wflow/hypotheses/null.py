@@ -10,15 +10,18 @@ from itertools import pairwise
 
 import numpy as np
 
-from wflow.arrays import Array
+from wflow.arrays import Array, ComplexArray
+from wflow.domain import Domain
 from wflow.hypotheses.setting import Setting, kernel_of
 from wflow.hypotheses.verdicts import Hypothesis, argued, compared
 from wflow.kernel import Kernel, circle_modes_of
 from wflow.law import Law
 from wflow.loss import HalfSquare
 from wflow.measure import Measure
+from wflow.shapes import Sphere
 from wflow.terms import Potential
 from wflow.trajectory import Trajectory
+from wflow.zonal import Zonal, harmonic_moments
 
 SEARCHED = 24
 _TAIL = 12
@@ -67,24 +70,33 @@ def null_modes_row(run: Trajectory, setting: Setting) -> Hypothesis | None:
     if setting.kind == "none":
         reason += " and the circle theorem of the lecture fails (docs/circle_theorem.md)"
     weight = math.nan
-    if run.flow.domain.is_circle and not run.flow.charged:
+    domain = run.flow.domain
+    if (domain.is_circle or isinstance(domain, Sphere)) and not run.flow.charged:
         weight = _hidden(run, null)
-        reason += "; measured: (sum |c_n(start) - c_n(target)|^2)^(1/2) over null n, which no gradient acts on"
+        reason += "; measured: what start and target differ by in null modes, on which no gradient acts"
     return argued("null modes", claim, "not satisfied", reason, measured=weight, needed=False)
 
 
 def _hidden(run: Trajectory, null: tuple[int, ...]) -> float:
-    """What start and target differ by in null modes."""
-    difference = circle_modes_of(_start(run), SEARCHED)
+    """(sum |c_n(start) - c_n(target)|^2)^(1/2) over null n; on S^2 of |int Y_lm|^2/(2l + 1), for zonal laws int P_l."""
+    difference = _moments(run.flow.domain, _start(run))
     for term in run.flow.energy.terms:
         if isinstance(term, Potential) and term.convolved is not None:
-            difference = difference - circle_modes_of(term.convolved[1], SEARCHED)
+            difference = difference - _moments(run.flow.domain, term.convolved[1])
     return float(np.linalg.norm(difference[list(null)]))
+
+
+def _moments(domain: Domain, pi: Law | Measure) -> ComplexArray:
+    """Up to 24: (25,) on the circle, (25, 25) on the sphere."""
+    if domain.is_circle:
+        return circle_modes_of(pi, SEARCHED)
+    return np.asarray(harmonic_moments(pi, SEARCHED) / np.sqrt(2.0 * np.arange(SEARCHED + 1.0) + 1.0)[:, None])
 
 
 def _start(run: Trajectory) -> Law | Measure:
     """The law where its modes are exact, not the points that stand for it."""
-    return run.flow.initial if isinstance(run.flow.initial, Measure) or not run.measures[0].atomic else run.measures[0]
+    exact = isinstance(run.flow.initial, Measure | Zonal)
+    return run.flow.initial if exact else run.measures[0]
 
 
 def span_row(run: Trajectory) -> Hypothesis | None:
