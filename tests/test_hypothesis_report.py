@@ -13,6 +13,7 @@ from solvers.spectral import Fourier
 from wflow import (
     Atoms,
     Charged,
+    Constant,
     Data,
     Energy,
     Flow,
@@ -96,8 +97,7 @@ def ridge(name: str, b: float | None = None, inputs: int = 2, **given: bool) -> 
 def test_the_class_of_networks_on_data(neuron: Neuron, kind: str) -> None:
     """Degrees: a relu(b . x) and relu(b . x)^2 have 2, a phi(theta) has 1 in a; relu(b . x) alone has no class."""
     flow = posed(neuron, start=Atoms(neuron.domain, neuron.domain.retract(RNG.random((9, neuron.domain.dim))))).flow
-    assert isinstance(flow.initial, Atoms)
-    found = setting_of(flow, Particles(flow.domain, flow.initial.points))
+    found = setting_of(flow)
     assert found.kind == kind
     expected = {"2": "Theorem 3.3", "p": "Theorem 3.5", "n": "none"}[kind[0]]
     assert found.theorem == expected
@@ -127,13 +127,21 @@ def test_every_problem_has_a_report(name: str) -> None:
     assert {"degree", "loss", "psi", "Sard", "conclusion"} <= {one.topic for one in found.rows}
 
 
+def test_the_class_does_not_depend_on_the_start() -> None:
+    """Where the start is the target V vanishes, whose degree is every degree: tanh has still no 2."""
+    neuron = ridge("tanh", outer=True)
+    at = Particles(neuron.domain, np.eye(3))
+    data = Data(ROWS.inputs, neuron.value(ROWS.inputs, at.points) @ at.weights)
+    assert setting_of(posed(neuron, Atoms(neuron.domain, at.points), data).flow).kind == "partially 1-homogeneous"
+
+
 def test_noise_frozen_weights_and_missing_runs() -> None:
     """A temperature is another theorem's; frozen axes move in no homogeneous direction; a network needs a run of it."""
     noisy = problems.two_layer_1d(temperature=0.1)
     assert "noise" in report(noisy).sentence
     frozen = Box((-math.inf,) * 3, (math.inf,) * 3, (False,) * 3, (True, False, False))
     flow = Flow(Energy(Risk(ridge("relu", outer=True), ROWS)), frozen, Atoms(frozen, np.eye(3)), 1.0)
-    assert "frozen" in setting_of(flow, Particles(frozen, np.eye(3))).reason
+    assert "frozen" in setting_of(flow).reason
     problem, other = problems.circle_teacher(), problems.circle_teacher()
     with pytest.raises(Refused, match="saved_times"):
         report(problem)
@@ -155,14 +163,14 @@ def test_doublings_of_an_exact_flow() -> None:
     nu = 1.0 / (2.0 * math.pi)
     np.testing.assert_allclose(d, [start * (math.exp(-nu * s) - math.exp(-2.0 * nu * s)) for s in t], rtol=1e-5)
     assert t == [2.0**k for k in range(7)]
-    found = antecedent(run, setting_of(run.flow, run.final))
+    found = antecedent(run, setting_of(run.flow))
     assert found.verdict == "consistent" and found.measured == pytest.approx(max(d[-1] / d[-2], d[-2] / d[-3]))
 
 
 def test_what_does_not_fall_is_not_seen_to_converge() -> None:
     """The same flow to t = 4: distances double still. At rest they are 0; with two saved times nothing is said."""
     flow = problems.sawtooth(horizon=4.0).flow
-    setting = setting_of(flow, Particles(flow.domain, np.ones((1, 1))))
+    setting = setting_of(flow)
     early = solve(flow, GradientFlow(20), times=saved_times(4.0), steps=40)
     assert antecedent(early, setting).verdict == "not reached"
     rest = problems.circle_teacher("relu", modes={3: 0.5}).flow
@@ -200,6 +208,11 @@ def test_separable_classes_refute_convergence_by_an_argument() -> None:
     assert verdicts[2.0].verdict == "not reached" and "no minimiser" in verdicts[2.0].reason
     assert verdicts[40.0].verdict == "not satisfied" and verdicts[40.0].measured < verdicts[40.0].limit
     assert found.verdict == "silent" and "does not converge" in found.sentence
+    shifted = Flow(Energy(Risk(neuron, LABELS, Logistic()), Constant(-1.0)), neuron.domain, start, 2.0)
+    early = report(
+        Problem(shifted, "a test", "shifted"), solve(shifted, GradientFlow(4), times=saved_times(2.0), steps=50)
+    )
+    assert row(early, "antecedent").verdict == "not reached"  # of F - 1 the same is true
     ridged = Flow(Energy(Risk(neuron, LABELS, Logistic()), Potential.quadratic(0.5)), neuron.domain, start, 40.0)
     settled = report(
         Problem(ridged, "a test", "ridge"), solve(ridged, GradientFlow(4), times=saved_times(40.0), steps=200)

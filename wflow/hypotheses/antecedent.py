@@ -20,10 +20,11 @@ import math
 import numpy as np
 
 from wflow.convergence import distance
-from wflow.hypotheses.setting import Setting, penalty_of
+from wflow.hypotheses.setting import Setting, kernel_of, penalty_of
 from wflow.hypotheses.verdicts import Hypothesis, Verdict, argued
 from wflow.loss import Logistic
 from wflow.measure import SignedParticles
+from wflow.terms import Risk
 from wflow.trajectory import Trajectory
 
 FALLING = 0.9
@@ -92,7 +93,9 @@ def _runs_away(run: Trajectory, setting: Setting) -> Hypothesis | None:
     risk = energy.risk
     if setting.kind == "none" or risk is None or not isinstance(risk.loss, Logistic) or penalty_of(energy):
         return None
-    data, value = risk.data, float(run.energies[-1])
+    if sum(isinstance(term, Risk) for term in energy.terms) > 1 or kernel_of(energy) is not None:
+        return None
+    data, value = risk.data, risk.value(run.final)
     limit = float(np.min(data.weights[data.weights > 0.0])) * math.log(2.0)
     if value < limit:
         reason = (

@@ -94,7 +94,7 @@ def report(problem: Problem, run: Trajectory | None = None) -> Report:
         return Report(name, Setting("none", why), ())
     if run.flow.energy is not problem.flow.energy:
         raise ValueError(f"report run: it is of another flow than {name}; solve problem.flow")
-    setting = setting_of(run.flow, run.measures[0])
+    setting = setting_of(run.flow)
     return Report(name, setting, tuple(_rows(problem, run, setting)))
 
 

@@ -17,7 +17,7 @@ from wflow.energy import Energy
 from wflow.flow import Flow
 from wflow.forceless import Constant, TotalVariation
 from wflow.hypotheses.degree import HOMOGENEOUS, off_degree, off_first
-from wflow.measure import Measure
+from wflow.measure import Particles
 from wflow.pair_kernel import PairKernel
 from wflow.terms import Interaction, Potential, Risk, Term
 
@@ -56,25 +56,31 @@ def no_network(flow: Flow) -> str | None:
     return None
 
 
-def setting_of(flow: Flow, start: Measure) -> Setting:
-    """The class of a flow; degrees of psi are measured at the start, to rounding."""
+def setting_of(flow: Flow) -> Setting:
+    """The class of a flow; degrees of psi are measured to rounding, on V of seven random neurons."""
     if (why := no_network(flow)) is not None:
         return Setting("none", why)
     if flow.charged:
         return Setting(
             "charges", "psi = +- r^2 phi(theta), r^2 the charge: 2-homogeneous in r, in the metric of the cone"
         )
-    domain, network = flow.domain, network_of(flow.energy)
+    domain = flow.domain
     if any(domain.frozen):
         return Setting("none", "some parameters are frozen: the theorem lets all of w move")
     if not isinstance(domain, Box):
         return Setting("none", f"neurons live on {domain}, with one mass each: no direction is homogeneous")
-    if _endless(domain, 0) and off_degree(network, start, 2.0) <= HOMOGENEOUS:
+    network, probe = network_of(flow.energy), _probe(domain)
+    if _endless(domain, 0) and off_degree(network, probe, 2.0) <= HOMOGENEOUS:
         return Setting("2-homogeneous", "psi(c w) = c^2 psi(w) for c > 0")
-    if domain.dim > 1 and _endless(domain, 0, 1) and off_first(network, start) <= HOMOGENEOUS:
+    if domain.dim > 1 and _endless(domain, 0, 1) and off_first(network, probe) <= HOMOGENEOUS:
         return Setting("partially 1-homogeneous", "psi = a phi(theta) with an outer weight a")
     where = "the circle" if domain.is_circle else "their domain"
     return Setting("none", f"neurons have one mass each on {where}, which cannot change: no direction is homogeneous")
+
+
+def _probe(domain: Box) -> Particles:
+    """Random neurons, whose f is no target: V of a start may vanish."""
+    return Particles(domain, domain.retract(np.random.default_rng(7).standard_normal((7, domain.dim))))
 
 
 def network_of(energy: Energy) -> Energy:
