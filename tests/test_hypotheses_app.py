@@ -14,9 +14,9 @@ def wflow(*arguments: object) -> Result:
 
 
 def test_a_report_as_a_table_and_as_json(tmp_path: Path) -> None:
-    """one_spike to t = 1/4: its class, a row a hypothesis, and the same in JSON, nan as null; status 0."""
+    """one_spike to t = 1/10: its class, a row a hypothesis, and the same in JSON, nan as null; status 0."""
     path = tmp_path / "report.json"
-    done = wflow("hypotheses", "one_spike", "--set", "horizon=0.25", "--json", path)
+    done = wflow("hypotheses", "one_spike", "--set", "horizon=0.1", "--json", path)
     assert done.exit_code == 0 and "theorem silent: pi_t is not seen to converge" in done.stdout
     assert (
         "support +" in done.stdout
@@ -26,7 +26,7 @@ def test_a_report_as_a_table_and_as_json(tmp_path: Path) -> None:
     (entry,) = said["reports"]
     assert {"machine", "versions", "seed"} < set(said)
     assert (entry["problem"], entry["class"], entry["verdict"]) == ("one_spike", "charges", "silent")
-    assert entry["parameters"]["horizon"] == 0.25 and entry["solver"].startswith("ConicParticles")
+    assert entry["parameters"]["horizon"] == 0.1 and entry["solver"].startswith("ConicParticles")
     rows = {row["topic"]: row for row in entry["rows"]}
     assert rows["antecedent"]["verdict"] == "not reached" and rows["support +"]["measured"] < rows["support +"]["limit"]
     assert rows["Sard"]["measured"] is None and rows["conclusion"]["needed"] is False
