@@ -38,6 +38,7 @@ from wflow.hypotheses import Hypothesis, Report, antecedent, report, saved_times
 from wflow.hypotheses.antecedent import doublings
 from wflow.hypotheses.null import in_words, null_of, span_row
 from wflow.hypotheses.regularity import decay
+from wflow.hypotheses.support import where_empty
 from wflow.kernel import circle_kernel, sawtooth_kernel
 from wflow.loss import Logistic
 from wflow.neuron import Neuron, TranslationNeuron
@@ -257,6 +258,24 @@ def test_starts_that_fail_and_one_that_holds(start: Charged, failing: tuple[str,
 
 
 @pytest.mark.parametrize(
+    ("edges", "masses", "share", "where"),
+    [
+        ([0.0, 2.0, 4.0, 2.0 * math.pi], [0.5, 0.0, 0.5], 2.0, "between 2 and 4"),
+        ([1.0, 2.0], [1.0], 2.0 * math.pi - 1.0, "between 2 and 1"),
+        ([0.0, 2.0 * math.pi], [1.0], 0.0, "least density 0.16"),
+    ],
+)
+def test_where_a_density_vanishes(edges: list[float], masses: list[float], share: float, where: str) -> None:
+    """Told beside of neurons on the circle: the share that is empty to 2/720, and the widest gap."""
+    kernel = circle_kernel(activation("cos_minus_sin"), "circle")
+    start = Steps(circle(), np.array(edges), np.array(masses))
+    flow = Flow(Energy(*population_risk(kernel, EVEN)), circle(), start, 0.1)
+    found = row(reported(Problem(flow, "a test", "a gap"), GradientFlow(8), steps=8), "support")
+    assert found.measured == pytest.approx(share / (2.0 * math.pi), abs=2.0 / 720)
+    assert where in found.reason and found.fails == (share > 0.0) and not found.needed
+
+
+@pytest.mark.parametrize(
     ("start", "failing"),
     [
         ("spread", ("psi",)),
@@ -431,3 +450,13 @@ def test_regularity_of_activation_and_law_together(problem: Problem, psi: str, v
     """relu with a density of x: dpsi Hoelder 1/2, V C^(2,1); on rows both jump; elu and relu^2: Lipschitz."""
     found = reported(problem, ConicParticles(8) if problem.flow.charged else GradientFlow(8), steps=8)
     assert [row(found, topic).verdict for topic in ("psi", "V", "Sard")] == [psi, v, sard]
+
+
+def test_where_a_density_vanishes_on_the_sphere_and_in_the_plane() -> None:
+    """All with w_3 > 1/2: a cap of pi/3 about the pole. In the plane one such place is named."""
+    j = np.arange(2000)
+    z, angle = 1.0 - (2.0 * j + 1.0) / 2000, 2.4 * j
+    places = np.stack([np.sqrt(1.0 - z * z) * np.cos(angle), np.sqrt(1.0 - z * z) * np.sin(angle), z], axis=1)
+    said = where_empty(places, z > 0.5)
+    assert said.startswith("within 1 of (") and said.endswith(", 1)")
+    assert where_empty(np.eye(2), np.array([False, True])) == "about (0, 1) and elsewhere"

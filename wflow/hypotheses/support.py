@@ -15,6 +15,7 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wflow.arrays import Array
 from wflow.charged import Charged
@@ -30,6 +31,7 @@ from wflow.problems.problem import Problem
 from wflow.shapes import Sphere
 from wflow.trajectory import Trajectory
 
+Flags = NDArray[np.bool_]
 BALANCED = 1e-10
 _HELD = 1e-12
 
@@ -142,13 +144,10 @@ def _density(run: Trajectory) -> Hypothesis:
     claim, law, start = "the start has mass everywhere", run.flow.initial, run.measures[0]
     domain = run.flow.domain
     if isinstance(start, Density):
-        empty = float(np.mean(start.values <= _HELD * np.max(start.values)))
-        return compared("support", claim, empty, 0.0, f"share of {start.grid.size} cells without mass", needed=False)
+        return _positive(claim, start.points, start.values, f"{start.grid.size} cells", 0.0)
     if law.has_density and (domain.is_circle or isinstance(domain, Sphere)):
-        values = law.density(_spread(domain))
-        empty = float(np.mean(values <= _HELD * np.max(values)))
-        reason = f"share of {len(values)} places without density; least density {values.min():.2g}"
-        return compared("support", claim, empty, 1.0 / len(values), reason, needed=False)
+        places = _spread(domain)
+        return _positive(claim, places, law.density(places), f"{len(places)} places", 1.0 / len(places))
     w, who = _met(start), f"{len(start.points)} points"
     if isinstance(domain, Sphere):
         cap = largest_cap(w)
@@ -158,6 +157,29 @@ def _density(run: Trajectory) -> Hypothesis:
     if isinstance(domain, Box) and domain.bounded:
         return _by_ball("support", claim, domain, w, who, needed=False)
     return argued("support", claim, "supposed", f"not asked on {domain}", needed=False)
+
+
+def _positive(claim: str, places: Array, values: Array, who: str, limit: float) -> Hypothesis:
+    """The share of places (m, d) where a density vanishes, and where: the widest gap of one axis, the largest cap."""
+    empty = values <= _HELD * np.max(values)
+    reason = f"share of {who} without mass; least density {values.min():.2g}"
+    if np.mean(empty) > limit:
+        reason += f"; none {where_empty(places, empty)}"
+    return compared("support", claim, float(np.mean(empty)), limit, reason, needed=False)
+
+
+def where_empty(places: Array, empty: Flags) -> str:
+    """In words; on one axis the places are in order and a gap may go over the end."""
+    if places.shape[1] == 1:
+        held = np.flatnonzero(~empty)
+        gaps = np.diff(held, append=held[0] + len(empty))
+        first = held[int(np.argmax(gaps))]
+        last = (first + int(np.max(gaps))) % len(empty)
+        return f"between {places[first, 0]:.3g} and {places[last, 0]:.3g}"
+    if places.shape[1] == 3 and np.allclose(np.sum(places**2, axis=1), 1.0):
+        cap = largest_cap(places[~empty])
+        return f"within {cap.radius:.2g} of ({', '.join(f'{x:.2g}' for x in cap.centre)})"
+    return f"about ({', '.join(f'{x:.2g}' for x in places[empty][0])}) and elsewhere"
 
 
 def _spread(domain: Box | Sphere | object) -> Array:
