@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from scipy.spatial import ConvexHull
 
 from wflow import Refused, box, circle, interval, line, torus
 from wflow.arrays import Array
@@ -84,6 +85,18 @@ def test_expected_caps_in_closed_form() -> None:
     for m in (10, 1000, 100_000):
         assert expected_caps(m, 3, 0.0) == pytest.approx(2 * m - 4, rel=1e-8)
     assert expected_caps(5, 4, 0.0) == pytest.approx(5.0, rel=1e-8)
+
+
+@pytest.mark.parametrize(("m", "n", "radius"), [(40, 4, 0.0), (40, 4, 1.0), (30, 5, 1.0), (20, 6, 1.2)])
+def test_expected_caps_are_the_facets_of_random_hulls(m: int, n: int, radius: float) -> None:
+    """60 hulls of qhull: facets whose cap has at least that radius, within 4 standard errors of the mean."""
+    rng, found = np.random.default_rng([m, n]), []
+    for _ in range(60):
+        u = rng.standard_normal((m, n))
+        offsets = -ConvexHull(u / np.linalg.norm(u, axis=1, keepdims=True)).equations[:, -1]
+        found.append(np.sum(np.arccos(offsets) >= radius))
+    error = float(np.std(found)) / math.sqrt(60)
+    assert abs(float(np.mean(found)) - expected_caps(m, n, radius)) <= 4.0 * error
 
 
 @pytest.mark.parametrize(("m", "n", "least"), [(50, 2, 0.02), (100, 3, 0.015), (60, 4, 0.0)])
