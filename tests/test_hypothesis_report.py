@@ -427,10 +427,13 @@ def test_the_decay_of_coefficients_is_the_hoelder_exponent(name: str, p: float, 
 
 
 def test_decays_of_other_kernels() -> None:
-    """relu on the sphere 4, the sawtooth 2; finite sums end."""
+    """relu on the sphere 4, the sawtooth 2; finite sums end; relu squared 6, of which one parity is null."""
     assert decay(sphere_kernel(activation("relu"), "sphere")) == pytest.approx(4.0, abs=0.05)
     assert decay(sawtooth_kernel()) == pytest.approx(2.0, abs=1e-9)
     assert decay(circle_kernel(activation("cos_minus_sin"), "circle")) == math.inf
+    assert decay(circle_kernel(activation("relu_squared"), "gaussian")) == pytest.approx(6.0, abs=0.05)
+    for threshold, inputs in ((0.3, "gaussian"), (-0.7, "circle")):  # the latter oscillates
+        assert decay(circle_kernel(activation("relu", threshold), inputs)) == pytest.approx(4.0, abs=0.15)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -439,6 +442,7 @@ def test_decays_of_other_kernels() -> None:
         (problems.relu_teacher_plane(horizon=0.1), "not satisfied", "proved", "proved"),
         (problems.relu_teacher(horizon=0.1), "not satisfied", "proved", "proved"),
         (problems.circle_teacher("tanh", horizon=0.1), "proved", "proved", "proved"),
+        (problems.circle_teacher("relu", b=0.3, horizon=0.1), "not satisfied", "proved", "proved"),
         (problems.sawtooth(horizon=0.1), "not satisfied", "not satisfied", "supposed"),
         (problems.two_layer_1d("relu", horizon=0.1), "not satisfied", "not satisfied", "proved"),
         (problems.two_layer_1d("elu", horizon=0.1), "proved", "proved", "proved"),
