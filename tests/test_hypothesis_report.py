@@ -430,7 +430,7 @@ def test_decays_of_other_kernels() -> None:
     """relu on the sphere 4, the sawtooth 2; finite sums end; relu squared 6, of which one parity is null."""
     assert decay(sphere_kernel(activation("relu"), "sphere")) == pytest.approx(4.0, abs=0.05)
     assert decay(sawtooth_kernel()) == pytest.approx(2.0, abs=1e-9)
-    for smooth in (activation("cos_minus_sin"), activation("softplus", 5.0)):  # of the latter quadrature leaves 1e-28
+    for smooth in (activation("cos_minus_sin"), activation("softplus", 5.0)):
         assert decay(circle_kernel(smooth, "gaussian")) == math.inf
     assert decay(circle_kernel(activation("relu_squared"), "gaussian")) == pytest.approx(6.0, abs=0.05)
     for threshold, inputs in ((0.3, "gaussian"), (-0.7, "circle")):  # the latter oscillates

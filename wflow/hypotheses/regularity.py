@@ -26,19 +26,18 @@ from wflow.trajectory import Trajectory
 _CLAIM = "psi has a locally Lipschitz derivative"
 _LIPSCHITZ, _DIFFERENTIABLE = 5.0, 3.0
 _FROM, _TO, _HALVES = 64, 512, 6
-_SEEN, _FEWEST = 1e-22, 3
-"""Quadratures leave 1e-28 of coefficients that vanish."""
+_FEWEST = 3
 
 
 def decay(kernel: Kernel) -> float:
     """p of a_n ~ n^-p, by the largest coefficients in half octaves from 64 to 512; inf where they end or vanish.
 
-    Largest ones: coefficients may oscillate, and one parity may be null or fall faster.
+    Kernels by quadrature are cut off above its rounding. Largest ones: coefficients may oscillate, and one parity may be null or fall faster.
     """
     a = np.asarray(kernel.coefficients(_TO))  # type: ignore[attr-defined]
     edges = (_FROM * 2.0 ** (0.5 * np.arange(_HALVES + 1))).round().astype(np.int64)
     places = np.array([low + int(np.argmax(a[low:high])) for low, high in pairwise(edges)])
-    used = places[a[places] > _SEEN * a.max()]
+    used = places[a[places] > 0.0]
     if len(used) < _FEWEST:
         return math.inf
     return -float(np.polyfit(np.log(used), np.log(a[used]), 1)[0])
