@@ -32,7 +32,8 @@ _FEWEST = 3
 def decay(kernel: Kernel) -> float:
     """p of a_n ~ n^-p, by the largest coefficients in half octaves from 64 to 512; inf where they end or vanish.
 
-    Kernels by quadrature are cut off above its rounding. Largest ones: coefficients may oscillate, and one parity may be null or fall faster.
+    Kernels by quadrature are cut off above its rounding. The largest: coefficients may oscillate, and one parity may be
+    null or fall faster.
     """
     a = np.asarray(kernel.coefficients(_TO))  # type: ignore[attr-defined]
     edges = (_FROM * 2.0 ** (0.5 * np.arange(_HALVES + 1))).round().astype(np.int64)
