@@ -308,6 +308,14 @@ def test_directions_of_starts_that_are_not_balanced() -> None:
     }  # fmt: skip
 
 
+def test_only_outer_weights_have_sheets() -> None:
+    """(b . x)^2 from (+-1, +-1): |w_1| = |w_2| is no balance there; four directions, caps of pi/4, limit pi/2."""
+    neuron = ridge("quadratic")
+    start = Atoms(neuron.domain, np.array([[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]]))
+    found = row(reported(posed(neuron, start, horizon=0.1), GradientFlow(4), steps=8), "support")
+    assert found.needed and found.measured == pytest.approx(math.pi / 4.0) and found.limit == math.pi / 2.0
+
+
 @pytest.mark.parametrize(("height", "verdict"), [(2.0 * math.pi, "consistent"), slow(3.0, "refuted")])
 def test_a_partially_homogeneous_network_on_the_cylinder(height: float, verdict: str) -> None:
     """a D(x - t), |a| <= 1: holds where every angle is met, in the words of Theorem 3.5."""

@@ -26,10 +26,14 @@ Kind = Literal["2-homogeneous", "partially 1-homogeneous", "charges", "none"]
 
 @dataclass(frozen=True)
 class Setting:
-    """The class of a flow, and in one sentence why it is that one."""
+    """The class of a flow, and in one sentence why it is that one.
+
+    outer: psi is of degree 1 in the first coordinate, an outer weight a. With degree 2 in (a, b) a^2 - |b|^2 stays.
+    """
 
     kind: Kind
     reason: str
+    outer: bool = False
 
     @property
     def theorem(self) -> str:
@@ -70,10 +74,11 @@ def setting_of(flow: Flow) -> Setting:
     if not isinstance(domain, Box):
         return Setting("none", f"neurons live on {domain}, with one mass each: no direction is homogeneous")
     network, probe = network_of(flow.energy), _probe(domain)
+    outer = domain.dim > 1 and _endless(domain, 0, 1) and off_first(network, probe) <= HOMOGENEOUS
     if _endless(domain, 0) and off_degree(network, probe, 2.0) <= HOMOGENEOUS:
-        return Setting("2-homogeneous", "psi(c w) = c^2 psi(w) for c > 0")
-    if domain.dim > 1 and _endless(domain, 0, 1) and off_first(network, probe) <= HOMOGENEOUS:
-        return Setting("partially 1-homogeneous", "psi = a phi(theta) with an outer weight a")
+        return Setting("2-homogeneous", "psi(c w) = c^2 psi(w) for c > 0", outer)
+    if outer:
+        return Setting("partially 1-homogeneous", "psi = a phi(theta) with an outer weight a", outer)
     where = "the circle" if domain.is_circle else "their domain"
     return Setting("none", f"neurons have one mass each on {where}, which cannot change: no direction is homogeneous")
 

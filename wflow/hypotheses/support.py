@@ -40,7 +40,7 @@ def support(problem: Problem, run: Trajectory, setting: Setting) -> Iterator[Hyp
     """The rows on the start's support for the flow's class."""
     match setting.kind:
         case "2-homogeneous":
-            yield from _directions(run)
+            yield from _directions(run, setting)
             yield _within_ball(run.flow.initial, "the start lies in a ball", "all of w")
         case "partially 1-homogeneous":
             yield _thetas(run)
@@ -51,12 +51,14 @@ def support(problem: Problem, run: Trajectory, setting: Setting) -> Iterator[Hyp
             yield _density(run)
 
 
-def _directions(run: Trajectory) -> Iterator[Hypothesis]:
+def _directions(run: Trajectory, setting: Setting) -> Iterator[Hypothesis]:
     claim, w = "the start meets every direction of w", _met(run.measures[0])
     if full(run.flow.initial):
-        yield argued("support", claim, "proved", f"{type(run.flow.initial).__name__}: its support is all of R^d")
+        seen = _by_cap("", "", w, f"{len(w)} points")
+        reason = f"{type(run.flow.initial).__name__}: its support is all of R^d; measured: {seen.reason}"
+        yield argued("support", claim, "proved", reason, measured=seen.measured)
         return
-    if not balanced(w):
+    if not (setting.outer and balanced(w)):
         yield _by_cap("support", claim, w, f"{len(w)} points")
         return
     yield argued(
