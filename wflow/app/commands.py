@@ -18,7 +18,6 @@ import wflow
 from wflow.app.catalogue import show_catalogue
 from wflow.app.config import read
 from wflow.app.exits import FAILED, Stopper, exit_codes
-from wflow.app.hypotheses import ask, show_reports, write_reports
 from wflow.app.progress import progress
 from wflow.app.provenance import machine, versions
 from wflow.app.rows import as_json
@@ -28,6 +27,7 @@ from wflow.app.table import console, show_rows
 from wflow.app.together import launched, together
 from wflow.app.verify import SEED, VERIFIED, Report
 from wflow.app.verify import verify as verify_problems
+from wflow.problems import nearest
 from wflow.ranks import Ranks
 from wflow.store import EVERY, RunFolder, write_whole
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _PAUSE = 10.0
 DEMO = Path("results") / "demo"
+STUDIES_FOLDER = Path("results") / "studies"
 
 Names = Annotated[list[str] | None, typer.Argument(help="Problems; all that need no file by default.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="key=value, a parameter of the one problem.")]
@@ -79,11 +80,11 @@ def verify(
     with exit_codes():
         if launched():
             raise UsageError("verify: it starts its own ranks; without mpiexec: wflow verify --ranks N")
-        given, chosen = _chosen(names, settings)
+        given, chosen = chosen_problems(names, settings)
         for name in chosen:
             problem(name, given)
         parameters = problem(chosen[0], given).parameters if given else {}
-        _writable(json_file, report)
+        writable(json_file, report)
         with progress() as told:
             found = verify_problems(
                 names or (),
@@ -107,7 +108,7 @@ def verify(
         raise typer.Exit(FAILED)
 
 
-def _chosen(names: Names, settings: Settings) -> tuple[dict[str, Any], list[str]]:
+def chosen_problems(names: Names, settings: Settings) -> tuple[dict[str, Any], list[str]]:
     """The parameters, and the problems: exactly one of them where there are parameters."""
     given, chosen = assignments(settings or ()), list(dict.fromkeys(names or VERIFIED))
     if given and len(chosen) != 1:
@@ -115,7 +116,7 @@ def _chosen(names: Names, settings: Settings) -> tuple[dict[str, Any], list[str]
     return given, chosen
 
 
-def _writable(json_file: Path | None, report: Path | None, option: str = "--report") -> None:
+def writable(json_file: Path | None, report: Path | None, option: str = "--report") -> None:
     """Refuse before the work what could not be written after it."""
     if json_file is not None and (json_file.is_dir() or not json_file.absolute().parent.is_dir()):
         raise UsageError(f"--json: {json_file} is a folder or lies in none; name a file in an existing folder")
@@ -211,21 +212,34 @@ def show(folder: Annotated[Path, typer.Argument(help="A folder that `wflow run` 
 
 
 @app.command()
-def hypotheses(
-    names: Names = None,
-    settings: Settings = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the reports into this file.")] = None,
+def study(
+    names: Annotated[list[str] | None, typer.Argument(help="Studies; without names they are listed.")] = None,
+    out: Annotated[Path, typer.Option(help="A folder is made in here for each study.")] = STUDIES_FOLDER,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer sizes and seeds.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = max(1, min(4, os.cpu_count() or 1)),
 ) -> None:
-    """What Chizat and Bach's theorem supposes of a problem and its start, one row a hypothesis; 0 whatever it says."""
+    """Many runs of one question, over sizes, starts and seeds; what is measured is kept, and continued after a stop."""
+    from wflow.app.studies import STUDIES, write_study
+
     with exit_codes():
-        given, chosen = _chosen(names, settings)
-        posed = [problem(name, given) for name in chosen]
-        _writable(json_file, None)
-        with progress() as told:
-            asked = [ask(one, told) for one in posed]
-        show_reports(asked, console())
-        if json_file is not None:
-            write_reports(json_file, asked)
+        for name in names or ():
+            if name not in STUDIES:
+                raise UsageError(f"study: unknown name {name!r}; {nearest(name, list(STUDIES))}")
+        if not names:
+            for one in STUDIES.values():
+                typer.echo(f"{one.name:10} {one.question}")
+            return
+        holds = True
+        for name in dict.fromkeys(names):
+            writable(None, out / name, "--out")
+            with progress() as told:
+                rows, paths = write_study(STUDIES[name], out / name, quick=quick, workers=workers, told=told)
+            show_rows(rows, console())
+            for path in paths:
+                typer.echo(f"written: {path}")
+            holds = holds and all(row.holds for row in rows)
+    if not holds:
+        raise typer.Exit(FAILED)
 
 
 @app.command("list")
@@ -240,7 +254,7 @@ def demo(out: Annotated[Path, typer.Option(help="The folder of the report and th
     from wflow.app.demo import demonstrate, write_demo
 
     with exit_codes():
-        _writable(None, out, "--out")
+        writable(None, out, "--out")
         with progress() as told:
             reports = demonstrate(told)
         show_rows([row for report in reports for row in report.rows], console())

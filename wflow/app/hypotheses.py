@@ -4,19 +4,25 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from wflow.app.commands import Names, Settings, chosen_problems, writable
 from wflow.app.draws import SEED
+from wflow.app.exits import exit_codes
 from wflow.app.methods import METHODS
 from wflow.app.progress import Fractions
 from wflow.app.progress import Report as Progress
+from wflow.app.progress import progress as progressing
 from wflow.app.provenance import machine, versions
 from wflow.app.rows import number, parameters, plain
+from wflow.app.settings import problem as posed_by_name
+from wflow.app.table import console
 from wflow.hypotheses import Hypothesis, Report, no_network, report, saved_times
 from wflow.loop import solve
 from wflow.problems import Problem
@@ -112,3 +118,20 @@ def _entry(asked: Asked) -> dict[str, Any]:
             for row in found.rows
         ],
     }
+
+
+def hypotheses(
+    names: Names = None,
+    settings: Settings = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the reports into this file.")] = None,
+) -> None:
+    """What Chizat and Bach's theorem supposes of a problem and its start, one row a hypothesis; 0 whatever it says."""
+    with exit_codes():
+        given, chosen = chosen_problems(names, settings)
+        posed = [posed_by_name(name, given) for name in chosen]
+        writable(json_file, None)
+        with progressing() as told:
+            asked = [ask(one, told) for one in posed]
+        show_reports(asked, console())
+        if json_file is not None:
+            write_reports(json_file, asked)

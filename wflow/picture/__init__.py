@@ -17,6 +17,7 @@ from wflow.picture.paths import profiles
 from wflow.picture.plane import maps, neurons, paths
 from wflow.picture.regions import film, regions
 from wflow.picture.spreading import spreading
+from wflow.picture.studies import limits, starts, success
 from wflow.picture.style import Runs, png_base64, save
 from wflow.picture.verdicts import verdicts
 
@@ -31,6 +32,7 @@ __all__ = [
     "fit",
     "journey",
     "ledger",
+    "limits",
     "maps",
     "moves",
     "neurons",
@@ -43,6 +45,8 @@ __all__ = [
     "risk",
     "save",
     "spreading",
+    "starts",
+    "success",
     "surface",
     "verdicts",
     "w2_curves",
