@@ -36,9 +36,9 @@ from wflow.bump import BumpNeuron
 from wflow.domain import Box, box, cylinder
 from wflow.hypotheses import Hypothesis, Report, antecedent, report, saved_times, setting_of
 from wflow.hypotheses.antecedent import doublings
+from wflow.hypotheses.densities import where_empty
 from wflow.hypotheses.null import in_words, null_of, span_row
 from wflow.hypotheses.regularity import decay
-from wflow.hypotheses.support import where_empty
 from wflow.kernel import circle_kernel, sawtooth_kernel
 from wflow.loss import Logistic
 from wflow.neuron import Neuron, TranslationNeuron
@@ -112,6 +112,7 @@ CLASSES = {
     "circle_teacher": "none", "sawtooth": "none", "linear_neuron": "none", "quadratic_neuron": "none",
     "sphere_teacher": "none", "two_layer_1d": "partially 1-homogeneous", "relu_teacher_plane": "2-homogeneous",
     "one_spike": "charges", "deconvolution_1d": "charges", "deconvolution_2d": "charges", "relu_teacher": "charges",
+    "odd_target": "2-homogeneous", "axis_target": "charges",
     "two_layer_1d_square": "partially 1-homogeneous", "two_layer_1d_waves": "partially 1-homogeneous",
 }  # fmt: skip
 
@@ -138,6 +139,15 @@ def test_the_class_does_not_depend_on_the_start() -> None:
     at = Particles(neuron.domain, np.eye(3))
     data = Data(ROWS.inputs, neuron.value(ROWS.inputs, at.points) @ at.weights)
     assert setting_of(posed(neuron, Atoms(neuron.domain, at.points), data).flow).kind == "partially 1-homogeneous"
+
+
+def test_a_law_of_full_support_decides_where_points_are_few() -> None:
+    """axis_target: sin^18 phi has mass everywhere, its 60 points none near the poles; psi is an average, and bends."""
+    found = reported(build("axis_target", horizon=0.1), ConicParticles(60), dt=0.005)
+    support = row(found, "support +")
+    assert support.verdict == "supposed" and support.measured > support.limit and "too few" in support.reason
+    assert row(found, "psi").verdict == row(found, "infinity").verdict.replace("consistent", "proved") == "proved"
+    assert row(found, "infinity").verdict == "consistent"
 
 
 def test_noise_frozen_weights_and_missing_runs() -> None:

@@ -3,7 +3,8 @@
 verdicts         what a hypothesis is, and the words for what is known of it
 setting          which theorem a flow belongs to;  degree: how V scales where a neuron is scaled
 antecedent       pi_t converges
-caps, balls      the largest part of a sphere or of a box without points, and what random points leave;  support
+caps, balls      the largest part of a sphere or of a box without points, and what random points leave
+support          where the start has mass;  densities: where one vanishes
 regularity       what derivatives psi and V have;  bounded: phi, infinity and walls;  null: what is not seen
 outcome          the conclusion: F -> min F, and gaps
 report           all of it for a problem;  plane: the rows for particles w = (a, b_1, b_2)

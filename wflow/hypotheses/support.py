@@ -15,7 +15,6 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wflow.arrays import Array
 from wflow.charged import Charged
@@ -23,6 +22,7 @@ from wflow.domain import Box
 from wflow.errors import Refused
 from wflow.hypotheses.balls import ball_limit, largest_ball
 from wflow.hypotheses.caps import cap_limit, largest_cap
+from wflow.hypotheses.densities import Vanishing, density_of
 from wflow.hypotheses.setting import Setting
 from wflow.hypotheses.verdicts import Hypothesis, argued, compared
 from wflow.law import Gaussian, Law
@@ -31,7 +31,6 @@ from wflow.problems.problem import Problem
 from wflow.shapes import Sphere
 from wflow.trajectory import Trajectory
 
-Flags = NDArray[np.bool_]
 BALANCED = 1e-10
 _HELD = 1e-12
 
@@ -111,13 +110,25 @@ def _sheets(problem: Problem, run: Trajectory) -> Iterator[Hypothesis]:
         if sheet is None:
             yield _one_sign(problem, topic, claim, sign)
             continue
-        own = start.points[sign * start.weights > 0.0]
-        if isinstance(run.flow.domain, Box):
-            yield _by_ball(topic, claim, run.flow.domain, own, f"{len(own)} charges")
-        elif isinstance(run.flow.domain, Sphere):
-            yield _by_cap(topic, claim, own, f"{len(own)} charges")
-        else:
-            yield argued(topic, claim, "supposed", f"empty balls are not searched on {run.flow.domain}")
+        yield _sheet(topic, claim, sheet, start.points[sign * start.weights > 0.0])
+
+
+def _sheet(topic: str, claim: str, law: Law, w: Array) -> Hypothesis:
+    """Points against uniform ones; a law that is known decides where they are too coarse, or where it has a gap."""
+    domain, who = law.domain, f"{len(w)} charges"
+    if isinstance(domain, Box):
+        points = _by_ball(topic, claim, domain, w, who)
+    elif isinstance(domain, Sphere):
+        points = _by_cap(topic, claim, w, who)
+    else:
+        return argued(topic, claim, "supposed", f"empty balls are not searched on {domain}")
+    known = density_of(law)
+    if known is None or (known.everywhere and not points.fails):
+        return points
+    if not known.everywhere:
+        return compared(topic, claim, known.share, known.limit, known.words) if not points.fails else points
+    reason = f"of the law, which has mass everywhere ({known.words}); {points.reason}: too few to show it"
+    return Hypothesis(claim, "supposed", points.measured, points.limit, reason, topic)
 
 
 def _one_sign(problem: Problem, topic: str, claim: str, sign: float) -> Hypothesis:
@@ -146,10 +157,10 @@ def _density(run: Trajectory) -> Hypothesis:
     claim, law, start = "the start has mass everywhere", run.flow.initial, run.measures[0]
     domain = run.flow.domain
     if isinstance(start, Density):
-        return _positive(claim, start.points, start.values, f"{start.grid.size} cells", 0.0)
-    if law.has_density and (domain.is_circle or isinstance(domain, Sphere)):
-        places = _spread(domain)
-        return _positive(claim, places, law.density(places), f"{len(places)} places", 1.0 / len(places))
+        seen = Vanishing.of(start.points, start.values, f"{start.grid.size} cells", 0.0)
+        return compared("support", claim, seen.share, seen.limit, seen.words, needed=False)
+    if (known := density_of(law)) is not None:
+        return compared("support", claim, known.share, known.limit, known.words, needed=False)
     w, who = _met(start), f"{len(start.points)} points"
     if isinstance(domain, Sphere):
         cap = largest_cap(w)
@@ -159,37 +170,6 @@ def _density(run: Trajectory) -> Hypothesis:
     if isinstance(domain, Box) and domain.bounded:
         return _by_ball("support", claim, domain, w, who, needed=False)
     return argued("support", claim, "supposed", f"not asked on {domain}", needed=False)
-
-
-def _positive(claim: str, places: Array, values: Array, who: str, limit: float) -> Hypothesis:
-    """The share of places (m, d) where a density vanishes, and where: the widest gap of one axis, the largest cap."""
-    empty = values <= _HELD * np.max(values)
-    reason = f"share of {who} without mass; least density {values.min():.2g}"
-    if np.mean(empty) > limit:
-        reason += f"; none {where_empty(places, empty)}"
-    return compared("support", claim, float(np.mean(empty)), limit, reason, needed=False)
-
-
-def where_empty(places: Array, empty: Flags) -> str:
-    """In words; on one axis the places are in order and a gap may go over the end."""
-    if places.shape[1] == 1:
-        held = np.flatnonzero(~empty)
-        gaps = np.diff(held, append=held[0] + len(empty))
-        first = held[int(np.argmax(gaps))]
-        last = (first + int(np.max(gaps))) % len(empty)
-        return f"between {places[first, 0]:.3g} and {places[last, 0]:.3g}"
-    if places.shape[1] == 3 and np.allclose(np.sum(places**2, axis=1), 1.0):
-        cap = largest_cap(places[~empty])
-        return f"within {cap.radius:.2g} of ({', '.join(f'{x:.2g}' for x in cap.centre)})"
-    return f"about ({', '.join(f'{x:.2g}' for x in places[empty][0])}) and elsewhere"
-
-
-def _spread(domain: Box | Sphere | object) -> Array:
-    """720 angles, or 2000 spherical Fibonacci points."""
-    if isinstance(domain, Sphere):
-        m = 2000
-        return domain.spiral(1.0 - (2.0 * np.arange(m) + 1.0) / m, np.array([0.0, 0.0, 1.0]))
-    return (2.0 * math.pi * np.arange(720) / 720)[:, None]
 
 
 def full(law: Law) -> bool:
