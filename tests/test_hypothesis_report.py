@@ -39,6 +39,7 @@ from wflow.hypotheses.antecedent import doublings
 from wflow.hypotheses.densities import where_empty
 from wflow.hypotheses.null import in_words, null_of, span_row
 from wflow.hypotheses.regularity import decay
+from wflow.hypotheses.support import sheet
 from wflow.kernel import circle_kernel, sawtooth_kernel
 from wflow.loss import Logistic
 from wflow.neuron import Neuron, TranslationNeuron
@@ -148,6 +149,14 @@ def test_a_law_of_full_support_decides_where_points_are_few() -> None:
     assert support.verdict == "supposed" and support.measured > support.limit and "too few" in support.reason
     assert row(found, "psi").verdict == row(found, "infinity").verdict.replace("consistent", "proved") == "proved"
     assert row(found, "infinity").verdict == "consistent"
+
+
+def test_a_gap_of_the_law_that_the_points_do_not_show() -> None:
+    """A gap of .3 among 12 charges .6 apart: the law decides, by its share of 720 places; without one points do."""
+    law = Steps(circle(), np.array([0.0, 1.0, 1.3, 2.0 * math.pi]), np.array([0.2, 0.0, 0.8]))
+    gap, even = sheet("support +", "", law, law.quantised(12)), sheet("support +", "", EVEN, EVEN.quantised(12))
+    assert gap.fails and gap.measured == pytest.approx(0.3 / (2.0 * math.pi), abs=2.0 / 720)
+    assert even.verdict == "consistent" and even.measured == pytest.approx(math.pi / 12.0)
 
 
 def test_noise_frozen_weights_and_missing_runs() -> None:

@@ -105,15 +105,15 @@ def _by_ball(topic: str, claim: str, domain: Box, w: Array, who: str, *, needed:
 def _sheets(problem: Problem, run: Trajectory) -> Iterator[Hypothesis]:
     start, law = run.measures[0], run.flow.initial
     assert isinstance(start, SignedParticles) and isinstance(law, Charged)
-    for sign, name, sheet in ((1.0, "positive", law.positive), (-1.0, "negative", law.negative)):
+    for sign, name, own in ((1.0, "positive", law.positive), (-1.0, "negative", law.negative)):
         claim, topic = f"{name} charges are everywhere", f"support {'+' if sign > 0 else '-'}"
-        if sheet is None:
+        if own is None:
             yield _one_sign(problem, topic, claim, sign)
             continue
-        yield _sheet(topic, claim, sheet, start.points[sign * start.weights > 0.0])
+        yield sheet(topic, claim, own, start.points[sign * start.weights > 0.0])
 
 
-def _sheet(topic: str, claim: str, law: Law, w: Array) -> Hypothesis:
+def sheet(topic: str, claim: str, law: Law, w: Array) -> Hypothesis:
     """Points against uniform ones; a law that is known decides where they are too coarse, or where it has a gap."""
     domain, who = law.domain, f"{len(w)} charges"
     if isinstance(domain, Box):
