@@ -210,7 +210,7 @@ def _of_refinements(
     levels = LEVELS - 1 if fewer else LEVELS
     out["time"] = in_time(lab, coarse, first, levels)
     if coarse.resolved(lab.flow) > 0.0:
-        finer = [coarse] if several or quick else [coarse, solver, solver.refined(2.0)]
+        finer = [coarse] if several or quick else [coarse, solver, solver.refined(2.0), solver.refined(4.0)]
         out["time"] = with_longer_steps(lab, finer, out["time"], order.time)
     yield order_certificate("order in time", out["time"], order.time)
     if several and solver.needs != "density":
