@@ -38,6 +38,9 @@ _PAUSE = 10.0
 DEMO = Path("results") / "demo"
 STUDIES_FOLDER = Path("results") / "studies"
 
+Names = Annotated[list[str] | None, typer.Argument(help="Problems; all that need no file by default.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="key=value, a parameter of the one problem.")]
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -64,10 +67,8 @@ def _main(
 
 @app.command()
 def verify(
-    names: Annotated[list[str] | None, typer.Argument(help="Problems; all that need no file by default.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value, a parameter of the one problem.")
-    ] = None,
+    names: Names = None,
+    settings: Settings = None,
     quick: Annotated[bool, typer.Option("--quick", help="Half the resolution, one refinement level less.")] = False,
     further: Annotated[bool, typer.Option("--further", help="Also the methods that only run takes.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows into this file.")] = None,
@@ -79,14 +80,11 @@ def verify(
     with exit_codes():
         if launched():
             raise UsageError("verify: it starts its own ranks; without mpiexec: wflow verify --ranks N")
-        given = assignments(settings or ())
-        chosen = list(dict.fromkeys(names or VERIFIED))
-        if given and len(chosen) != 1:
-            raise UsageError(f"--set: parameters need exactly one problem, got {len(chosen)}; name one")
+        given, chosen = chosen_problems(names, settings)
         for name in chosen:
             problem(name, given)
         parameters = problem(chosen[0], given).parameters if given else {}
-        _writable(json_file, report)
+        writable(json_file, report)
         with progress() as told:
             found = verify_problems(
                 names or (),
@@ -110,7 +108,15 @@ def verify(
         raise typer.Exit(FAILED)
 
 
-def _writable(json_file: Path | None, report: Path | None, option: str = "--report") -> None:
+def chosen_problems(names: Names, settings: Settings) -> tuple[dict[str, Any], list[str]]:
+    """The parameters, and the problems: exactly one of them where there are parameters."""
+    given, chosen = assignments(settings or ()), list(dict.fromkeys(names or VERIFIED))
+    if given and len(chosen) != 1:
+        raise UsageError(f"--set: parameters need exactly one problem, got {len(chosen)}; name one")
+    return given, chosen
+
+
+def writable(json_file: Path | None, report: Path | None, option: str = "--report") -> None:
     """Refuse before the work what could not be written after it."""
     if json_file is not None and (json_file.is_dir() or not json_file.absolute().parent.is_dir()):
         raise UsageError(f"--json: {json_file} is a folder or lies in none; name a file in an existing folder")
@@ -225,7 +231,7 @@ def study(
             return
         holds = True
         for name in dict.fromkeys(names):
-            _writable(None, out / name, "--out")
+            writable(None, out / name, "--out")
             with progress() as told:
                 rows, paths = write_study(STUDIES[name], out / name, quick=quick, workers=workers, told=told)
             show_rows(rows, console())
@@ -248,7 +254,7 @@ def demo(out: Annotated[Path, typer.Option(help="The folder of the report and th
     from wflow.app.demo import demonstrate, write_demo
 
     with exit_codes():
-        _writable(None, out, "--out")
+        writable(None, out, "--out")
         with progress() as told:
             reports = demonstrate(told)
         show_rows([row for report in reports for row in report.rows], console())

@@ -19,6 +19,7 @@ from wflow.picture.regions import film, regions
 from wflow.picture.spreading import spreading
 from wflow.picture.studies import limits, starts, success
 from wflow.picture.style import Runs, png_base64, save
+from wflow.picture.verdicts import verdicts
 
 __all__ = [
     "Runs",
@@ -47,5 +48,6 @@ __all__ = [
     "starts",
     "success",
     "surface",
+    "verdicts",
     "w2_curves",
 ]
