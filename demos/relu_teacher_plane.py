@@ -75,4 +75,4 @@ if __name__ == "__main__":
     print("exercise: predicted {:.5f}, measured {:.5f}".format(*exercise()))
 
 # References: [1] Chizat & Bach 2018, NeurIPS, arXiv:1805.09545, Theorem 3.3. [2] Cho & Saul 2009, NeurIPS (the kernel).
-# [3] Akiyama & Suzuki 2021, ICML, arXiv:2106.06251 (teachers are identified).    Next lesson: sparse_deconvolution.py
+# [3] Akiyama & Suzuki 2021, ICML, arXiv:2106.06251 (teachers are identified).    Next lesson: hypothesis_report.py

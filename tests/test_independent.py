@@ -5,10 +5,13 @@ import math
 import numpy as np
 import pytest
 from deconvolutions import blurred, noisy, published
+from scipy.optimize import minimize
 
 from wflow import (
     Atoms,
     Energy,
+    HalfSquare,
+    Huber,
     Logistic,
     Refused,
     activation,
@@ -62,12 +65,14 @@ def test_independent_optima_close_on_random_sparse_problems(seed: int) -> None:
     assert best.bracket.gap <= 1e-11 and abs(best.bracket.value - finer.bracket.value) <= 1e-11
 
 
-def test_sliding_atoms_have_the_gradient_and_hessian_of_j() -> None:
+@pytest.mark.parametrize("loss", [HalfSquare(), Logistic()])
+def test_sliding_atoms_have_the_gradient_and_hessian_of_j(loss) -> None:  # type: ignore[no-untyped-def]
     """By central differences of J, masses of both signs; on the simplex the sum of masses stays."""
     energy = blurred(np.array([[1.0], [3.0]]), [1.0, -0.7], 3, 0.2)
     view = observed(energy, circle())
     assert view is not None
-    sliding = Sliding(view.jet, view.weights, view.targets, 0.2, circle(), fixed=False)
+    y = np.sign(view.targets) if isinstance(loss, Logistic) else view.targets
+    sliding = Sliding(view.jet, view.weights, y, 0.2, circle(), fixed=False, loss=loss)
     c, w, h = np.array([0.8, -0.4, 0.3]), np.array([[1.1], [2.8], [5.0]]), 1e-5
     gradient, hessian = sliding.derivatives(c, w)
     for k in range(6):
@@ -90,11 +95,36 @@ def test_atoms_are_joined_across_the_end_of_the_turn() -> None:
 
 
 def test_independent_optima_are_refused_where_none_are() -> None:
-    """Free masses that cost nothing; a loss that is no square."""
+    """Free masses that cost nothing; a loss without a second derivative."""
     with pytest.raises(Refused, match="add TotalVariation"):
         independent(noisy("tanh", 1.0, 10, 0), circle(), "signed")
-    with pytest.raises(Refused, match="not least squares"):
-        independent(noisy("tanh", 1.0, 10, 0, Logistic()), circle(), "probability")
+    with pytest.raises(Refused, match="second derivative"):
+        independent(noisy("tanh", 1.0, 10, 0, Huber(0.1)), circle(), "probability")
+
+
+@pytest.mark.parametrize("over", ["probability", "nonnegative", "signed"])
+@pytest.mark.parametrize("seed", range(3))
+def test_logistic_optima_close(over, seed: int) -> None:  # type: ignore[no-untyped-def]
+    """Labels: a gap of 2e-12 by Newton and exchanges; on the grid alone F is that of L-BFGS-B over its weights."""
+    energy = noisy("cos_minus_sin", 2.0, 40, seed, Logistic())
+    if over != "probability":
+        energy = Energy(*energy.terms, TotalVariation(0.02))
+    best = independent(energy, circle(), over, cells=64)
+    assert best.bracket.gap <= 2e-12
+    if over == "nonnegative":
+        risk = energy.risk
+        assert risk is not None
+        data = risk.data
+        psi = risk.neuron.value(data.inputs, 2.0 * math.pi * (np.arange(64)[:, None] + 0.5) / 64)
+
+        def value(w: np.ndarray) -> tuple[float, np.ndarray]:
+            f = psi @ w
+            slope = psi.T @ (data.weights * Logistic().slope(f, data.targets)) + 0.02
+            return float(data.weights @ Logistic().value(f, data.targets)) + 0.02 * w.sum(), slope
+
+        found = minimize(value, np.full(64, 0.1), jac=True, bounds=[(0.0, None)] * 64, options={"ftol": 1e-15})
+        assert best.rounds[0].value == pytest.approx(found.fun, abs=1e-7)
+        assert best.rounds[0].value <= found.fun + 1e-10
 
 
 def test_the_bracket_closes_at_the_optimum_of_noisy_data() -> None:

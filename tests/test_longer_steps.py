@@ -98,9 +98,9 @@ def test_runs_that_fell_back_or_failed_show_nothing(limits):
 
 
 def test_another_resolution_may_show_it():
-    """A tenth is left open where there are ten times the points."""
+    """A tenth is left open where there are ten times the points: asked before steps are longer."""
     shown = longer(Noisy(fails=0.3), Noisy(points=10, fails=0.3))[1]
-    assert shown.levels == (5, 10, 20)
+    assert shown.levels == (10, 20, 40)
     assert shown.clear
 
 

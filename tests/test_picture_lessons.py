@@ -15,6 +15,7 @@ from solvers.jko import Quantile
 from tests.meshes import disk_mesh, noise, sphere_mesh
 from tests.test_meshes_store import run_of
 from wflow import Density, Measure, Quantiles, Refused, Trajectory, picture, problems, solve
+from wflow.hypotheses import Hypothesis, Report, Setting
 from wflow.picture.style import pixels
 
 
@@ -165,3 +166,22 @@ def test_charges_are_drawn_on_their_sheets() -> None:
     assert np.argmax(areas) == np.argmax(plane.final.weights) and axes.get_xlabel() == "x"
     with pytest.raises(Refused, match="signed particles"):
         picture.charges(solve(problems.sawtooth().flow, Quantile(40), steps=1))
+
+
+def test_verdicts_are_a_matrix_with_the_worst_of_each_topic() -> None:
+    """Both sheets of a support share a cell; what is told beside stands in brackets; none is refused."""
+    rows = (
+        Hypothesis("pi_t converges in W2", "consistent", 0.5, 0.9, "seen", "antecedent"),
+        Hypothesis("positive charges", "consistent", 0.1, 0.2, "seen", "support +"),
+        Hypothesis("negative charges", "refuted", 3.1, 0.2, "none", "support -"),
+        Hypothesis("F", "supposed", 0.0, 0.0, "not known", "conclusion", needed=False),
+    )
+    found = Report("a test", Setting("charges", "two charges"), rows)
+    axes = picture.verdicts({"one": found, "two": found}).axes[0]
+    words = [text.get_text() for text in axes.texts]
+    assert words == ["consistent", "refuted", "supposed", "hypotheses fail"] * 2
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "antecedent", "support", "(conclusion)", "the whole",
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="got none"):
+        picture.verdicts({})

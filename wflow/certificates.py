@@ -67,6 +67,15 @@ def of_run(problem: Problem, run: Trajectory) -> Iterator[Certificate]:
     yield from moved_downhill(run)
     yield from solved(run)
     yield from generalises(problem, run)
+    yield from above_the_minimum(problem, run)
+
+
+def above_the_minimum(problem: Problem, run: Trajectory) -> Iterator[Certificate]:
+    """F - inf F at the end where theory knows inf F: no measure is below it, but for rounding."""
+    if problem.lowest is not None and not np.isnan(run.energies[-1]):
+        scale = max(1.0, abs(float(run.energies[0])))
+        excess = float(run.energies[-1]) - problem.lowest
+        yield Certificate("F - inf F at the end, inf F known", "at least", excess, 0.0, ROUNDING * scale)
 
 
 def kept(run: Trajectory) -> Iterator[Certificate]:

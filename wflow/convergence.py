@@ -30,8 +30,8 @@ MARGIN = 1.25
 ROUNDING = 1e-12
 _FIRST = 20
 _FEWEST = 2
-_CLEAR = 20.0
-"""What a distance must be of what a method leaves open, for its slope to be known to 5 %."""
+_CLEAR = 10.0
+"""What a distance must be of what a method leaves open, for its slope to be known to a tenth."""
 _SAFETY = 0.7
 
 
@@ -157,21 +157,22 @@ def in_time(lab: Laboratory, solver: Solver, steps: int, levels: int) -> Refinem
 def with_longer_steps(lab: Laboratory, solvers: Sequence[Solver], found: Refinement, order: float) -> Refinement:
     """A refinement in time, or one from half as many steps, and so on down to two, whose distances are clear.
 
-    Where what the method's inner iteration leaves open hides the order, longer steps show it; where they do not, longer
-    steps on the next resolution. Where the order is seen, longer steps may be too long to have one. Not by runs in
-    which a step fell back to another method, or failed, and not where even two steps would be too many at that order.
+    Where what the method's inner iteration leaves open hides the order, longer steps show it; but steps may be too long
+    to have one, so that before still longer ones the next resolution is asked, at which less is left open. Not by runs
+    in which a step fell back to another method, or failed, and not where even two steps would be too many then.
     """
-    for solver in solvers:
-        steps = found.levels[0] // 2
-        grown = found.distances[-1] * (found.levels[0] / _FEWEST) ** order
-        open_ = max(ROUNDING, solver.resolved(lab.flow))
-        while found.at_rounding and grown >= _CLEAR * open_ and steps >= _FEWEST:
+    steps = found.levels[0] // 2
+    grown = found.distances[-1] * (found.levels[0] / _FEWEST) ** order
+    open_ = {solver: max(ROUNDING, solver.resolved(lab.flow)) for solver in solvers}
+    left = [solver for solver in solvers if grown >= _CLEAR * open_[solver]]
+    while found.at_rounding and left and steps >= _FEWEST:
+        for solver in tuple(left):
             longer = _by_plain_steps(lab, solver, steps, len(found.levels))
             if longer is None:
-                break
-            if longer.clear:
+                left.remove(solver)
+            elif longer.clear:
                 return longer
-            steps //= 2
+        steps //= 2
     return found
 
 

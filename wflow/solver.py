@@ -158,6 +158,10 @@ class Solver(ABC):
         """What answers differ by besides, unless all their steps were taken on the coarser of two resolutions."""
         return 0.0
 
+    def resolves(self, flow: Flow) -> bool:
+        """Whether cells are narrow enough for the declared order in time to be seen; a study asks."""
+        return True
+
     @abstractmethod
     def order(self, flow: Flow) -> Order:
         """Declared orders on this flow."""

@@ -4,7 +4,8 @@
 
 | pairs n m     | neuron                                         | way                                            |
 |---------------|------------------------------------------------|------------------------------------------------|
-| below LEAST   | any                                            | the neuron's arrays of all pairs               |
+| below LEAST   | any, on few coordinates                        | the neuron's arrays of all pairs               |
+|               | ridge functions on many                        | wflow.blocks, by matrix products               |
 | from LEAST on | piecewise linear in two coordinates of w       | wflow.arcs, O(n + m)                           |
 |               | another activation of the house, numba at hand | wflow.fused, O(n m), no array of all pairs     |
 |               | any                                            | wflow.blocks, numpy in blocks                  |
@@ -93,7 +94,9 @@ class Sums:
 
     def at(self, w: Array) -> PointSums:
         """At points w (m, d)."""
-        whole = len(self.inputs) * len(w) < LEAST
+        pairs = len(self.inputs) * len(w)
+        # derivatives of all pairs are an array d times as large, which a matrix product of the blocks never makes
+        whole = pairs < LEAST and (w.shape[1] <= MOST_COLUMNS + 1 or pairs * w.shape[1] < LEAST // 32)
         if whole or self._ridge is None:
             return NeuronSums(self.neuron, self.inputs, w, whole)
         a, v = self._ridge.split(w)

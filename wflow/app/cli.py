@@ -6,6 +6,9 @@ _missing = ""
 try:
     from wflow.app.commands import app
     from wflow.app.exits import at_once
+    from wflow.app.hypotheses import hypotheses
+
+    app.command()(hypotheses)
 except ModuleNotFoundError as error:
     missing = (error.name or "").split(".")[0]
     if missing not in ("typer", "rich"):

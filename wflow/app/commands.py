@@ -27,6 +27,7 @@ from wflow.app.table import console, show_rows
 from wflow.app.together import launched, together
 from wflow.app.verify import SEED, VERIFIED, Report
 from wflow.app.verify import verify as verify_problems
+from wflow.problems import nearest
 from wflow.ranks import Ranks
 from wflow.store import EVERY, RunFolder, write_whole
 
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 
 _PAUSE = 10.0
 DEMO = Path("results") / "demo"
+STUDIES_FOLDER = Path("results") / "studies"
+
+Names = Annotated[list[str] | None, typer.Argument(help="Problems; all that need no file by default.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="key=value, a parameter of the one problem.")]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -62,10 +67,8 @@ def _main(
 
 @app.command()
 def verify(
-    names: Annotated[list[str] | None, typer.Argument(help="Problems; all that need no file by default.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value, a parameter of the one problem.")
-    ] = None,
+    names: Names = None,
+    settings: Settings = None,
     quick: Annotated[bool, typer.Option("--quick", help="Half the resolution, one refinement level less.")] = False,
     further: Annotated[bool, typer.Option("--further", help="Also the methods that only run takes.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows into this file.")] = None,
@@ -77,14 +80,11 @@ def verify(
     with exit_codes():
         if launched():
             raise UsageError("verify: it starts its own ranks; without mpiexec: wflow verify --ranks N")
-        given = assignments(settings or ())
-        chosen = list(dict.fromkeys(names or VERIFIED))
-        if given and len(chosen) != 1:
-            raise UsageError(f"--set: parameters need exactly one problem, got {len(chosen)}; name one")
+        given, chosen = chosen_problems(names, settings)
         for name in chosen:
             problem(name, given)
         parameters = problem(chosen[0], given).parameters if given else {}
-        _writable(json_file, report)
+        writable(json_file, report)
         with progress() as told:
             found = verify_problems(
                 names or (),
@@ -108,7 +108,15 @@ def verify(
         raise typer.Exit(FAILED)
 
 
-def _writable(json_file: Path | None, report: Path | None, option: str = "--report") -> None:
+def chosen_problems(names: Names, settings: Settings) -> tuple[dict[str, Any], list[str]]:
+    """The parameters, and the problems: exactly one of them where there are parameters."""
+    given, chosen = assignments(settings or ()), list(dict.fromkeys(names or VERIFIED))
+    if given and len(chosen) != 1:
+        raise UsageError(f"--set: parameters need exactly one problem, got {len(chosen)}; name one")
+    return given, chosen
+
+
+def writable(json_file: Path | None, report: Path | None, option: str = "--report") -> None:
     """Refuse before the work what could not be written after it."""
     if json_file is not None and (json_file.is_dir() or not json_file.absolute().parent.is_dir()):
         raise UsageError(f"--json: {json_file} is a folder or lies in none; name a file in an existing folder")
@@ -203,6 +211,37 @@ def show(folder: Annotated[Path, typer.Argument(help="A folder that `wflow run` 
         show_folder(RunFolder.open(folder), console())
 
 
+@app.command()
+def study(
+    names: Annotated[list[str] | None, typer.Argument(help="Studies; without names they are listed.")] = None,
+    out: Annotated[Path, typer.Option(help="A folder is made in here for each study.")] = STUDIES_FOLDER,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer sizes and seeds.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = max(1, min(4, os.cpu_count() or 1)),
+) -> None:
+    """Many runs of one question, over sizes, starts and seeds; what is measured is kept, and continued after a stop."""
+    from wflow.app.studies import STUDIES, write_study
+
+    with exit_codes():
+        for name in names or ():
+            if name not in STUDIES:
+                raise UsageError(f"study: unknown name {name!r}; {nearest(name, list(STUDIES))}")
+        if not names:
+            for one in STUDIES.values():
+                typer.echo(f"{one.name:10} {one.question}")
+            return
+        holds = True
+        for name in dict.fromkeys(names):
+            writable(None, out / name, "--out")
+            with progress() as told:
+                rows, paths = write_study(STUDIES[name], out / name, quick=quick, workers=workers, told=told)
+            show_rows(rows, console())
+            for path in paths:
+                typer.echo(f"written: {path}")
+            holds = holds and all(row.holds for row in rows)
+    if not holds:
+        raise typer.Exit(FAILED)
+
+
 @app.command("list")
 def catalogue() -> None:
     """Print the problems, the solvers, and who takes what."""
@@ -215,7 +254,7 @@ def demo(out: Annotated[Path, typer.Option(help="The folder of the report and th
     from wflow.app.demo import demonstrate, write_demo
 
     with exit_codes():
-        _writable(None, out, "--out")
+        writable(None, out, "--out")
         with progress() as told:
             reports = demonstrate(told)
         show_rows([row for report in reports for row in report.rows], console())

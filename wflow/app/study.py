@@ -37,7 +37,7 @@ from wflow.convergence import (
 )
 from wflow.dual_norm import nested
 from wflow.errors import Truncated, WflowError
-from wflow.flow import SHEETS
+from wflow.flow import SHEETS, Flow
 from wflow.fourier import FourierDensity
 from wflow.loop import SAVED
 from wflow.measure import Density, Measure
@@ -195,6 +195,8 @@ def _of_refinements(
 ) -> Iterator[Certificate]:
     """Orders in time (at half the resolution) and space, and of the energy identity; all kept in `out` for pictures.
 
+    In time at twice or four times the resolution where the method says that at less no order is to be seen.
+
     quick leaves out the coarsest grid, on which a window's walls may be felt, and the largest number of steps where
     it is not needed: on several axes, and where stability asks for steps so short that all show the order. So is it of
     a costly method.
@@ -204,12 +206,13 @@ def _of_refinements(
     order = solver.order(lab.flow)
     several = lab.flow.domain.dim > 1
     coarse = solver if several and solver.needs == "density" else solver.refined(0.5)
+    coarse = _resolving(coarse, lab.flow)
     first = lab.enough(coarse, 10 if order.time > 2.0 else 20).steps
     fewer = solver.costly or (quick and (several or first >= SHORT))
     levels = LEVELS - 1 if fewer else LEVELS
     out["time"] = in_time(lab, coarse, first, levels)
     if coarse.resolved(lab.flow) > 0.0:
-        finer = [coarse] if several or quick else [coarse, solver, solver.refined(2.0)]
+        finer = [coarse] if several or quick else [coarse, solver, solver.refined(2.0), solver.refined(4.0)]
         out["time"] = with_longer_steps(lab, finer, out["time"], order.time)
     yield order_certificate("order in time", out["time"], order.time)
     if several and solver.needs != "density":
@@ -224,6 +227,12 @@ def _of_refinements(
         out["dissipation"] = dissipation_refinement(lab, coarse, first, levels)
         declared = order.time if order.identity is None else order.identity
         yield order_certificate("energy identity F_0 - F = dissipated, order", out["dissipation"], declared)
+
+
+def _resolving(solver: Solver, flow: Flow) -> Solver:
+    """The solver, or twice or four times its resolution where that is not enough to see its order in time."""
+    finer = (solver.refined(2.0**k) for k in range(3))
+    return next((s for s in finer if s.resolves(flow)), solver)
 
 
 def _space_steps(lab: Laboratory, finest: Solver) -> int:

@@ -1,11 +1,9 @@
 """This file owns `wflow verify`: every problem by every solver that takes it, one row a claim."""
 
 import inspect
-import multiprocessing
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +11,7 @@ from wflow.app.draws import SEED
 from wflow.app.methods import FURTHER, METHODS
 from wflow.app.ranked import ranked
 from wflow.app.study import Outcome, Row, agreements, study, suited
+from wflow.app.workers import workers as processes
 from wflow.problems import NAMES, Problem, build, parameters_of
 from wflow.solver import Solver
 
@@ -112,7 +111,7 @@ Task = tuple[str, dict[str, Any], Solver, bool]
 def _run_all(
     tasks: Sequence[Task], workers: int, progress: Progress, keep: Callable[[Sequence[Outcome]], None]
 ) -> list[Outcome]:
-    """Every study, in worker processes with one thread each (two BLAS threads on two cores spin against each other)."""
+    """Every study, in worker processes."""
     if workers <= 1:
         done = []
         for k, task in enumerate(tasks, 1):
@@ -120,18 +119,12 @@ def _run_all(
             keep(done)
             progress(_label(task), k, len(tasks))
         return done
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with processes(workers) as pool:
         futures: dict[Future[Outcome], int] = {pool.submit(study, *task): k for k, task in enumerate(tasks)}
-        try:
-            for done_count, future in enumerate(as_completed(futures), 1):
-                future.result()
-                keep([found.result() for found in futures if found.done()])
-                progress(_label(tasks[futures[future]]), done_count, len(tasks))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+        for done_count, future in enumerate(as_completed(futures), 1):
+            future.result()
+            keep([found.result() for found in futures if found.done()])
+            progress(_label(tasks[futures[future]]), done_count, len(tasks))
         return [future.result() for future in futures]
 
 

@@ -1,21 +1,22 @@
 """This file owns the polish of a sparse measure: atoms that stand for one are joined, then all slide.
 
-With J(c, w) = sum_i omega_i (Phi nu - y)_i^2/2 + lam sum |c_j|, nu = sum_j c_j delta_{w_j}, V = Phi^*(omega r), the
+With J(c, w) = sum_i omega_i l((Phi nu)_i, y_i) + lam sum |c_j|, nu = sum_j c_j delta_{w_j}, V = Phi^*(omega l'), the
 gradient is (V(w_j) + lam sign c_j, c_j V'(w_j)) and the Hessian, in blocks of (c_j, w_j),
 
-    B^T B + diag(0, V'(w_j); V'(w_j)^T, c_j V''(w_j)),    B = sqrt(omega) (psi_j, c_j grad psi_j).
+    B^T B + diag(0, V'(w_j); V'(w_j)^T, c_j V''(w_j)),    B = sqrt(omega l'') (psi_j, c_j grad psi_j).
 
 On the simplex sum c = 1 is kept by a multiplier. Newton's steps, halved until J falls; where the Hessian is not
 positive on them it is shifted. Whatever comes out is a measure of the class: its bracket says what it is worth.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
 from wflow.arrays import Array
 from wflow.domain import Box
+from wflow.loss import HalfSquare, Loss
 
 _STEPS = 30
 _HALVINGS = 30
@@ -30,7 +31,10 @@ class Jet(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Sliding:
-    """J of atoms on a box, for weights omega (n,), targets y (n,), price lam and, where masses sum to one, `fixed`."""
+    """J of atoms on a box, for weights omega (n,), targets y (n,), price lam and a convex loss.
+
+    fixed: masses sum to one.
+    """
 
     jet: Jet
     weights: Array
@@ -38,11 +42,12 @@ class Sliding:
     price: float
     domain: Box
     fixed: bool
+    loss: Loss = field(default_factory=HalfSquare)
 
     def value(self, c: Array, w: Array) -> float:
         """J."""
-        r = self.jet(w)[0] @ c - self.targets
-        return 0.5 * float(self.weights @ r**2) + self.price * float(np.sum(np.abs(c)))
+        paid = self.loss.value(self.jet(w)[0] @ c, self.targets)
+        return float(self.weights @ paid) + self.price * float(np.sum(np.abs(c)))
 
     def slid(self, c: Array, w: Array) -> tuple[Array, Array]:
         """Masses (m,) and points (m, d) after Newton's method, no higher in J; signs stay."""
@@ -62,10 +67,11 @@ class Sliding:
         """(m + m d,) and its square."""
         psi, slope, bend = self.jet(w)
         n, (m, d) = len(psi), w.shape
-        q = self.weights * (psi @ c - self.targets)
+        f = psi @ c
+        q = self.weights * self.loss.slope(f, self.targets)
         along, curved = np.tensordot(q, slope, 1), np.tensordot(q, bend, 1)
         b = np.concatenate([psi, (c[:, None] * slope).reshape(n, m * d)], axis=1)
-        hessian = b.T @ (self.weights[:, None] * b)
+        hessian = b.T @ ((self.weights * self.loss.curvature(f, self.targets))[:, None] * b)
         for j in range(m):
             at = m + d * j + np.arange(d)
             hessian[j, at] += along[j]

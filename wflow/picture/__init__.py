@@ -18,7 +18,9 @@ from wflow.picture.plane import maps, neurons, paths
 from wflow.picture.regions import film, regions
 from wflow.picture.sheets import sheets
 from wflow.picture.spreading import spreading
+from wflow.picture.studies import limits, starts, success
 from wflow.picture.style import Runs, png_base64, save
+from wflow.picture.verdicts import verdicts
 
 __all__ = [
     "Runs",
@@ -31,6 +33,7 @@ __all__ = [
     "fit",
     "journey",
     "ledger",
+    "limits",
     "maps",
     "moves",
     "neurons",
@@ -44,6 +47,9 @@ __all__ = [
     "save",
     "sheets",
     "spreading",
+    "starts",
+    "success",
     "surface",
+    "verdicts",
     "w2_curves",
 ]

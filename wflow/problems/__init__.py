@@ -20,6 +20,7 @@ from wflow.problems.regression import regression
 from wflow.problems.rough import atom_start, jump_start
 from wflow.problems.sparse import deconvolution_1d, deconvolution_2d, one_spike, relu_teacher
 from wflow.problems.sphere import sphere_drift, sphere_teacher
+from wflow.problems.symmetric import axis_target, odd_target
 
 CATALOGUE: dict[str, Callable[..., Problem]] = {
     function.__name__: function
@@ -52,6 +53,8 @@ CATALOGUE: dict[str, Callable[..., Problem]] = {
         deconvolution_1d,
         deconvolution_2d,
         relu_teacher,
+        odd_target,
+        axis_target,
     )
 }
 
@@ -114,6 +117,7 @@ __all__ = [
     "Problem",
     "aggregation",
     "atom_start",
+    "axis_target",
     "barenblatt",
     "blown_region",
     "build",
@@ -129,6 +133,7 @@ __all__ = [
     "keller_segel",
     "linear_neuron",
     "nearest",
+    "odd_target",
     "one_spike",
     "ornstein_uhlenbeck",
     "parameters_of",

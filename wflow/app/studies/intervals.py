@@ -1,0 +1,42 @@
+"""This file owns intervals of chances that were counted, and what they say of a curve of chances."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scipy.stats import binomtest
+
+
+@dataclass(frozen=True)
+class Chance:
+    """hits of tries, and an interval that covers their chance with the level's confidence or more (Clopper-Pearson)."""
+
+    hits: int
+    tries: int
+    low: float
+    high: float
+
+    @property
+    def share(self) -> float:
+        """hits/tries."""
+        return self.hits / self.tries
+
+
+def chances(counts: Sequence[tuple[int, int]], level: float = 0.95) -> list[Chance]:
+    """Of (hits, tries) each; all intervals together cover with at least `level` (Bonferroni).
+
+    Source: Clopper & Pearson 1934, Biometrika 26, 404-413.
+    """
+    each = 1.0 - (1.0 - level) / len(counts)
+    found = []
+    for hits, tries in counts:
+        interval = binomtest(hits, tries).proportion_ci(each, "exact")
+        found.append(Chance(hits, tries, float(interval.low), float(interval.high)))
+    return found
+
+
+def fall(curve: Sequence[Chance]) -> float:
+    """By how much the intervals refute a chance that never falls: max over i < j of low_i - high_j.
+
+    At most 0: there is a monotone curve in all intervals, max_{i<=j} low_i for one; above 0 there is none.
+    """
+    return max((a.low - b.high for i, a in enumerate(curve) for b in curve[i + 1 :]), default=-1.0)

@@ -1,0 +1,82 @@
+"""This file owns pictures of studies: chances with intervals, starts, and both orders of two limits."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from wflow.arrays import Array
+from wflow.picture.style import KNOWN, canvas, legend, styled
+
+_COLOURS = ("#0072B2", "#009E73", "#D55E00", "#CC79A7")
+_FLOOR = 1e-13
+"""Excesses below it are rounding: drawn there."""
+_ROWS = {"markersize": 4.0, "linewidth": 1.5}
+
+
+@styled
+def success(
+    chances: Mapping[int, tuple[float, float, float]],
+    excess: Mapping[str, Sequence[tuple[int, float]]],
+    threshold: float,
+) -> Figure:
+    """Left: chance of success by number of charges (share, low, high); right: relative excess of every run by start."""
+    figure = canvas(9.6, 4.4)
+    left, right = figure.subplots(1, 2)
+    sizes = np.array(sorted(chances))
+    share, low, high = np.array([chances[int(m)] for m in sizes]).T
+    left.errorbar(sizes, share, [share - low, high - share], color=_COLOURS[0], marker="o", capsize=3.0)
+    left.set(xlabel="charges m", ylabel=f"share of runs with excess <= {threshold:g}", xscale="log", ylim=(-0.03, 1.03))
+    left.set_xticks(sizes, [f"{m:g}" for m in sizes])
+    left.minorticks_off()
+    for k, (name, runs) in enumerate(excess.items()):
+        if runs:
+            m, e = np.array(runs, dtype=float).T
+            shift = 1.0 + 0.06 * (k - 1)
+            colour = _COLOURS[k % len(_COLOURS)]
+            right.plot(m * shift, np.maximum(e, _FLOOR), "o", color=colour, alpha=0.6, label=name, markersize=4.0)
+    right.axhline(threshold, color=KNOWN, linestyle="--")
+    right.set(xlabel="charges m", ylabel="(F - inf F)/inf F at the end", xscale="log", yscale="log")
+    right.set_xticks(sizes, [f"{m:g}" for m in sizes])
+    right.minorticks_off()
+    legend(figure, right)
+    return figure
+
+
+@styled
+def starts(curves: Mapping[str, tuple[Sequence[float], Sequence[float], Sequence[float], bool]]) -> Figure:
+    """F - inf F (lines) and its proved bound (dotted) of each start: times, excess, gap, whether it is stuck."""
+    figure = canvas(9.6, 4.6)
+    for axes, stuck in zip(figure.subplots(1, 2), (False, True), strict=True):
+        of = [(name, *curve[:3]) for name, curve in curves.items() if curve[3] is stuck]
+        for colour, (name, times, excess, gap) in zip(_colours(len(of)), of, strict=True):
+            axes.plot(times, np.maximum(excess, _FLOOR), color=colour, label=name, marker="o", **_ROWS)
+            axes.plot(times, np.maximum(gap, _FLOOR), color=colour, linestyle=":")
+        axes.set(title="stuck" if stuck else "reach the minimum", xlabel="time t", yscale="log")
+        if stuck and of:
+            axes.set_ylim(0.5 * min(min(excess) for _, _, excess, _ in of), None)
+        axes.legend(loc="best", fontsize=9.0)
+    figure.axes[0].set_ylabel("F - inf F; dotted: proved bound of it")
+    return figure
+
+
+@styled
+def limits(tables: Mapping[str, tuple[Array, Array, Array]]) -> Figure:
+    """A panel each: (F(m, t) - inf F)/inf F by t, one curve a number of charges, the largest last."""
+    figure = canvas(9.6, 4.6)
+    for axes, (name, (sizes, times, excess)) in zip(
+        np.ravel(figure.subplots(1, len(tables), sharey=True)), tables.items(), strict=True
+    ):
+        for colour, m, row in zip(_colours(len(sizes)), sizes, excess, strict=True):
+            axes.plot(times[1:], np.maximum(row[1:], _FLOOR), color=colour, marker="o", label=f"m = {m:g}", **_ROWS)
+        axes.set(title=name, xlabel="time t", xscale="log", yscale="log")
+    figure.axes[0].set_ylabel("(F(m, t) - inf F)/inf F")
+    legend(figure, figure.axes[0])
+    return figure
+
+
+def _colours(n: int) -> list[Any]:
+    """From dark to light."""
+    return [matplotlib.colormaps["viridis"](x) for x in np.linspace(0.0, 0.85, max(n, 1))][:n]
