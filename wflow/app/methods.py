@@ -20,7 +20,7 @@ from solvers.jko import (
     Spline,
     SplineSdirk2,
 )
-from solvers.particles import DormandPrince, GradientFlow
+from solvers.particles import DormandPrince, GradientDescent, GradientFlow, NormDescent
 from solvers.spectral import Fourier
 from wflow.solver import Solver
 
@@ -56,10 +56,13 @@ FURTHER: tuple[Solver, ...] = (
     Ljko2(cells=128),
     ConicHeun(particles=100),
     ConicDescent(particles=100),
+    GradientDescent(particles=100),
+    NormDescent(particles=100),
 )
 """What `wflow run` takes besides, and `wflow verify --further`. Without it verify leaves them out: they say the same as
 Sdirk2 in a table whose agreements grow like the square of the list, and Bdf2 is two-step: its state is the last two
 measures. SplineSdirk2 is to Spline what Sdirk2 is to Quantile, QuantileDual takes Quantile's steps on networks and
 proves them; Entropic, Heated and Sinkhorn approximate the step that Spline takes. Ljko is Linearised on meshes, Ljko2
 its second order, two-step too. SoftMin is a splitting for long steps of noisy networks, with no energy to certify.
-ConicHeun is ConicParticles at second order, ConicDescent the same with steps that F judges."""
+ConicHeun is ConicParticles at second order, ConicDescent the same with steps that F judges. GradientDescent is
+GradientFlow at first order, as networks are trained, NormDescent that with steps scaled by the norms of neurons."""
