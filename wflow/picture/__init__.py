@@ -17,7 +17,7 @@ from wflow.picture.paths import profiles
 from wflow.picture.plane import maps, neurons, paths
 from wflow.picture.regions import film, regions
 from wflow.picture.spreading import spreading
-from wflow.picture.studies import limits, starts, success
+from wflow.picture.studies import limits, starts, success, two_phases
 from wflow.picture.style import Runs, png_base64, save
 from wflow.picture.verdicts import verdicts
 
@@ -48,6 +48,7 @@ __all__ = [
     "starts",
     "success",
     "surface",
+    "two_phases",
     "verdicts",
     "w2_curves",
 ]
