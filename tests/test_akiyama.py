@@ -1,4 +1,4 @@
-"""The study of teachers and students: lines with intervals, what is recovered, the derived rate, claims that can fail."""
+"""The study of teachers and students: lines with intervals, what is recovered, the derived rate, failing claims."""
 
 import json
 import math
@@ -26,7 +26,7 @@ def test_the_interval_of_a_slope():
 
 @pytest.mark.slow
 def test_intervals_of_slopes_cover():
-    """2000 lines of six points with Gaussian errors: 95 % within four standard errors, .0195."""
+    """500 lines of six points with Gaussian errors: 95 % within four standard errors, .039."""
     rng, x = np.random.default_rng(0), np.arange(6.0)
     slopes = [line(x, 0.5 * x + rng.normal(size=6)) for _ in range(500)]
     share = np.mean([one.low <= 0.5 <= one.high for one in slopes])
@@ -59,7 +59,10 @@ def test_what_is_recovered():
 
 
 def test_the_derived_rate():
-    """|h''|: lam for one teacher, exactly; for two the difference quotient of h along the circle, step 1e-3 (1e-4)."""
+    """|h''|: lam for one teacher, exactly; for two the difference quotient of h along the circle, step 1e-5.
+
+    The third derivative jumps at a charge, by which the quotient is off by c 1e-5/3 pi, 1e-6: 3e-4 of it.
+    """
     one = problems.relu_teacher_space(TEACHERS[:1], 0.02, 3).flow.energy
     assert curvature(one, problems.planar_optimum(TEACHERS[:1], 0.02, 3)) == pytest.approx(0.02, rel=1e-9)
     energy, best = (
@@ -67,11 +70,11 @@ def test_the_derived_rate():
         problems.planar_optimum(TEACHERS, 0.02, 10),
     )
     middle = math.atan2(best.points[0, 2], best.points[0, 1])
-    turned = middle + np.array([-1e-3, 0.0, 1e-3])
+    turned = middle + np.array([-1e-5, 0.0, 1e-5])
     at = np.zeros((3, 11))
     at[:, :3] = np.column_stack([np.ones(3), np.cos(turned), np.sin(turned)])
     v = energy.potential(best, at)
-    assert curvature(energy, best) == pytest.approx((v[0] - 2 * v[1] + v[2]) / 1e-6, rel=2e-2)
+    assert curvature(energy, best) == pytest.approx((v[0] - 2 * v[1] + v[2]) / 1e-10, rel=1e-3)
 
 
 def entry(method, lam, rate=1.0, explored=10, turn=1.0, least=1e-9, gap=1e-10):
