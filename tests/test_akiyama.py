@@ -9,7 +9,7 @@ import pytest
 from wflow import Particles, SignedParticles, circle, problems, space
 from wflow.app.studies import STUDIES, Entry, write_study
 from wflow.app.studies.akiyama import PLAIN, SCALED, TEACHERS, curvature
-from wflow.app.studies.intervals import line
+from wflow.app.studies.intervals import line, mean
 from wflow.isotropic import Isotropic
 from wflow.students import imbalance, recovered
 
@@ -31,6 +31,12 @@ def test_intervals_of_slopes_cover():
     slopes = [line(x, 0.5 * x + rng.normal(size=6)) for _ in range(500)]
     share = np.mean([one.low <= 0.5 <= one.high for one in slopes])
     assert share == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / 500))
+
+
+def test_the_interval_of_a_mean():
+    """Of 1, 2, 3, 6: 3 +- 3.182446 (14/3/4)^(1/2), Student's 97.5 % of 3 degrees."""
+    half = 3.182446 * math.sqrt(14 / 3 / 4)
+    assert mean(np.array([1.0, 2.0, 3.0, 6.0])) == pytest.approx((3.0, 3.0 - half, 3.0 + half), rel=1e-6)
 
 
 def test_what_weight_decay_costs_beyond_the_charges():
@@ -78,12 +84,12 @@ def test_the_derived_rate():
 
 
 def entry(method, lam, rate=1.0, explored=10, turn=1.0, least=1e-9, gap=1e-10):
-    """A run whose excess falls from 100 J* to 1e-2 at once and then by e^(-rate 0.01) a step; angles turn lam."""
+    """A run whose excess falls from 100 J* to 1e-2 at once and then by e^(-rate lam) a step; angles turn lam."""
     steps = np.arange(0, 2001, 10)
-    excess = np.where(steps < 10, 100.0, 0.05 * np.exp(-0.01 * rate * steps))
+    excess = np.where(steps < 10, 100.0, 0.05 * np.exp(-rate * lam * steps))
     record = {
         "steps": steps.tolist(), "excess": excess.tolist(), "explored": explored, "least": least, "gap": gap,
-        "rate": 0.01, "charges": [1.0, 1.0], "angles": [turn * lam, turn * lam], "optimal": lam,
+        "rate": lam, "charges": [1.0, 1.0], "angles": [turn * lam, turn * lam], "optimal": lam,
     }  # fmt: skip
     return Entry({"method": method, "dim": 3, "lam": lam, "seed": 0}, record)
 

@@ -113,7 +113,7 @@ def two_phases(
     right.plot(list(known), list(known.values()), color=KNOWN, linewidth=0.8, label="optimum")
     right.set(xlabel="lam", ylabel="angle to the teacher", xscale="log", yscale="log")
     right.set_xticks(list(known), [f"{lam:g}" for lam in known])
-    right.minorticks_off()
+    right.xaxis.minorticks_off()
     right.legend(loc="best", fontsize=8.0)
     return figure
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from solvers.particles import GradientDescent, NormDescent, Sampled
 from wflow import problems
-from wflow.app.studies.intervals import Line, line
+from wflow.app.studies.intervals import Line, line, mean
 from wflow.app.studies.sweep import Cell, Entry, Record, Study
 from wflow.certificates import Certificate
 from wflow.duality import teacher_bracket
@@ -120,6 +120,15 @@ def claims(entries: Sequence[Entry]) -> Iterator[Certificate]:
 
 def _phases(entries: Sequence[Entry]) -> Iterator[Certificate]:
     whole = [found for found in (fitted(e, EXPLORED) for e in entries) if found is not None]
+    for method, dim in sorted({(e["method"], e["dim"]) for e in entries}):
+        of = [e for e in entries if (e["method"], e["dim"]) == (method, dim)]
+        rates = [-found.slope / (e["lam"] * DT) for e in of if (found := fitted(e, EXPLORED)) is not None]
+        if len(rates) >= 2:
+            m, low, high = mean(np.array(rates))
+            name = (
+                f"rate after k_0 over lam dt, {method}, d = {dim}: mean {m:.3f}, 95 %: {low:.3f} to {high:.3f}; its low"
+            )
+            yield Certificate(name, "at least", low, 0.0)
     late = [(e, found) for e in entries if (found := fitted(e, LATE)) is not None]
     yield Certificate("runs without a line after k_0", "equal", float(len(entries) - len(whole)), 0.0)
     slowest = max(found.high for found in whole) if whole else np.inf

@@ -65,3 +65,10 @@ def line(x: Array, y: Array, level: float = 0.95) -> Line:
     half = float(t.ppf(0.5 * (1.0 + level), len(x) - 2)) * float(found.stderr)
     slope = float(found.slope)
     return Line(slope, slope - half, slope + half, float(found.rvalue) ** 2)
+
+
+def mean(values: Array, level: float = 0.95) -> tuple[float, float, float]:
+    """m, low, high: the mean of two values (n,) or more with Student's interval, for independent Gaussian ones."""
+    v = np.asarray(values, dtype=np.float64)
+    half = float(t.ppf(0.5 * (1.0 + level), len(v) - 1)) * float(np.std(v, ddof=1)) / len(v) ** 0.5
+    return float(v.mean()), float(v.mean()) - half, float(v.mean()) + half
