@@ -6,13 +6,21 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from solvers.starts import Quantised, Sampled, check, first, refusal_of_start, space_order
+from wflow.activation import Activation
 from wflow.arrays import Array, count
+from wflow.coupling import Probe, norm
+from wflow.energy import Energy
+from wflow.errors import Refused
 from wflow.flow import Flow
 from wflow.measure import Particles
+from wflow.neuron import RidgeNeuron
+from wflow.plane_kernel import ReluPlaneKernel
 from wflow.shapes import Planar
 from wflow.solver import EVERY_PROMISE, RK4_REAL, Order, Promise, Solver, State, Step, explicit_bound
+from wflow.space_kernel import ReluSpaceKernel
+from wflow.terms import Interaction, Risk
 
-__all__ = ["DormandPrince", "GradientFlow", "Quantised", "Sampled"]
+__all__ = ["DormandPrince", "GradientDescent", "GradientFlow", "NormDescent", "Quantised", "Sampled"]
 
 
 @dataclass(frozen=True)
@@ -160,3 +168,87 @@ def _combined(row: tuple[float, ...], k: list[Array]) -> Array:
         if a:
             total = total + a * v
     return total
+
+
+@dataclass(frozen=True)
+class GradientDescent(_ParticleFlow):
+    """w_j <- w_j - dt grad V[pi_m](w_j): gradient descent as it is run, explicit Euler on the flow. Order 1.
+
+    dissipated: the trapezoidal rule for int |grad V|^2 dpi; the velocity at the end is that of the next step.
+    """
+
+    stages: ClassVar[float] = 1.0
+    stable: ClassVar[float] = 1.9
+
+    def step(self, flow: Flow, state: State, dt: float) -> Step:
+        pi, velocity = _first(flow, state)
+        scale = self._scales(pi.points)
+        end = flow.domain.retract(pi.points + dt * scale * velocity)
+        last, then = _velocity(flow, pi, end), self._scales(end)
+        power = [float(pi.weights @ np.sum(s * v * v, axis=1)) for s, v in ((scale, velocity), (then, last))]
+        return Step(state.after(dt, pi.moved(end), velocity=last), dissipated=0.5 * dt * sum(power))
+
+    def _scales(self, w: Array) -> Array:
+        """By what the step of each coordinate (m, d) is longer."""
+        return np.ones_like(w)
+
+
+@dataclass(frozen=True)
+class NormDescent(GradientDescent):
+    """Neurons a relu(b . x) by a step that depends on their norms: dt |a|/|b| for a, dt |b|/|a| for b.
+
+    With V(a, b) = a |b| K(b/|b|), s the sign of a and a ridge lam (a^2 + |b|^2)/2
+
+        a <- a (1 - dt (s K + lam |a|/|b|))       b <- b (1 - dt (s K + lam |b|/|a|)) - dt s |b| grad K
+
+    so that b/|b| turns by dt s grad K whatever |a| and |b|, and to first order, once |a| = |b|, the charge |a| |b|
+    grows by exp(-2 dt (s K + lam)): the conic flow's mirror step with alpha = 1/2, beta = 1 (derived; solvers.conic).
+    Plain descent turns b by dt (a/|b|) grad K instead. (log |a|/|b|)' = -lam (|a|/|b| - |b|/|a|): it tends to 0.
+    It is the gradient flow of F in another metric: only from |a| = |b| on does it go the way of `GradientFlow`.
+    Akiyama & Suzuki 2021, arXiv:2106.06251, prove learning by "a norm dependent stepsize" (their abstract, which is all
+    of them that was read): the rule here is this project's, named after that, not theirs.
+    Raises Refused at a neuron with a = 0 or b = 0, where the step has no length.
+    """
+
+    detoured: ClassVar[bool] = True
+
+    def _refusal(self, flow: Flow) -> str | None:
+        """Neurons of another kind."""
+        if not _homogeneous(flow.energy):
+            return "the step scales with |a| and |b| of neurons a relu(b . x); use relu_teacher_space or such neurons"
+        return super()._refusal(flow)
+
+    def _scales(self, w: Array) -> Array:
+        outer, inner = np.abs(w[:, 0]), np.linalg.norm(w[:, 1:], axis=1)
+        if not (np.all(outer > 0.0) and np.all(inner > 0.0)):
+            raise Refused("NormDescent: a neuron has a = 0 or b = 0, where the step has no length; start away from it")
+        scale = np.broadcast_to((inner / outer)[:, None], w.shape).copy()
+        scale[:, 0] = outer / inner
+        return scale
+
+    def largest_step(self, flow: Flow, state: State) -> float:
+        """As for plain descent, of the Hessian between the roots of the scales."""
+        pi = state.measure
+        assert isinstance(pi, Particles)
+        energy, root = flow.energy, np.sqrt(self._scales(pi.points))
+        factor, core = energy.coupling(pi, pi.points)
+        worst = norm(factor * root.reshape(-1, 1), core, Probe(pi.points, pi.weights, False))
+        if energy.curved:
+            bent = energy.curvature(pi, pi.points) * root[:, :, None] * root[:, None, :]
+            worst += float(np.sqrt(np.max(np.sum(bent * bent, axis=(1, 2)))))
+        return self.stable / worst if worst > 0.0 else np.inf
+
+
+def _homogeneous(energy: Energy) -> bool:
+    """One risk of neurons a sigma(b . X), sigma positively homogeneous: of data or by a closed kernel."""
+    kernels = [t.kernel for t in energy.terms if isinstance(t, Interaction)]
+    neurons = [t.neuron for t in energy.terms if isinstance(t, Risk)]
+    return bool(kernels or neurons) and all(
+        [isinstance(k, ReluPlaneKernel | ReluSpaceKernel) for k in kernels]
+        + [isinstance(n, RidgeNeuron) and n.outer and _piecewise(n.activation) for n in neurons]
+    )
+
+
+def _piecewise(sigma: Activation) -> bool:
+    """sigma(c z) = c sigma(z) for c > 0."""
+    return sigma.name in ("linear", "leaky_relu") or (sigma.name == "relu" and sigma.parameter is None)

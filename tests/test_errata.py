@@ -1,15 +1,17 @@
 """Each entry of docs/errata.md as a test: the statement as printed fails, the corrected one holds."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from solvers.finite_volume import Muscl
-from solvers.particles import GradientFlow
+from solvers.particles import GradientFlow, NormDescent
 from solvers.spectral import Fourier
 from wflow import (
+    Atoms,
     CircleNeuron,
     Cone,
     Energy,
@@ -25,6 +27,7 @@ from wflow import (
 )
 from wflow.data import gaussian_plane_inputs
 from wflow.domain import TURN
+from wflow.students import imbalance
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +108,24 @@ def test_cone_distance_of_the_published_script(pieces):
     assert way(Cone()) == pytest.approx(1.0, rel=1.0 / pieces**2)
     assert way(SquaredAngleCone()) == pytest.approx(1.0 / pieces, rel=1.0 / pieces**2)
     assert way(SquaredAngleCone()) < 0.2 * SquaredAngleCone().coupled(stops[0], stops[-1])
+
+
+@pytest.mark.parametrize("negative", [True, False])
+def test_exploration_asks_for_no_more_than_descent(negative):
+    """Theorem 5, first phase, as printed: what any descent step satisfies. J falls at each of 120 steps in both cases.
+
+    Negative students keep their signs under steps by norms, so f_nu <= 0 <= f* and J >= |f*|^2/2 = 1/2 + 1/2 pi always;
+    spread ones come below 1.1 J*, J* = .0392925433.
+    """
+    flow = problems.relu_teacher_space(lam=0.02, dim=3, horizon=90.0).flow
+    start = flow.initial.quantised(60)
+    start[:, 0] = -np.abs(start[:, 0]) if negative else start[:, 0]
+    law = Atoms(flow.domain, start)
+    run = solve(replace(flow, initial=law), NormDescent(60), dt=0.75, times=(0.75 * np.arange(1, 121)).tolist())
+    values = run.energies - np.array([0.01 * imbalance(pi) for pi in run.measures])
+    assert np.max(np.diff(values)) < 0.0
+    if negative:
+        assert np.all(run.final.points[:, 0] < 0.0)
+        assert np.min(values) >= 0.5 + 0.5 / math.pi
+    else:
+        assert values[-1] < 1.1 * 0.0392925433

@@ -92,3 +92,21 @@ def _hessians(x: Array, y: Array, z: Array, weights: Array, w: Array, out: Array
             zz += bend * s * s
         out[i, 0], out[i, 1], out[i, 2], out[i, 3] = flat, xx, xy, xz
         out[i, 4], out[i, 5], out[i, 6] = yy, yz, zz
+
+
+def angles(cosine: Array) -> tuple[Array, Array]:
+    """sin phi and pi - phi (m, n) by cos phi in [-1, 1]."""
+    sine, left = np.empty_like(cosine), np.empty_like(cosine)
+    _angles(cosine.ravel(), sine.ravel(), left.ravel())
+    return sine, left
+
+
+@kernel
+def _angles(cosine: Array, sine: Array, left: Array) -> None:
+    for k in range(len(cosine)):
+        t = cosine[k]
+        q = 0.5 * (1.0 - abs(t))
+        h = np.sqrt(q)
+        angle = 2.0 * h * _polynomial(_ANGLE_LOW, _ANGLE_HIGH, q)
+        left[k] = angle if t < 0.0 else math.pi - angle
+        sine[k] = 2.0 * h * np.sqrt(1.0 - q)

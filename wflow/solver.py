@@ -140,6 +140,8 @@ class Solver(ABC):
     """The method shares a flow between ranks (wflow.ranks.on_ranks)."""
     judged: ClassVar[bool] = False
     """F judges its steps, which it shortens where F would rise: any dt serves, and a study asks for no order."""
+    detoured: ClassVar[bool] = False
+    """It is the gradient flow of F in another metric: where it is at a time is not compared with other methods."""
     multistep: ClassVar[bool] = False
     """A step needs the measures before the last: they are in State.memory, which then does more than save work."""
 

@@ -20,7 +20,7 @@ from solvers.jko import (
     Spline,
     SplineSdirk2,
 )
-from solvers.particles import DormandPrince, GradientFlow
+from solvers.particles import DormandPrince, GradientDescent, GradientFlow, NormDescent
 from solvers.spectral import Fourier
 from wflow.solver import Solver
 
@@ -59,6 +59,8 @@ FURTHER: tuple[Solver, ...] = (
     ConicDescent(particles=100),
     ConicUpwind(cells=128),
     ConicImplicit(cells=128),
+    GradientDescent(particles=100),
+    NormDescent(particles=100),
 )
 """What `wflow run` takes besides, and `wflow verify --further`. Without it verify leaves them out: they say the same as
 Sdirk2 in a table whose agreements grow like the square of the list, and Bdf2 is two-step: its state is the last two
@@ -66,4 +68,5 @@ measures. SplineSdirk2 is to Spline what Sdirk2 is to Quantile, QuantileDual tak
 proves them; Entropic, Heated and Sinkhorn approximate the step that Spline takes. Ljko is Linearised on meshes, Ljko2
 its second order, two-step too. SoftMin is a splitting for long steps of noisy networks, with no energy to certify.
 ConicHeun is ConicParticles at second order, ConicDescent the same with steps that F judges; ConicUpwind is ConicMuscl
-at first order, ConicImplicit so with masses by the potential of the step's end."""
+at first order, ConicImplicit so with masses by the potential of the step's end. GradientDescent is GradientFlow at
+first order, as networks are trained, NormDescent that with steps scaled by the norms of neurons."""

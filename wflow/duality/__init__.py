@@ -2,6 +2,7 @@
 
 field, branch, series, bounded, arcwise              lower bounds of min V, rounding included
     filters, waves                                       V as a trigonometric polynomial
+ball, teachers                                       ReLU teachers in R^d: a search over the ball of their span
 observed, conjugates                                 what an energy sees of a measure; convex conjugates
 mixtures, fenchel, gibbs, homogeneous                lower bounds of inf F from a dual vector, each with its proof
 active_set, sliding, independent                     an optimum without a flow
@@ -15,8 +16,9 @@ from wflow.duality.homogeneous import charge_bracket, charge_of, ridge_bracket, 
 from wflow.duality.independent import Optimum, independent
 from wflow.duality.mixtures import mixture_bracket
 from wflow.duality.over_time import Bounds, bounds, bracket, unknown
+from wflow.duality.teachers import teacher_bracket
 
 __all__ = [
     "Bounds", "Bracket", "Optimum", "bounds", "bracket", "charge_bracket", "charge_of", "gibbs_bracket", "independent",
-    "mixture_bracket", "ridge_bracket", "span_distance", "unknown", "variation_bracket",
+    "mixture_bracket", "ridge_bracket", "span_distance", "teacher_bracket", "unknown", "variation_bracket",
 ]  # fmt: skip

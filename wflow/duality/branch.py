@@ -140,7 +140,7 @@ def enclosed(v: Smooth, search: Search, method: str) -> Enclosure:
         left = left[free]
         if not len(left):
             break
-        centres, half = _halved(centres[free], half)
+        centres, half = halved(centres[free], half)
         values, slopes, bends = v.jet(centres)
         count += tried + len(values)
         known = known.seen(values, centres)
@@ -172,7 +172,7 @@ def least_eigenvalue(h: Array) -> Array:
     return np.asarray(np.linalg.eigvalsh(h)[:, 0])
 
 
-def _halved(centres: Array, half: Array) -> tuple[Array, Array]:
+def halved(centres: Array, half: Array) -> tuple[Array, Array]:
     """Each cell in 2^d."""
     d = centres.shape[1]
     corners = (np.indices((2,) * d).reshape(d, -1).T - 0.5) * half

@@ -12,6 +12,7 @@ from wflow.duality.gibbs import gibbs_bracket
 from wflow.duality.homogeneous import ridge_bracket
 from wflow.duality.mixtures import mixture_bracket
 from wflow.duality.observed import observed, strength
+from wflow.duality.teachers import teacher_bracket
 from wflow.energy import Energy
 from wflow.errors import Refused
 from wflow.flow import Flow
@@ -39,10 +40,14 @@ def bracket(flow: Flow, pi: Measure) -> Bracket | None:
 
 def _of_network(energy: Energy, pi: Measure) -> Bracket | None:
     """Where w = (a, b) with a ridge: V is bounded below although the domain is not compact."""
-    try:
-        return ridge_bracket(energy, pi) if pi.domain.dim == 3 and pi.atomic else None
-    except Refused:
+    if not pi.atomic:
         return None
+    for found in (ridge_bracket, teacher_bracket) if pi.domain.dim == 3 else (teacher_bracket,):
+        try:
+            return found(energy, pi)
+        except Refused:
+            continue
+    return None
 
 
 def unknown(flow: Flow, pi: Measure) -> str:

@@ -77,6 +77,47 @@ def limits(tables: Mapping[str, tuple[Array, Array, Array]]) -> Figure:
     return figure
 
 
+@styled
+def two_phases(
+    runs: Sequence[tuple[int, str, float, Sequence[float], Sequence[float]]],
+    angles: Sequence[tuple[int, str, float, float, float]],
+    slopes: Mapping[float, float],
+    threshold: float,
+) -> Figure:
+    """Left and middle: relative excess by lam t, least and largest lam; right: angles found by lam.
+
+    runs: d, method, lam, lam t, excess.   angles: d, method, lam, found, optimal.   slopes: by lam, the derived rate of
+    the excess in lam t, drawn as a dotted line.
+    """
+    figure = canvas(12.0, 4.4)
+    *panels, right = figure.subplots(1, 3)
+    dims, methods = sorted({r[0] for r in runs}), list(dict.fromkeys(r[1] for r in runs))
+    for axes, lam in zip(panels, (min(slopes), max(slopes)), strict=True):
+        last = 1.0
+        for d, method, _, times, excess in (r for r in runs if r[2] == lam):
+            name, drawn = f"{method}, d = {d}", [line.get_label() for line in axes.lines]
+            look = {"color": _COLOURS[dims.index(d)], "linestyle": ("-", "--")[methods.index(method) % 2]}
+            axes.plot(times, np.maximum(excess, _FLOOR), label="_" if name in drawn else name, linewidth=1.2, **look)
+            last = max(last, max(times))
+        tail = np.array([0.2 * last, last])
+        axes.plot(tail, 3e-3 * np.exp(-slopes[lam] * (tail - tail[0])), ":", color=KNOWN, label="derived rate")
+        axes.axhline(threshold, color=KNOWN, linewidth=0.8)
+        axes.set(title=f"lam = {lam:g}", xlabel="lam dt k", yscale="log", ylim=(1e-9, None))
+    panels[0].set_ylabel("(J - J*)/J*")
+    panels[0].legend(loc="best", fontsize=8.0)
+    for d, method, lam, found, _ in angles:
+        shift = 1.0 + 0.05 * (dims.index(d) - 1)
+        marker = ("o", "x")[methods.index(method) % 2]
+        right.plot(lam * shift, found, marker, color=_COLOURS[dims.index(d)], markersize=5.0, alpha=0.7)
+    known = dict(sorted((lam, optimal) for _, _, lam, _, optimal in angles))
+    right.plot(list(known), list(known.values()), color=KNOWN, linewidth=0.8, label="optimum")
+    right.set(xlabel="lam", ylabel="angle to the teacher", xscale="log", yscale="log")
+    right.set_xticks(list(known), [f"{lam:g}" for lam in known])
+    right.xaxis.minorticks_off()
+    right.legend(loc="best", fontsize=8.0)
+    return figure
+
+
 def _colours(n: int) -> list[Any]:
     """From dark to light."""
     return [matplotlib.colormaps["viridis"](x) for x in np.linspace(0.0, 0.85, max(n, 1))][:n]

@@ -18,6 +18,7 @@ from wflow.problems.problem import Problem
 from wflow.problems.regions import around_obstacle, barenblatt_disk, blown_region, porous_well_disk
 from wflow.problems.regression import regression
 from wflow.problems.rough import atom_start, jump_start
+from wflow.problems.space import planar_optimum, relu_teacher_space
 from wflow.problems.sparse import deconvolution_1d, deconvolution_2d, one_spike, relu_teacher
 from wflow.problems.sphere import sphere_drift, sphere_teacher
 from wflow.problems.symmetric import axis_target, odd_target
@@ -45,6 +46,7 @@ CATALOGUE: dict[str, Callable[..., Problem]] = {
         jump_start,
         two_layer_1d,
         relu_teacher_plane,
+        relu_teacher_space,
         regression,
         blown_region,
         sphere_teacher,
@@ -137,11 +139,13 @@ __all__ = [
     "one_spike",
     "ornstein_uhlenbeck",
     "parameters_of",
+    "planar_optimum",
     "porous_well",
     "quadratic_neuron",
     "regression",
     "relu_teacher",
     "relu_teacher_plane",
+    "relu_teacher_space",
     "sawtooth",
     "sphere_drift",
     "sphere_teacher",

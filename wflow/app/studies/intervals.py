@@ -1,9 +1,12 @@
-"""This file owns intervals of chances that were counted, and what they say of a curve of chances."""
+"""This file owns intervals: of chances that were counted, what they say of a curve of them, and of a line's slope."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.stats import binomtest
+import numpy as np
+from scipy.stats import binomtest, linregress, t
+
+from wflow.arrays import Array
 
 
 @dataclass(frozen=True)
@@ -40,3 +43,32 @@ def fall(curve: Sequence[Chance]) -> float:
     At most 0: there is a monotone curve in all intervals, max_{i<=j} low_i for one; above 0 there is none.
     """
     return max((a.low - b.high for i, a in enumerate(curve) for b in curve[i + 1 :]), default=-1.0)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A slope by least squares, with Student's interval at the level, and R^2.
+
+    Student's interval supposes independent errors of one size. Points of one run have none such: there it tells how
+    straight the run is, not how another would go.
+    """
+
+    slope: float
+    low: float
+    high: float
+    squared: float
+
+
+def line(x: Array, y: Array, level: float = 0.95) -> Line:
+    """Through three points (n,) or more, not all of one x."""
+    found = linregress(np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64))
+    half = float(t.ppf(0.5 * (1.0 + level), len(x) - 2)) * float(found.stderr)
+    slope = float(found.slope)
+    return Line(slope, slope - half, slope + half, float(found.rvalue) ** 2)
+
+
+def mean(values: Array, level: float = 0.95) -> tuple[float, float, float]:
+    """m, low, high: the mean of two values (n,) or more with Student's interval, for independent Gaussian ones."""
+    v = np.asarray(values, dtype=np.float64)
+    half = float(t.ppf(0.5 * (1.0 + level), len(v) - 1)) * float(np.std(v, ddof=1)) / len(v) ** 0.5
+    return float(v.mean()), float(v.mean()) - half, float(v.mean()) + half
