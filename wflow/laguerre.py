@@ -180,8 +180,10 @@ def cells(x: Array, g: Array, rho: Array, grid: Grid, near: Cells | None = None)
     found = _by_hull(x, g, rho, grid)
     if any(grid.domain.periodic) or tiling(found, rho, grid):
         return found
-    borders = repaired(x, g, _corners(grid), found.borders)
-    return found if borders is None else _measured(x, x, g, borders, rho, grid)
+    borders = repaired(x, g, _corners(grid), found.borders, loose=True)
+    mended = found if borders is None else _measured(x, x, g, borders, rho, grid)
+    # all contain the atoms' own: who holds less has fewer that are too large
+    return min(mended, found, key=lambda one: float(one.area.sum()))
 
 
 def overlapping(x: Array, g: Array, rho: Array, grid: Grid, near: Cells) -> Cells:
