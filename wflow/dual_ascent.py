@@ -21,6 +21,7 @@ from wflow.laguerre import Cells
 from wflow.laguerre_dual import Dual, direction, mixed, start
 from wflow.product_start import product_start
 from wflow.raised import raised
+from wflow.regions import regions
 from wflow.stiff_newton import STAIRS, Climbed, climbed, there
 
 _LIMIT = 200
@@ -52,8 +53,8 @@ def ascent(dual: Dual, tolerance: float) -> tuple[Array, Cells, int]:
     that does not lead to the end, from blurred densities.
     """
     coarse = levels(dual)
-    # as with the coarsest clusters so with all atoms
-    starts = _led(coarse[-1].dual) if coarse else STARTS
+    # as with the coarsest clusters so with all atoms, but across a gap
+    starts = STARTS if not coarse else () if _parted(dual) else _led(coarse[-1].dual)
     if starts:
         near = _started(dual, starts)
         if near is not None:
@@ -67,6 +68,11 @@ def ascent(dual: Dual, tolerance: float) -> tuple[Array, Cells, int]:
     g, before = _blurred(dual)
     led = climbed(dual, g, dual.cells(g), tolerance, STAIRS, _LIMIT)
     return _ended(dual, led.g, led.found, before + led.steps, led.done)
+
+
+def _parted(dual: Dual) -> bool:
+    """The density has several regions."""
+    return len(regions(dual, np.empty((0, 2)))[1]) > 2
 
 
 def _led(dual: Dual) -> Starts:
