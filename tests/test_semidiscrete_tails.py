@@ -53,9 +53,7 @@ def clouds(b):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "f", [tan, lambda b: tan(b) * np.abs(tan(b)), clouds], ids=["cauchy", "squared", "clouds"]
-)
+@pytest.mark.parametrize("f", [tan, lambda b: tan(b) * np.abs(tan(b)), clouds], ids=["cauchy", "squared", "clouds"])
 def test_atoms_on_many_scales(f):
     """W2^2 = sum_cells rho |z - x_i|^2 + the cells' own variance, with the blocks' mass and barycentres."""
     pi = rough()
@@ -111,12 +109,14 @@ def test_atoms_that_the_hull_has_lost_are_found_again():
     dual = far()
     g = product_start(dual)
     assert _by_hull(dual.x, g, dual.rho, dual.grid).area.sum() > 1.0 + 1e-7
-    assert dual.cells(g).area.sum() == pytest.approx(1.0, abs=1e-9)  # of potentials of some 1e11 what is near 0 is exact
+    assert dual.cells(g).area.sum() == pytest.approx(
+        1.0, abs=1e-9
+    )  # of potentials of some 1e11 what is near 0 is exact
 
 
 @pytest.mark.parametrize("away", [1.0, 1e3])
 def test_the_slack_of_atoms_far_from_each_other(away):
-    """Two atoms at (+-a, 0), g off by 4 a e: the wall is off by e, Phi by 2 a e^2; the slack is at most 4 a e (1/2 + e).
+    """Two atoms at (+-a, 0), g off by 4 a e: the wall by e, Phi by 2 a e^2; the slack is at most 2 a e (1 + 2 e).
 
     With D^2 in place of R it would be some a^2 e.
     """

@@ -1,7 +1,7 @@
 """This file owns a start for semi-discrete transport that is the answer where both measures are products of marginals.
 
-Along each axis k, T_k takes the atoms' marginal to that of rho, increasing: a step for each atom, between the quantiles
-t. With phi_k' = T_k the convex phi = phi_1(x_1) + phi_2(x_2) has in its slope at x_i the rectangle between the quantiles
+Along each axis k, T_k takes the atoms' marginal to that of rho, increasing: a step for each atom, between quantiles.
+With phi_k' = T_k the convex phi = phi_1(x_1) + phi_2(x_2) has in its slope at x_i the rectangle between the quantiles
 of x_i, in the box and of positive size; so L_i contains it, whatever tails the atoms have and however narrow a cloud
 of them is. An affine map, as in wflow.laguerre_dual, sends all but the furthest of heavy tails to one place.
 """
@@ -17,7 +17,7 @@ def product_start(dual: Dual) -> Array:
     grid, weights = dual.grid, dual.rho * dual.grid.cell_volume
     g = np.zeros(len(dual.mu))
     for axis in np.flatnonzero(~np.asarray(grid.domain.periodic)):
-        held = np.append(0.0, np.cumsum(weights.sum(axis=1 - axis)))
+        held = np.append(0.0, np.cumsum(weights.sum(axis=1 - int(axis))))
         edges = grid.domain.lower[axis] + grid.widths[axis] * np.arange(grid.shape[axis] + 1)
         x = dual.x[:, axis]
         order = np.argsort(x, kind="stable")
