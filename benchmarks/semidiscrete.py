@@ -3,6 +3,7 @@
     smooth: i.i.d. Gaussian atoms against a Gaussian density on [-6, 6]^2: the same law, shifted, another covariance
     parted, in the unit square: two rectangles .5 apart (uniform atoms, seven draws; atoms far away; two Gaussian clouds
     of atoms against other shares), 16 discs, a ring, a checkerboard (uniform and Gaussian atoms), a bump cut in two
+    scales: i.i.d. Cauchy atoms, and six clouds of widths .1 to 1e-6 at once, against the uniform law and two rectangles
 
 What to expect: for 1e5 atoms a hull to sort out which cells are neighbours (Qhull) takes .9 s, to find them again from
 the cells before .1 s, the integrals over the cells .05 s, Newton's matrix, dissected and factored (SuperLU), .35 s.
@@ -90,6 +91,12 @@ def clouds(m: int, rng: np.random.Generator) -> Array:
     return np.where(some, 0.3 + 0.05 * z, np.array([0.6, 0.7]) + 0.1 * z)
 
 
+def many_widths(m: int, rng: np.random.Generator) -> Array:
+    """Six clouds of widths .1, .01, ... 1e-6 about random places."""
+    middles, of = rng.random((6, 2)), rng.integers(0, 6, size=m)
+    return middles[of] + 10.0 ** -(of[:, None] + 1.0) * rng.normal(size=(m, 2))
+
+
 def row(name: str, points: Array, pi: Density) -> None:
     """One line of the table; processor time."""
     began = time.process_time()
@@ -134,6 +141,18 @@ def parted(m: int, cells: int) -> None:
     row("split bump", bump(m, np.random.default_rng(0)), halves(cells))
 
 
+def scales(m: int, cells: int) -> None:
+    """The rows of atoms near to and far from each other; 1e5 of the clouds' are nearer than potentials tell apart."""
+    uniform = on_square(cells, lambda u, _: np.ones_like(u))
+    tails = np.random.default_rng(0).standard_cauchy((m, 2))
+    row("Cauchy atoms, uniform", tails, uniform)
+    row("Cauchy atoms, two rectangles", tails, rectangles(cells))
+    if m < 100_000:
+        widths = many_widths(m, np.random.default_rng(0))
+        row("widths .1 to 1e-6, uniform", widths, uniform)
+        row("widths .1 to 1e-6, two rectangles", widths, rectangles(cells))
+
+
 def main() -> None:
     """The table."""
     semidiscrete(Particles(plane(), np.random.default_rng(0).random((3000, 2))), rectangles(32))  # compiles
@@ -143,6 +162,7 @@ def main() -> None:
             continue
         smooth(m, cells)
         parted(m, cells)
+        scales(m, cells)
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
 
 

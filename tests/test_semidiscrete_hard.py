@@ -155,7 +155,7 @@ def test_clustered_atoms_agree_with_pot(shape, coarse):
 
 def test_clusters_lead_where_blurred_densities_do(monkeypatch):
     """Begun either way: the same maximum, to the slack of both."""
-    pi, points = density(rectangles), np.random.default_rng(3).random((300, 2))
+    pi, points = density(ring), np.random.default_rng(3).random((300, 2))
     blurred = semidiscrete(atoms(points), pi)
     monkeypatch.setattr(clusters, "_FEWEST", 20)
     found = semidiscrete(atoms(points), pi)
@@ -166,7 +166,7 @@ def test_clusters_lead_where_blurred_densities_do(monkeypatch):
 
 def test_where_clusters_fail_it_is_begun_otherwise(monkeypatch):
     """Clusters that lead nowhere: the answer is that of blurred densities."""
-    pi, points = density(rectangles), np.random.default_rng(3).random((300, 2))
+    pi, points = density(ring), np.random.default_rng(3).random((300, 2))
     blurred = semidiscrete(atoms(points), pi)
     monkeypatch.setattr(clusters, "_FEWEST", 20)
     lost = Climbed(np.empty(0), None, 0, False, 0.0)

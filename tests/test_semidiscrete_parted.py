@@ -46,7 +46,7 @@ def test_regions_are_parts_and_hold_their_mass():
     rho[0:2, 0:2], rho[2:4, 2:4], rho[6:8, 0:2] = 1.0, 1.0, 2.0
     places = np.array([[0.1, 0.1], [0.4, 0.4], [0.8, 0.1], [0.6, 0.6], [-0.3, 0.1]])
     of, holds = regions(dual(np.array([[0.5, 0.5]]), rho), places)
-    assert of.tolist() == [1, 1, 2, 0, 1]
+    assert of.tolist() == [1, 1, 2, 1, 1]
     np.testing.assert_allclose(holds, [0.0, 0.5, 0.5])
 
 

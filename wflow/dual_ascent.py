@@ -10,7 +10,7 @@ Source: Kitagawa, Merigot & Thibert 2019, J. Eur. Math. Soc. 21, 2603-2651; Meri
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -19,11 +19,16 @@ from wflow.atom_clusters import Level, carried, levels
 from wflow.errors import NotConverged
 from wflow.laguerre import Cells
 from wflow.laguerre_dual import Dual, direction, mixed, start
+from wflow.product_start import product_start
 from wflow.raised import raised
+from wflow.regions import regions
 from wflow.stiff_newton import STAIRS, Climbed, climbed, there
 
 _LIMIT = 200
 _HALVINGS = 20
+_FEW = 12
+_SHORTEST = 0.1
+"""With shorter steps, and more of them with a few clusters, Newton's method does not lead to the end soon."""
 _STIFFEST = 100.0
 """With which finer atoms begin."""
 _ROUGH = 1e-4
@@ -37,18 +42,23 @@ _LESS, _MORE, _ANEW, _ROUNDING = 0.5, 10.0, 1e-6, 1e-6
 _NARROWEST, _SHARE, _PARTS = 0.3, 0.01, (0.5, 0.25, 0.12, 0.06, 0.03)
 
 
+Starts = tuple[Callable[[Dual], Array], ...]
+STARTS: Starts = (start, product_start)
+
+
 def ascent(dual: Dual, tolerance: float) -> tuple[Array, Cells, int]:
     """Newton's method: potentials, their cells, and the number of steps with all atoms.
 
-    Begun from `start` where that is near. Else many atoms begin from what clusters of them have led to; few, and where
+    Begun from a start where that is near. Else many atoms begin from what clusters of them have led to; few, and where
     that does not lead to the end, from blurred densities.
     """
     coarse = levels(dual)
-    # where the clusters' start is far from their answer, that of all atoms is
-    if not coarse or _started(coarse[-1].dual) is not None:
-        near = _started(dual)
+    # as with the coarsest clusters so with all atoms, but across a gap
+    starts = STARTS if not coarse else () if _parted(dual) else _led(coarse[-1].dual)
+    if starts:
+        near = _started(dual, starts)
         if near is not None:
-            g, found, count, done = _mixing_less(dual, *raised(dual, *near), tolerance)
+            g, found, count, done = _mixing_less(dual, *raised(dual, *near), tolerance, shortest=_SHORTEST)
             if done:
                 return g, found, count
     if coarse:
@@ -60,11 +70,30 @@ def ascent(dual: Dual, tolerance: float) -> tuple[Array, Cells, int]:
     return _ended(dual, led.g, led.found, before + led.steps, led.done)
 
 
-def _started(dual: Dual) -> tuple[Array, Cells] | None:
-    """`start` and its cells, if they are near the answer."""
-    g = start(dual)
-    found = dual.cells(g)
+def _parted(dual: Dual) -> bool:
+    """The density has several regions."""
+    return len(regions(dual, np.empty((0, 2)))[1]) > 2
+
+
+def _led(dual: Dual) -> Starts:
+    """The one start from which Newton's method leads these few to the end, if one is near and does."""
+    for begun in STARTS:
+        near = _started(dual, (begun,))
+        if near is not None and _mixing_less(dual, *raised(dual, *near), _ROUGH, _FEW, _SHORTEST)[3]:
+            return (begun,)
+    return ()
+
+
+def _started(dual: Dual, starts: Starts = STARTS) -> tuple[Array, Cells] | None:
+    """The best start and its cells, if they are near the answer."""
+    g, found = _nearest(dual, starts)
     return (g, found) if _near(dual.mu, found.mass) else None
+
+
+def _nearest(dual: Dual, starts: Starts = STARTS) -> tuple[Array, Cells]:
+    """The start whose cells are least off, and these."""
+    every = [(g, dual.cells(g)) for g in (begun(dual) for begun in starts)]
+    return min(every, key=lambda one: float(np.abs(one[1].mass - dual.mu).sum()))
 
 
 def _ended(dual: Dual, g: Array, found: Cells, count: int, done: bool) -> tuple[Array, Cells, int]:
@@ -112,8 +141,8 @@ def _first(ladder: Sequence[Dual]) -> tuple[Array, int]:
     """The start for the first density to which it is near, or for that to which it is nearest."""
     best, chosen = math.inf, (np.empty(0), 0)
     for k, dual in enumerate(ladder):
-        g = start(dual)
-        mass = dual.cells(g).mass
+        g, found = _nearest(dual)
+        mass = found.mass
         residual = float(np.abs(mass - dual.mu).sum())
         if _near(dual.mu, mass):
             return g, k
@@ -136,7 +165,7 @@ def _settle(dual: Dual, g: Array) -> tuple[Array, int]:
 
 
 def _mixing_less(
-    dual: Dual, g: Array, found: Cells, tolerance: float, limit: int = _LIMIT
+    dual: Dual, g: Array, found: Cells, tolerance: float, limit: int = _LIMIT, shortest: float = 0.0
 ) -> tuple[Array, Cells, int, bool]:
     """Newton's method with some of the uniform law, and less and less of it.
 
@@ -150,7 +179,9 @@ def _mixing_less(
             share = _mixing(found, dual.mu, _LESS * share)
         stepped = _step(dual, g, found, share)
         if stepped is not None:
-            g, found, _ = stepped
+            g, found, length = stepped
+            if length < shortest:
+                return g, found, count, False
         elif float(np.abs(dual.mu - found.mass).sum()) > _ROUNDING and share < _SHARE:
             share = max(_MORE * share, _ANEW)
         else:

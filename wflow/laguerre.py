@@ -171,20 +171,34 @@ def cells(x: Array, g: Array, rho: Array, grid: Grid, near: Cells | None = None)
     """The cells of atoms x (m, 2) with potentials g (m,) and what rho (n0, n1) on the grid has in them.
 
     Along periodic axes x lies in the grid's box. near: the cells of other potentials, from whose borders those of g are
-    found, faster the nearer they are; where that does not lead to a tiling, and on periodic axes, by the hull.
+    found, faster the nearer they are; where that does not lead to a tiling, and on periodic axes, by the hull. The hull
+    may lose atoms whose distances from each other are a rounding of the cloud's width: walks find these again.
     """
     found = overlapping(x, g, rho, grid, near) if near is not None else None
-    return found if found is not None and tiling(found, rho, grid) else _by_hull(x, g, rho, grid)
+    if found is not None and tiling(found, rho, grid):
+        return found
+    found = _by_hull(x, g, rho, grid)
+    if any(grid.domain.periodic) or tiling(found, rho, grid):
+        return found
+    borders = repaired(x, g, _corners(grid), found.borders, loose=True)
+    mended = found if borders is None else _measured(x, x, g, borders, rho, grid)
+    # all contain the atoms' own: who holds less has fewer that are too large
+    return min(mended, found, key=lambda one: float(one.area.sum()))
 
 
 def overlapping(x: Array, g: Array, rho: Array, grid: Grid, near: Cells) -> Cells:
     """The cells as far as they can be found from others nearby; each contains the atom's own, some may be larger."""
     if any(grid.domain.periodic):
         return _by_hull(x, g, rho, grid)
-    lower, upper = (np.asarray(side, dtype=np.float64) for side in (grid.domain.lower, grid.domain.upper))
-    before, box = near.area * float(np.prod(upper - lower)), (lower[0], lower[1], upper[0], upper[1])
-    borders = repaired(x, g, box, near.borders, g != near.g, before, loose=True)
+    before = near.area * float(np.prod(grid.domain.lengths))
+    borders = repaired(x, g, _corners(grid), near.borders, g != near.g, before, loose=True)
     return _by_hull(x, g, rho, grid) if borders is None else _measured(x, x, g, borders, rho, grid, near)
+
+
+def _corners(grid: Grid) -> tuple[float, float, float, float]:
+    """Lower and upper corner of the grid's box."""
+    (a, b), (c, d) = grid.domain.lower, grid.domain.upper
+    return float(a), float(b), float(c), float(d)
 
 
 def tiling(found: Cells, rho: Array, grid: Grid) -> bool:

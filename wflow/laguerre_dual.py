@@ -66,15 +66,21 @@ class Dual:
     def slack(self, g: Array, residual: float) -> float:
         """W2^2 - Phi(g) is at most this where sum_i |mu_i - rho(L_i)| = residual: residual (D^2 + max g - min g)/2.
 
+        Between walls at most residual (R + max u - min u) as well, u_i = (|x_i|^2 - g_i)/2 - c.x_i, c the box's middle,
+        R = sum_k (half the box's k-th side) (max x_k - min x_k): less where atoms are far from each other.
         D is the largest distance of a place of the box from an atom. Phi is concave and its slope sums to 0, so the
         difference is at most half the residual times the spread of g* - g, g* at the maximum. Under g* no cell is
-        empty, and z in L_i says g*_j - g*_i <= |z - x_j|^2 - |z - x_i|^2, so that g* spreads by at most D^2. Of the
-        cells of g nothing is asked: some may be empty.
+        empty, and z in L_i says g*_j - g*_i <= |z - x_j|^2 - |z - x_i|^2, so that g* spreads by at most D^2, and
+        u*_i - u*_j <= (z - c).(x_i - x_j) <= R. Of the cells of g nothing is asked: some may be empty.
         """
         domain = self.grid.domain
         middle = 0.5 * (np.asarray(domain.lower) + domain.upper)
         furthest = np.where(domain.periodic, 0.0, np.abs(self.x - middle)) + 0.5 * domain.lengths
-        return 0.5 * residual * float(np.max(np.sum(furthest**2, axis=1)) + np.ptp(g))
+        bound = 0.5 * residual * float(np.max(np.sum(furthest**2, axis=1)) + np.ptp(g))
+        if any(domain.periodic):
+            return bound
+        u = 0.5 * (np.sum((self.x - 2.0 * middle) * self.x, axis=1) - g)
+        return min(bound, residual * float(0.5 * domain.lengths @ np.ptp(self.x, axis=0) + np.ptp(u)))
 
 
 def start(dual: Dual) -> Array:

@@ -28,8 +28,11 @@ Bounds = tuple[float, float, float]
 """Of mu_i: who holds less than the first is raised, to the second at least; who holds too much goes to the third."""
 FEEDING: Bounds = (_WANT, 0.25, 2.0)
 EVENING: Bounds = (0.3, 0.6, 1.3)
-_EVEN, _FEW = 1.6, 2e-3
-"""Where so few of the atoms hold more than 1.6 mu_i, or less than .3, they are evened out one by one as well."""
+_FINER: Bounds = (0.9, 0.95, 1.05)
+_EVEN, _FEW = ((1.6, EVENING), (1.1, _FINER)), 2e-3
+"""Where so few of the atoms hold more than 1.6 mu_i, or less than .3, they are evened out one by one as well; and then
+those that are off by a tenth. Near a kink of the map these are what Newton's next step would misjudge: each has
+gone over, or not, or in part."""
 _SWEEPS = 30
 _TRIALS = 200
 _BIDS = 4
@@ -70,8 +73,11 @@ def lowered(dual: Dual, g: Array, found: Cells, near: Cells, sweeps: int, glut: 
         g = _swept(dual, g, gluts[np.argsort(-share[gluts])], near.borders, FEEDING)
         found = dual.overlapping(g, found)
     g, found = raised(dual, g, found, sweeps, glut)
-    few = len(amiss(dual, found, _EVEN, EVENING)) <= _FEW * len(g)
-    return raised(dual, g, found, sweeps, _EVEN, EVENING) if few else (g, found)
+    for most, bounds in _EVEN:
+        if len(amiss(dual, found, most, bounds)) > _FEW * len(g):
+            break
+        g, found = raised(dual, g, found, sweeps, most, bounds)
+    return g, found
 
 
 def _swept(dual: Dual, g: Array, wanting: Indices, borders: Borders, bounds: Bounds) -> Array:

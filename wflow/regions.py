@@ -7,7 +7,7 @@ after the other, by a quantile, since what it gets is an increasing function of 
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import label
+from scipy.ndimage import distance_transform_edt, label
 
 from wflow.arrays import Array
 from wflow.clipping import Indices
@@ -19,12 +19,17 @@ _TOUCHING = np.ones((3, 3), dtype=int)
 
 
 def regions(dual: Dual, places: Array) -> tuple[Indices, Array]:
-    """The region of each place (k, 2), 0 where rho vanishes, else from 1 on; and the mass of each region, 0's first."""
+    """The region nearest to each place (k, 2), counted from 1 on; and the mass of each region, that of 0, 0, first.
+
+    Nearest: the middles of clusters' cells, of a coarser density, may lie a little beyond the finer one's edges.
+    """
     grid = dual.grid
-    found = np.asarray(label(dual.rho > 0.0, _TOUCHING)[0], dtype=np.int64)
+    filled = dual.rho > 0.0
+    found = np.asarray(label(filled, _TOUCHING)[0], dtype=np.int64)
+    nearest = distance_transform_edt(~filled, grid.widths, return_distances=False, return_indices=True)
     at = np.floor((grid.domain.wrap(places) - np.asarray(grid.domain.lower)) / grid.widths).astype(np.int64)
     at = np.clip(at, 0, np.array(grid.shape) - 1)
-    return found[at[:, 0], at[:, 1]], np.bincount(found.ravel(), dual.rho.ravel()) * grid.cell_volume
+    return found[tuple(nearest[:, at[:, 0], at[:, 1]])], np.bincount(found.ravel(), dual.rho.ravel()) * grid.cell_volume
 
 
 def balanced(said: Array, of: Indices, mu: Array, holds: Array) -> Array:

@@ -91,7 +91,10 @@ def _step(dual: Dual, g: Array, found: Cells, stiffness: float) -> tuple[Array, 
         for _ in range(_LENGTHS):
             end, fed = _leapt(dual, g + length * way, found, before - rounding)
             now = dual.mu - fed.mass
-            slope = float(now @ (end - g)) / float(left @ (end - g))
+            rise = float(left @ (end - g))
+            if not rise > 0.0:  # the direction is lost in the potentials' rounding
+                return None
+            slope = float(now @ (end - g)) / rise
             if dual.value(end, fed) >= before - rounding:
                 if length < 1.0:
                     change = 1.0 / length
