@@ -343,5 +343,21 @@ def test_energy_falls_up_to_the_stated_step(solver):
 def test_wrong_arguments_are_named(wrong, words):
     with pytest.raises(ValueError, match=words):
         problems.relu_teacher_space(**wrong)
+
+
+def test_optima_that_are_not_looked_for_are_named():
+    """Teachers out of the plane; a price that one teacher is not worth."""
     with pytest.raises(ValueError, match="two coordinates"):
         problems.planar_optimum(((0.0, 0.0, 1.0),), 0.02, 3)
+    with pytest.raises(ValueError, match=r"lam: 0\.5"):
+        problems.planar_optimum(RIGHT, 0.5, 3)
+
+
+@pytest.mark.parametrize("angle", [0.1, 1.0, 2.5, math.pi])
+def test_other_angles_are_certified(angle):
+    """Near, acute, obtuse and opposite teachers at lam = .2: near ones share a student."""
+    teachers = ((1.0, 0.0), (math.cos(angle), math.sin(angle)))
+    network = problems.planar_optimum(teachers, 0.2, 3)
+    found = teacher_bracket(problems.relu_teacher_space(teachers, 0.2, 3).flow.energy, network)
+    assert len(network.points) == (1 if angle < 0.5 else 2)
+    assert 0.0 < found.gap <= 1e-8

@@ -73,9 +73,12 @@ def planar_optimum(teachers: Sequence[Sequence[float]], lam: float, dim: int) ->
 
     Newton's method from the teachers on the circle of directions (wflow.finish), to forces of 1e-13. That the plane
     has the optimum of every `dim` is proved in wflow.duality.teachers, and teacher_bracket certifies what this returns.
-    Raises ValueError for teachers outside of that plane, NotConverged where the finish does.
+    Raises ValueError for teachers outside of that plane and for lam outside of [0, 1/2), from where on one teacher is
+    not worth its price; NotConverged where the finish does.
     """
     units = _units(teachers, count("dim", dim, least=2))
+    if not 0.0 <= float(finite("lam", lam)) < 0.5:
+        raise ValueError(f"lam: {lam!r} is not allowed; give a number in [0, 1/2)")
     if np.any(units[:, 2:]):
         raise ValueError("teachers: planar_optimum takes directions with two coordinates; rotate them into that plane")
     angles = np.arctan2(units[:, 1], units[:, 0])
