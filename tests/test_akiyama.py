@@ -99,8 +99,8 @@ def failing(entries):
 
 
 def study(**changes):
-    """Three strengths by each method, all with these changes."""
-    return [entry(m, lam, **changes) for m in (PLAIN, SCALED) for lam in (0.01, 0.03, 0.1)]
+    """Four strengths by each method, all with these changes."""
+    return [entry(m, lam, **changes) for m in (PLAIN, SCALED) for lam in (0.01, 0.02, 0.05, 0.1)]
 
 
 def test_claims_of_the_study_can_fail():
@@ -111,9 +111,10 @@ def test_claims_of_the_study_can_fail():
     assert "gap" in failing([*study(), entry(PLAIN, 0.01, gap=1e-6)])[0]
     assert ["late rate" in claim for claim in failing(study(rate=2.0))] == [True]
     assert any("upper end" in claim for claim in failing([*study(), entry(PLAIN, 0.01, rate=-0.1)]))
+    assert any("its low" in claim for claim in failing(study(rate=-0.1)))
     assert "error of an angle" in failing([*study(), entry(PLAIN, 0.01, turn=1.5)])[0]
-    bent = [entry(PLAIN, lam, turn=lam**0.5) for lam in (0.01, 0.03, 0.1)]
-    assert any("log angle" in claim for claim in failing([*study()[3:], *bent]))
+    bent = [entry(PLAIN, lam, turn=lam**0.5) for lam in (0.01, 0.02, 0.05, 0.1)]
+    assert any("log angle" in claim for claim in failing([*study()[4:], *bent]))
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ from wflow.space_sums import arc_cosine
 
 _CELLS = 8
 _LIMIT, _PAIRS, _FEWEST = 60_000, 1_500_000, 2000
-"""Cubes looked at, fewer of a sum of many kernels; the bound is then that of what is left."""
+"""Cubes looked at, fewer for a sum of many kernels (on two axes); the bound is then that of what is left."""
 _BLOCK = 1 << 16
 _TOLERANCE = 1e-10
 """Of the largest |V| met, by which a cube may be below the best value and be dropped."""
@@ -61,7 +61,7 @@ class Ball:
     def lowest(self, below: float = np.inf) -> Enclosure:
         """min V; where it is not below that number the lower bound may be loose, but not under it."""
         (n, r), half = self.units.shape, _CLOSED / _CELLS
-        limit = min(_LIMIT, max(_FEWEST, _PAIRS // n))
+        limit = min(_LIMIT, max(_FEWEST, int(_PAIRS * 4.0 ** (r - 2)) // n))
         centres = (np.indices((_CELLS,) * r).reshape(r, -1).T * 2.0 + 1.0) / _CELLS - 1.0
         floor, best, at, size, count = math.inf, math.inf, centres[0], 0.0, 0
         left = np.zeros(0)

@@ -33,7 +33,7 @@ DIMENSIONS, STRENGTHS, SEEDS = (2, 3, 10), (0.005, 0.01, 0.02, 0.05, 0.1), 3
 EXPLORED, LATE, FLOOR = 0.1, 1e-4, 1e-8
 """Relative excesses: where exploration ends, where the late fit begins, and where the gap of J* begins to count."""
 DT = 0.75
-_STUDENTS, _LENGTH, _SAVED = 100, 40.0, 200
+_STUDENTS, _LENGTH, _SAVED, _FEWEST = 100, 40.0, 200, 4
 """A run goes to t = 40/lam: all rates after exploration are of the order of lam."""
 
 
@@ -123,7 +123,7 @@ def _phases(entries: Sequence[Entry]) -> Iterator[Certificate]:
     for method, dim in sorted({(e["method"], e["dim"]) for e in entries}):
         of = [e for e in entries if (e["method"], e["dim"]) == (method, dim)]
         rates = [-found.slope / (e["lam"] * DT) for e in of if (found := fitted(e, EXPLORED)) is not None]
-        if len(rates) >= 2:
+        if len(rates) >= _FEWEST:
             m, low, high = mean(np.array(rates))
             name = (
                 f"rate after k_0 over lam dt, {method}, d = {dim}: mean {m:.3f}, 95 %: {low:.3f} to {high:.3f}; its low"
