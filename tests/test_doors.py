@@ -209,6 +209,7 @@ DATA = [
     ("constant input", lambda: Data(FLAT, [1, 2]).standardised(), ValueError, "inputs: column 0", "is 5", "drop it"),
     ("constant target", lambda: Data(COLUMN, [3, 3]).standardised(), ValueError, "targets: col", "is 3", "drop it"),
     ("bad labels", lambda: Data(COLUMN, [1, 2]).with_targets(lambda x: x), ValueError, "targets", r"\(2, 1\)", "resh"),
+    ("no teachers", lambda: problems.relu_teacher(()), ValueError, "angles:", "()", "give those of the teachers"),
     ("no angles", lambda: circle_inputs(0), ValueError, "n:", "0 is too small", "at least 1"),
     ("no nodes", lambda: gaussian_inputs(1, 0), ValueError, "n:", "0 is too small", "at least 1"),
     ("box of data reversed", lambda: uniform_inputs([1], [0], 4), ValueError, "lower", r"\[1.0\]", "lower < upper"),

@@ -191,6 +191,19 @@ def test_a_charge_that_does_not_pay_is_removed_and_copies_are_merged():
     np.testing.assert_allclose(end.measure.weights, [0.94], rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("problem", "value"),
+    [(problems.relu_teacher((0.0,), 0.6), 0.25), (problems.relu_teacher((0.0, math.pi), 0.6), 0.5)],
+    ids=["one teacher", "two opposite ones"],
+)
+def test_nothing_pays_for_itself(problem, value):
+    """|V| <= lambda at nu = 0: the minimum is E f*^2/2, 1/4 each as opposite half planes do not meet."""
+    end = finish(problem.flow, charges([0.1], [0.5]))
+    assert end.value == pytest.approx(value, rel=1e-14) and not np.any(end.measure.weights)
+    assert end.excess == pytest.approx(0.5 - 0.6, rel=1e-9)
+    assert finish(problem.flow, charges([0.1], [0.0])).value == end.value
+
+
 def test_charges_of_two_signs_are_not_gathered():
     """A dipole within reach stays two charges, two of one sign become one at their barycentre, a light one goes."""
     flow = problems.one_spike().flow

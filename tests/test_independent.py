@@ -94,6 +94,13 @@ def test_atoms_are_joined_across_the_end_of_the_turn() -> None:
     np.testing.assert_allclose(points[:, 0], [2.0 * math.pi - 0.05, 0.0, 1.0], atol=1e-12)
 
 
+def test_atoms_without_mass_are_not_joined() -> None:
+    """They are left out beside others, and stay where there are none: where nothing pays, nu = 0 has a finite place."""
+    w = np.array([[0.1], [2.0]])
+    np.testing.assert_array_equal(joined(circle(), np.array([0.0, 1.0]), w, 0.3)[1], w[1:])
+    np.testing.assert_array_equal(joined(circle(), np.zeros(2), w, 0.3)[1], w)
+
+
 def test_independent_optima_are_refused_where_none_are() -> None:
     """Free masses that cost nothing; a loss without a second derivative."""
     with pytest.raises(Refused, match="add TotalVariation"):

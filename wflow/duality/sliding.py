@@ -112,9 +112,14 @@ class Sliding:
 
 
 def joined(domain: Box, c: Array, w: Array, reach: float) -> tuple[Array, Array]:
-    """Atoms of one sign nearer than reach to the heaviest of them, made one: masses add, the place is their mean."""
+    """Atoms of one sign nearer than reach to the heaviest of them, made one: masses add, the place is their mean.
+
+    Atoms of mass 0 are left out, unless there are no others: they are then as they were.
+    """
     masses, points = [], []
-    left = np.ones(len(c), dtype=np.bool_)
+    left = c != 0.0
+    if not np.any(left):
+        return c, w
     for j in np.argsort(-np.abs(c)):
         if not left[j]:
             continue

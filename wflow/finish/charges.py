@@ -51,7 +51,8 @@ def finish(
 
     tolerance: largest residual; excess: largest share of lambda (of 1 without a penalty) by which |V| may be above it,
     or `tolerance` where that is more.
-    limit: rounds, and Newton steps in each. Raises Refused for energies without a Hessian or with internal terms, for
+    limit: rounds, and Newton steps in each. Where no mass pays for itself, |V| <= lambda everywhere at nu = 0, the
+    answer is one charge of mass 0. Raises Refused for energies without a Hessian or with internal terms, for
     domains without a grid, and NotConverged where the forces or the excess stay, naming them, or where F ends above
     its start.
     """
@@ -61,6 +62,12 @@ def finish(
     lam = flow.energy.variation
     bar = lam + max(excess * (lam if lam else 1.0), tolerance)
     search = flow.grid(round(_SEARCHED ** (1.0 / flow.domain.dim)))
+    nothing = SignedParticles(nu.domain, nu.points[:1], np.zeros(1))
+    unpaid = peaks(flow.energy, nothing, search).highest - lam
+    if unpaid <= 0.0 < lam:
+        return Finished(nothing, flow.energy.value(nothing), 0.0, unpaid, 0)
+    if not np.any(nu.weights):
+        raise ValueError("finish: every mass is 0, which is no minimum here; start from charges near the minimum")
     here = settled(flow.energy, _gathered(Jet(flow.energy, nu)), tolerance=tolerance, limit=count("limit", limit))
     for rounds in range(limit):
         here = _merged(here, tolerance, limit)
@@ -84,8 +91,6 @@ def _check(flow: Flow, nu: SignedParticles) -> None:
         raise Refused("finish: V has no Hessian where an activation has a kink on data; use a closed kernel")
     if flow.domain.intrinsic != flow.domain.dim:
         raise Refused(f"finish: {flow.domain} is curved; Newton's method here takes flat domains")
-    if not np.any(nu.weights):
-        raise ValueError("finish: every mass is 0; start from charges near the minimum")
 
 
 def _ended(

@@ -139,6 +139,8 @@ def relu_teacher(angles: Sequence[float] = (0.0, math.pi / 2.0), lam: float = 0.
     delta and J* = lam - lam^2, for k(0) = 1/2 (derived).  angles: of the teachers; horizon: final time.
     """
     at = np.atleast_1d(finite("angles", angles))
+    if at.ndim != 1 or not len(at):
+        raise ValueError(f"angles: {angles!r} are not one or more angles; give those of the teachers, as (0.0, 1.0)")
     teachers = SignedParticles(circle(), at[:, None], np.ones(len(at)))
     energy = _penalised(lam, *population_risk(relu_kernel(0.0, "gaussian"), teachers))
     alone = len(at) == 1 and lam < 0.5
