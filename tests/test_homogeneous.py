@@ -77,6 +77,13 @@ def test_conditional_bounds_are_below_all_networks_of_that_charge() -> None:
         assert tiny == pytest.approx(zero, abs=1e-8)
 
 
+@pytest.mark.parametrize("charge", [-1.0, math.nan, math.inf])
+def test_a_charge_is_a_number_from_0_on(charge: float) -> None:
+    """-1 had a gap below 0, and nan a gap of nan."""
+    with pytest.raises(ValueError, match="charge_bracket charge"):
+        charge_bracket(in_the_plane(12, 3), spread(8, 0), charge)
+
+
 def test_the_conditional_bound_closes_where_it_should() -> None:
     """nu* of the problem with lam |nu| is the best of charge |nu*| too: the bracket closes there, not at 1.1 |nu*|."""
     energy = in_the_plane(12, 3)

@@ -58,13 +58,22 @@ def test_two_points_of_both_classes(name: str) -> None:
     np.testing.assert_allclose(found.weights, r[::-1] / r.sum(), atol=1e-9)
 
 
-def test_two_points_of_one_class_and_one_point() -> None:
-    """Of one class: min over p of |p X + (1 - p) X'|, the distance of 0 from their segment. One point: |X|."""
-    x = lifted([[2.0, 0.5], [-0.5, 1.0]])
-    s = float(np.clip(x[1] @ (x[1] - x[0]) / np.sum((x[1] - x[0]) ** 2), 0.0, 1.0))
-    found = variation_margin(x[:, :2], [-1.0, -1.0])
-    assert found.lower <= np.linalg.norm(s * x[0] + (1.0 - s) * x[1]) <= found.upper
-    assert found.upper - found.lower < 1e-9
+@pytest.mark.parametrize("places", [[[2.0, 0.5], [-0.5, 1.0]], [[-1.2, 0.0], [1.2, 0.0]], [[-3.0, 0.0], [3.0, 1.0]]])
+def test_two_points_of_one_class(places: list[list[float]]) -> None:
+    """min over p of |p X + (1 - p) X'|, the distance of 0 from their segment, if X . X' >= 0, as all b are then no
+    better than those seeing both. Else X/r sees X alone: min over p of max(|p X + (1 - p) X'|, p r, (1 - p) r')."""
+    x = lifted(places)
+    r, cosine = np.linalg.norm(x, axis=1), float(x[0] @ x[1])
+    alone = r if cosine < 0.0 else np.zeros(2)
+    p = 0.5 + 0.5 * np.linspace(-1.0, 1.0, 2_000_001)
+    sizes = np.sqrt((p * r[0]) ** 2 + 2.0 * p * (1.0 - p) * cosine + ((1.0 - p) * r[1]) ** 2)
+    exact = float(np.min(np.maximum(sizes, np.maximum(p * alone[0], (1.0 - p) * alone[1]))))
+    found = variation_margin(places, [-1.0, -1.0])
+    assert found.lower <= exact and exact - 4e-6 <= found.upper and found.upper - found.lower < 1e-9
+
+
+def test_one_point() -> None:
+    """|X|."""
     alone = variation_margin([[2.0, 0.5]], [1.0])
     assert alone.lower <= math.sqrt(5.25) <= alone.upper and alone.upper - alone.lower < 1e-12
     assert len(alone.masses) == 1

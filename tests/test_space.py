@@ -6,7 +6,20 @@ import numpy as np
 import pytest
 
 from solvers.particles import DormandPrince, GradientDescent, NormDescent, Sampled
-from wflow import Density, Grid, Particles, Refused, box, problems, solve, space
+from wflow import (
+    Atoms,
+    Density,
+    Energy,
+    Grid,
+    Particles,
+    Potential,
+    Refused,
+    box,
+    population_risk,
+    problems,
+    solve,
+    space,
+)
 from wflow.duality import bracket, teacher_bracket
 from wflow.duality.ball import Ball
 from wflow.duality.field import largest
@@ -204,6 +217,33 @@ def test_three_teachers_are_certified():
     run = solve(problem.flow, GradientDescent(100), dt=0.9, times=[600.0])
     found = bracket(problem.flow, run.final)
     assert 0.0 < found.gap <= 1e-3 * found.value
+
+
+@pytest.mark.slow
+def test_the_bracket_of_two_teachers_wears_out_at_small_lam():
+    """Never false; gap/J* up to 1e-8, 1e-6, 1e-3, 1 at lam = 1e-3, 3e-4, 1e-4, 1e-5, the last no better than .1."""
+    gaps = []
+    for lam in (1e-3, 3e-4, 1e-4, 1e-5):
+        energy = problems.relu_teacher_space(lam=lam, dim=3).flow.energy
+        found = teacher_bracket(energy, problems.planar_optimum(((1.0, 0.0), (0.0, 1.0)), lam, 3))
+        gaps.append(found.gap / found.value)
+    assert np.all(np.array(gaps) <= [1e-8, 1e-6, 1e-3, 1.0]) and min(gaps) >= 0.0 and gaps[-1] >= 0.1
+
+
+def test_teachers_without_charge_are_no_dimension():
+    """b = 0 and a = 0 beside a teacher change nothing; alone there is nothing to learn, and that is said."""
+    domain = problems.relu_teacher_space().flow.domain
+    pi = Particles(domain, np.array([[0.5, 1.0, 0.0, 0.0]]))
+
+    def found(rows):
+        target = Atoms(domain, np.array(rows, dtype=float))
+        return teacher_bracket(Energy(*population_risk(ReluSpaceKernel(3), target), Potential.quadratic(0.1)), pi)
+
+    alone = found([[1, 1, 0, 0]]).lower
+    assert found([[3, 1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0]]).lower == pytest.approx(alone, rel=1e-12)
+    for rows in ([[0, 1, 0, 0]], [[1, 0, 0, 0]]):
+        with pytest.raises(Refused, match="no teacher has a charge"):
+            found(rows)
 
 
 def test_what_has_no_certificate_is_refused():

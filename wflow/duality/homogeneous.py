@@ -25,7 +25,7 @@ import math
 
 import numpy as np
 
-from wflow.arrays import Array
+from wflow.arrays import Array, finite
 from wflow.data import Data
 from wflow.domain import circle
 from wflow.duality.arcwise import Arcwise, kinks_of
@@ -117,8 +117,11 @@ def ridge_bracket(energy: Energy, pi: Measure) -> Bracket:
 def charge_bracket(energy: Energy, pi: Measure, charge: float) -> Bracket:
     """Conditional: inf F among networks of int |a| |b| dpi <= charge, without ridge, bracketed at pi.
 
-    A network of more charge than that is compared with those of less. Raises Refused with a ridge, as `on_directions`.
+    A network of more charge than that is compared with those of less. Raises ValueError for a charge below 0 or not
+    finite, Refused with a ridge, as `on_directions`.
     """
+    if not float(finite("charge_bracket charge", charge)) >= 0.0:
+        raise ValueError(f"charge_bracket charge: {charge!r} is not allowed; give a number >= 0")
     view, ridge = on_directions(energy)
     if ridge:
         raise Refused("charge_bracket: there is a ridge; use ridge_bracket, which needs no condition")

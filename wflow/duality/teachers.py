@@ -49,10 +49,14 @@ def teacher_bracket(energy: Energy, pi: Measure) -> Bracket:
     """inf F over all networks, bracketed at pi, by the dual f* - f_pi with the students' directions projected on U.
 
     Raises Refused unless F is the closed risk of ReluSpaceKernel with a target of atoms, constants and a ridge above 0,
-    and for teachers that span more than three dimensions.
+    for teachers that span more than three dimensions, and where none has a charge.
     """
     target, ridge, offset = _read(energy)
     teachers, given = charges_of(target)
+    charged = given != 0.0
+    if not np.any(charged):
+        raise Refused("teachers: no teacher has a charge a |b|, so that there is nothing to learn; give one that has")
+    teachers, given = teachers[charged], given[charged]
     basis, apart = _span(teachers)
     units, shares = charges_of(pi)
     flat = units @ basis.T
