@@ -113,7 +113,8 @@ CLASSES = {
     "circle_teacher": "none", "sawtooth": "none", "linear_neuron": "none", "quadratic_neuron": "none",
     "sphere_teacher": "none", "two_layer_1d": "partially 1-homogeneous", "relu_teacher_plane": "2-homogeneous",
     "one_spike": "charges", "deconvolution_1d": "charges", "deconvolution_2d": "charges", "relu_teacher": "charges",
-    "odd_target": "2-homogeneous", "axis_target": "charges",
+    "odd_target": "2-homogeneous", "axis_target": "charges", "relu_teacher_space": "2-homogeneous",
+    "circle_teacher_conic": "none",
     "two_layer_1d_square": "partially 1-homogeneous", "two_layer_1d_waves": "partially 1-homogeneous",
 }  # fmt: skip
 
@@ -124,7 +125,7 @@ def test_every_problem_has_a_report(name: str) -> None:
     problem = build(name, horizon=0.1)
     if name not in CLASSES:
         found = report(problem)
-        assert found.verdict == "silent" and not found.rows and found.sentence.startswith("theorem silent: ")
+        assert found.setting.kind == "none" and not found.rows and found.sentence.startswith("theorem silent: ")
         return
     charged = problem.flow.charged
     found = reported(problem, ConicParticles(8) if charged else GradientFlow(8), dt=0.002)

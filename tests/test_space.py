@@ -140,6 +140,18 @@ def test_densities_and_other_inputs_are_refused():
 # The certificate
 
 
+def test_along_a_great_circle_it_is_the_kernel_of_the_plane():
+    """k1 of unit vectors at an angle phi is sum a_n cos n phi, to the tail of 4096 terms like n^-4, in R^2 and R^5."""
+    phi = np.linspace(0.0, math.pi, 9)
+    for dim in (2, 5):
+        kernel = ReluSpaceKernel(dim)
+        turned = np.zeros((9, dim + 1))
+        turned[:, 0], turned[:, 1], turned[:, 2] = 1.0, np.cos(phi), np.sin(phi)
+        here = kernel.against(Particles(kernel.domain, turned[:1]), turned, 0)
+        a = kernel.coefficients(4096)
+        np.testing.assert_allclose(here, np.cos(np.multiply.outer(phi, np.arange(4097))) @ a, atol=1e-11)
+
+
 @pytest.mark.parametrize(("dim", "width"), [(1, 1e-9), (2, 1e-8), pytest.param(3, 1e-3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_ball_is_covered(dim, width, seed):

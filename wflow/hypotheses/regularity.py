@@ -1,6 +1,7 @@
 """This file owns regularity: what derivatives psi and V have, judged for the activation and the law of x together.
 
-psi(.; w) in L^2(x). For a closed kernel of the circle or the sphere, k = sum a_n cos n theta or sum a_l P_l,
+psi(.; w) in L^2(x). For a closed kernel of the circle or the sphere, k = sum a_n cos n theta or sum a_l P_l, or along
+a great circle of directions,
 
     |dpsi(w) - dpsi(w')|^2 ~ sum a_n n^2 (1 - cos n e),   e their distance:   a_n ~ n^-p gives e^min(2, p - 3)
 

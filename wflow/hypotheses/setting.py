@@ -4,7 +4,8 @@
 partially 1-homogeneous     psi = a phi(theta), w = (a, theta): a tanh(b . x)                      Theorem 3.5
 charges                     nu = sum of +- r^2 delta_theta: psi = +- r^2 phi(theta) in the cone metric of (r, theta)
                             is 2-homogeneous in r: Theorem 3.3 read on the cone (solvers.conic, wflow.cone)
-none                        neurons of one mass each on a circle, a sphere or a box; no network at all
+none                        neurons of one mass each on a circle, a sphere or a box, or of masses whose sum is held;
+                            no network at all
 """
 
 from dataclasses import dataclass
@@ -64,6 +65,8 @@ def setting_of(flow: Flow) -> Setting:
     """The class of a flow; degrees of psi are measured to rounding, on V of seven random neurons."""
     if (why := no_network(flow)) is not None:
         return Setting("none", why)
+    if flow.conserved:
+        return Setting("none", "masses move and their sum is held at 1: the theorem is about measures of any mass")
     if flow.charged:
         return Setting(
             "charges", "psi = +- r^2 phi(theta), r^2 the charge: 2-homogeneous in r, in the metric of the cone"
