@@ -20,7 +20,7 @@ from wflow import (
     solve,
     space,
 )
-from wflow.duality import bracket, teacher_bracket
+from wflow.duality import bracket, teacher_bracket, unknown
 from wflow.duality.ball import Ball
 from wflow.duality.field import largest
 from wflow.isotropic import Isotropic
@@ -263,8 +263,12 @@ def test_what_has_no_certificate_is_refused():
     pi = Particles(space(5), cloud(5, 4))
     with pytest.raises(Refused, match="ridge above 0"):
         teacher_bracket(problems.relu_teacher_space(lam=0.0, dim=4).flow.energy, pi)
+    many = problems.relu_teacher_space(np.eye(4).tolist(), 0.02, 4).flow
     with pytest.raises(Refused, match="span 4 dimensions"):
-        teacher_bracket(problems.relu_teacher_space(np.eye(4).tolist(), 0.02, 4).flow.energy, pi)
+        teacher_bracket(many.energy, pi)
+    assert bracket(many, pi) is None and "span 4 dimensions" in unknown(many, pi)
+    free = problems.relu_teacher_space(np.eye(4).tolist(), 0.0, 4).flow
+    assert bracket(free, pi) is None and "not compact" in unknown(free, pi)
 
 
 # The start

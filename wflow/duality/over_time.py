@@ -12,13 +12,14 @@ from wflow.duality.gibbs import gibbs_bracket
 from wflow.duality.homogeneous import ridge_bracket
 from wflow.duality.mixtures import mixture_bracket
 from wflow.duality.observed import observed, strength
-from wflow.duality.teachers import teacher_bracket
+from wflow.duality.teachers import refusal, teacher_bracket
 from wflow.energy import Energy
 from wflow.errors import Refused
 from wflow.flow import Flow
 from wflow.measure import Measure, SignedParticles
 from wflow.signed_density import SignedDensity
-from wflow.terms import Potential
+from wflow.space_kernel import ReluSpaceKernel
+from wflow.terms import Interaction, Potential
 from wflow.trajectory import Trajectory
 
 
@@ -62,7 +63,10 @@ def unknown(flow: Flow, pi: Measure) -> str:
     if energy.internal and pi.atomic:
         return "atoms have no entropy"
     if not domain.bounded:
-        return "the domain is not compact, where min V need not be finite"
+        kernels = [t.kernel for t in energy.terms if isinstance(t, Interaction)]
+        ridged = any(isinstance(t, Potential) and t.ridge for t in energy.terms)
+        why = refusal(energy) if ridged and any(isinstance(k, ReluSpaceKernel) for k in kernels) else None
+        return why or "the domain is not compact, where min V need not be finite"
     if isinstance(pi, SignedParticles | SignedDensity) and not strength(energy):
         return "signed measures cost nothing without a total variation"
     if any(isinstance(t, Potential) and t.convolved is None for t in energy.terms):

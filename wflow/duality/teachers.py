@@ -52,11 +52,7 @@ def teacher_bracket(energy: Energy, pi: Measure) -> Bracket:
     for teachers that span more than three dimensions, and where none has a charge.
     """
     target, ridge, offset = _read(energy)
-    teachers, given = charges_of(target)
-    charged = given != 0.0
-    if not np.any(charged):
-        raise Refused("teachers: no teacher has a charge a |b|, so that there is nothing to learn; give one that has")
-    teachers, given = teachers[charged], given[charged]
+    teachers, given = _charged(target)
     basis, apart = _span(teachers)
     units, shares = charges_of(pi)
     flat = units @ basis.T
@@ -79,6 +75,24 @@ def teacher_bracket(energy: Energy, pi: Measure) -> Bracket:
     own = ridge * float(pi.weights @ np.sum(pi.points**2, axis=1))
     rounding = UNIT * ((2.0 * len(shares) + units.shape[1] + 64.0) * size**2 + (len(shares) + 16.0) * own)
     return Bracket(energy.value(pi), lower, rounding, "networks", enclosure.method, s, top / ridge)
+
+
+def refusal(energy: Energy) -> str | None:
+    """Why `teacher_bracket` refuses an energy, in its words; None where it does not."""
+    try:
+        _span(_charged(_read(energy)[0])[0])
+    except Refused as why:
+        return str(why)
+    return None
+
+
+def _charged(target: Atoms) -> tuple[Array, Array]:
+    """Directions and charges of the teachers that have one."""
+    teachers, given = charges_of(target)
+    charged = given != 0.0
+    if not np.any(charged):
+        raise Refused("teachers: no teacher has a charge a |b|, so that there is nothing to learn; give one that has")
+    return teachers[charged], given[charged]
 
 
 def _read(energy: Energy) -> tuple[Atoms, float, float]:
