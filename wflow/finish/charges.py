@@ -17,6 +17,7 @@ from wflow.finish.jet import Jet
 from wflow.finish.newton import settled
 from wflow.finish.peaks import Peaks, peaks
 from wflow.flow import Flow
+from wflow.grid import Grid
 from wflow.measure import SignedParticles
 
 Places = NDArray[np.bool_]
@@ -62,10 +63,8 @@ def finish(
     lam = flow.energy.variation
     bar = lam + max(excess * (lam if lam else 1.0), tolerance)
     search = flow.grid(round(_SEARCHED ** (1.0 / flow.domain.dim)))
-    nothing = SignedParticles(nu.domain, nu.points[:1], np.zeros(1))
-    unpaid = peaks(flow.energy, nothing, search).highest - lam
-    if unpaid <= 0.0 < lam:
-        return Finished(nothing, flow.energy.value(nothing), 0.0, unpaid, 0)
+    if (nothing := _nothing(flow, nu, lam, search)) is not None:
+        return nothing
     if not np.any(nu.weights):
         raise ValueError("finish: every mass is 0, which is no minimum here; start from charges near the minimum")
     here = settled(flow.energy, _gathered(Jet(flow.energy, nu)), tolerance=tolerance, limit=count("limit", limit))
@@ -91,6 +90,15 @@ def _check(flow: Flow, nu: SignedParticles) -> None:
         raise Refused("finish: V has no Hessian where an activation has a kink on data; use a closed kernel")
     if flow.domain.intrinsic != flow.domain.dim:
         raise Refused(f"finish: {flow.domain} is curved; Newton's method here takes flat domains")
+
+
+def _nothing(flow: Flow, nu: SignedParticles, lam: float, search: Grid) -> Finished | None:
+    """nu = 0 where no mass pays, looked for beyond the places of nu only if none pays there."""
+    empty, rest = SignedParticles(nu.domain, nu.points[:1], np.zeros(1)), flow.energy.unpenalised
+    if not lam > 0.0 or np.max(np.abs(rest.potential(empty, nu.points))) > lam:
+        return None
+    excess = peaks(flow.energy, empty, search).highest - lam
+    return Finished(empty, flow.energy.value(empty), 0.0, excess, 0) if excess <= 0.0 else None
 
 
 def _ended(
