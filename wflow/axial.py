@@ -150,10 +150,11 @@ class Colatitude(Law):
 
 
 def axial_inputs(dim: int, nodes: int) -> Data:
-    """x ~ N(0, I_dim) as AxialNeuron sees it, by nodes (even) points: exact for risks of half squares.
+    """x ~ N(0, I_dim) as AxialNeuron sees it, by nodes (even) points, for risks of half squares.
 
-    psi and targets of |x| degree 1 leave of |x|^2 its mean dim: x = sqrt(dim) (z, sqrt(1 - z^2)), z by Gauss and
-    Jacobi's rule on each half of [-1, 1], as targets may have a kink at z = 0.
+    psi and targets of |x| degree 1 leave of |x|^2 its mean dim, exactly: x = sqrt(dim) (z, sqrt(1 - z^2)), z by Gauss
+    and Jacobi's rule on each half of [-1, 1], as targets may have a kink at z = 0. psi has singularities of its own in
+    z, weaker for larger dim: the kernel E psi psi is off by 9e-6, 6e-7, 4e-11 for dim = 3, 5, 20 and 64 nodes.
     """
     if count("nodes", nodes, least=2) % 2:
         raise ValueError(f"nodes: {nodes} is odd; both halves of the axis take as many, give an even number")
