@@ -2,12 +2,14 @@
 
 import inspect
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from solvers.conic import ConicParticles
+from solvers.finite_volume import ConicMuscl
 from solvers.particles import GradientFlow, Quantised, Sampled
 from solvers.spectral import Fourier
 from wflow import (
@@ -44,6 +46,7 @@ from wflow.kernel import circle_kernel, sawtooth_kernel
 from wflow.loss import Logistic
 from wflow.neuron import Neuron, TranslationNeuron
 from wflow.problems import NAMES, Problem, build, parameters_of
+from wflow.signed_density import SignedDensity
 from wflow.solver import Solver
 from wflow.spectrum import null_modes
 from wflow.sphere_kernel import sphere_kernel
@@ -133,6 +136,27 @@ def test_every_problem_has_a_report(name: str) -> None:
     assert found.verdict == ("silent" if CLASSES[name] == "none" else found.verdict)
     assert all(one.topic and one.reason for one in found.rows) and found.rows[0].topic == "antecedent"
     assert {"degree", "loss", "psi", "Sard", "conclusion"} <= {one.topic for one in found.rows}
+
+
+def test_a_run_on_cells_is_reported() -> None:
+    """Sheets by their cells: uniform ones have mass in all, one of two sheets that is missing stays so."""
+    found = reported(build("deconvolution_1d", horizon=0.05), ConicMuscl(32), dt=0.0005)
+    assert row(found, "support +").verdict == row(found, "support -").verdict == "consistent"
+    assert "dual norm" in row(found, "antecedent").reason
+    found = reported(build("one_spike", horizon=0.05), ConicMuscl(32), dt=0.0005)
+    assert row(found, "support -").verdict == "proved" and row(found, "support +").measured == 0.0
+
+
+def test_cells_without_mass_refute_support() -> None:
+    """A quarter of 32 cells is empty of positive charges."""
+    problem = build("deconvolution_1d", horizon=0.05)
+    run = solve(problem.flow, ConicMuscl(32), dt=0.0005, times=saved_times(0.05))
+    start = run.measures[0]
+    assert isinstance(start, SignedDensity)
+    cut = replace(start, positive=np.where(np.arange(32) < 8, 0.0, start.positive))
+    found = report(problem, replace(run, measures=(cut, *run.measures[1:])))
+    assert row(found, "support +").verdict == "refuted" and row(found, "support +").measured == 0.25
+    assert row(found, "support -").verdict == "consistent"
 
 
 def test_the_class_does_not_depend_on_the_start() -> None:

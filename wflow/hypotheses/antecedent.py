@@ -24,6 +24,7 @@ from wflow.hypotheses.setting import Setting, kernel_of, penalty_of
 from wflow.hypotheses.verdicts import Hypothesis, Verdict, argued
 from wflow.loss import Logistic
 from wflow.measure import SignedParticles
+from wflow.signed_density import SignedDensity
 from wflow.terms import Risk
 from wflow.trajectory import Trajectory
 
@@ -83,6 +84,8 @@ def _norm(run: Trajectory) -> str:
     """What `distance` measures between two measures of a run."""
     if isinstance(run.final, SignedParticles):
         return "cone distance"
+    if isinstance(run.final, SignedDensity):
+        return "a dual norm"
     if run.flow.domain.dim == 1:
         return "W2"
     return "coupled distance, at least W2," if run.final.atomic else "H^-1 distance"

@@ -25,7 +25,7 @@ from scipy.optimize import brentq, linprog, nnls
 from scipy.spatial import ConvexHull
 from scipy.special import betainc, gammaln, logsumexp
 
-from wflow.arrays import Array, count
+from wflow.arrays import Array, count, finite
 from wflow.harmonics import gauss_legendre
 
 CHANCE = 0.05
@@ -55,7 +55,7 @@ def largest_cap(points: Array, *, seed: int = 0) -> Cap:
     Exact for n = 2 and wherever a hull of at most 2e5 facets is expected (n <= 6); else the best of 40 searches.
     Raises ValueError for a point at 0, which has no direction, and for n = 1.
     """
-    w = np.atleast_2d(np.asarray(points, dtype=np.float64))
+    w = np.atleast_2d(finite("largest_cap points", points))
     length = np.linalg.norm(w, axis=1)
     if w.shape[1] < 2:
         raise ValueError(f"largest_cap points: shape {w.shape}; a sphere needs at least two coordinates")

@@ -29,6 +29,7 @@ from wflow.law import Gaussian, Law
 from wflow.measure import Density, Measure, SignedParticles
 from wflow.problems.problem import Problem
 from wflow.shapes import Sphere
+from wflow.signed_density import SignedDensity
 from wflow.trajectory import Trajectory
 
 BALANCED = 1e-10
@@ -104,13 +105,17 @@ def _by_ball(topic: str, claim: str, domain: Box, w: Array, who: str, *, needed:
 
 def _sheets(problem: Problem, run: Trajectory) -> Iterator[Hypothesis]:
     start, law = run.measures[0], run.flow.initial
-    assert isinstance(start, SignedParticles) and isinstance(law, Charged)
+    assert isinstance(start, SignedParticles | SignedDensity) and isinstance(law, Charged)
     for sign, name, own in ((1.0, "positive", law.positive), (-1.0, "negative", law.negative)):
         claim, topic = f"{name} charges are everywhere", f"support {'+' if sign > 0 else '-'}"
         if own is None:
             yield _one_sign(problem, topic, claim, sign)
-            continue
-        yield sheet(topic, claim, own, start.points[sign * start.weights > 0.0])
+        elif isinstance(start, SignedDensity):
+            values = start.positive if sign > 0 else start.negative
+            seen = Vanishing.of(start.grid.centres, values, f"{start.grid.size} cells", 0.0)
+            yield compared(topic, claim, seen.share, seen.limit, seen.words)
+        else:
+            yield sheet(topic, claim, own, start.points[sign * start.weights > 0.0])
 
 
 def sheet(topic: str, claim: str, law: Law, w: Array) -> Hypothesis:
