@@ -101,6 +101,16 @@ def test_what_is_not_odd_is_refused():
         problems.odd_target(pairs=9)
 
 
+@pytest.mark.parametrize("times", [[], [1.0, 0.0], [-1.0, 1.0], [0.0, math.nan]])
+def test_times_are_named(times):
+    """None, decreasing ones, ones before the start; of a moment too."""
+    problem, dynamics = odd()
+    with pytest.raises(ValueError, match="odd dynamics times"):
+        dynamics.at(np.array(times))
+    with pytest.raises(ValueError, match="odd dynamics times"):
+        problem.second_moment(-1.0)
+
+
 # One axis
 
 ANGLES = np.array([[0.0], [0.3], [1.2], [1.6], [2.9], [math.pi]])

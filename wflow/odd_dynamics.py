@@ -22,7 +22,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.linalg import cho_factor, cho_solve
 
-from wflow.arrays import Array
+from wflow.arrays import Array, shaped
 from wflow.data import Data
 from wflow.errors import NotConverged, Refused
 from wflow.measure import Measure
@@ -68,7 +68,13 @@ class OddDynamics:
         return np.asarray(cho_solve(cho_factor(self.second), self.correlation))
 
     def at(self, times: Array) -> Array:
-        """(k, d + 1 + d^2) rows of w, A and B at increasing times (k,), by Runge and Kutta of order 8 to 1e-13."""
+        """(k, d + 1 + d^2) rows of w, A and B at increasing times (k,) from 0 on, to 1e-13 by a method of order 8.
+
+        Raises ValueError for other times, NotConverged where the integrator does not reach the last.
+        """
+        times = shaped("odd dynamics times", times, (None,))
+        if times[0] < 0.0 or np.any(np.diff(times) < 0.0):
+            raise ValueError(f"odd dynamics times: {times.tolist()} are not increasing from 0 on; sort them")
         span = (0.0, max(float(times[-1]), np.finfo(float).tiny))
         scale = float(np.max(np.abs(self.start)))
         found = solve_ivp(self._rate, span, self.start, "DOP853", times, rtol=_TOLERANCE, atol=_TOLERANCE * scale)
@@ -94,7 +100,7 @@ class OddDynamics:
 
     def second_moment(self, t: float) -> float:
         """int |(a, b)|^2 dpi = A + trace B at t."""
-        row = self.at(np.array([0.0, t]))[-1] if t > 0.0 else self.start
+        row = self.at(np.array([0.0, t]))[-1]
         return float(row[self.dim] + np.trace(row[self.dim + 1 :].reshape(self.dim, self.dim)))
 
 
