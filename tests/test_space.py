@@ -115,6 +115,12 @@ def test_the_coupling_is_that_of_three_terms():
     np.testing.assert_allclose(found, np.array(mixed) / (4 * h * h), atol=1e-6)
 
 
+def test_coefficients_along_a_great_circle():
+    """sum_n a_n cos n phi to n = 400 is k1 of unit vectors: the tail is below 4e-9."""
+    a, phi = ReluSpaceKernel(5).coefficients(400), np.linspace(0.0, math.pi, 7)
+    np.testing.assert_allclose(np.cos(np.outer(phi, np.arange(401))) @ a, arc_cosine(np.cos(phi)), atol=4e-9)
+
+
 def test_densities_and_other_inputs_are_refused():
     """The kernel takes atoms; it needs two inputs or more."""
     grid = Grid(box([-1] * 3, [1] * 3), (2, 2, 2))

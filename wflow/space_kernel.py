@@ -15,6 +15,7 @@ import numpy as np
 from wflow.arrays import Array, count
 from wflow.domain import Box, space
 from wflow.errors import Refused
+from wflow.kernel import relu_kernel
 from wflow.law import Atoms, Law
 from wflow.measure import Measure
 from wflow.space_sums import space_sums
@@ -52,6 +53,10 @@ class ReluSpaceKernel:
         """int int k dpi dpi."""
         units, charges = charges_of(pi)
         return float(charges @ space_sums(units, charges, units, 0))
+
+    def coefficients(self, count: int) -> Array:
+        """a_0..a_count of k1 = sum_n a_n cos n phi between unit vectors: in every d those of the plane."""
+        return relu_kernel(0.0, "gaussian").coefficients(count)
 
     def coupling(self, w: Array) -> tuple[Array, Array]:
         """Gradients of the features a |b|, a b_i and a b_i b_j/|b| (m (d + 1), q): cos^n phi, n <= 2, of the kernel."""
