@@ -197,6 +197,7 @@ def test_base_runs_of_all_methods_share_their_saved_times():
     assert many.trajectory(p).times == pytest.approx(few.trajectory(p).times, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_grids_that_do_not_fit_agree_in_w2():
     """32 cells an axis against 48: H^-1 has no common grid, so the row is W2's."""
     pair = [study("drift_diffusion_2d", {}, Muscl(cells=n), True) for n in (32, 48)]

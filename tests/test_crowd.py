@@ -59,6 +59,7 @@ def test_detours_are_weighed_by_what_they_cost():
     assert found.share == 0.0 and found.longest == pytest.approx(0.05)
 
 
+@pytest.mark.slow
 def test_a_crowd_on_its_way_is_not_at_rest():
     """Steps so short that all of them gain less than a seventh of a cell's way: raised or taken, never left out.
 

@@ -23,7 +23,10 @@ DEMOS = sorted((ROOT / "demos").glob("*.py"))
 HEADINGS = ["Problem", "Solve", "Check", "Picture", "What would refute this", "Exercise"]
 ELEMENTS = ("grid_and_elements", "sphere_neurons", "sphere_movie", "round_obstacle", "two_ranks")
 """They need DOLFINx."""
-LONG = ("grid_and_elements", "hypothesis_report", "sparse_deconvolution", "symmetries", "two_phases", "two_ranks")
+LONG = (
+    "convex_in_mixtures", "grid_and_elements", "hypothesis_report", "sparse_deconvolution", "sphere_neurons",
+    "symmetries", "two_phases", "two_ranks",
+)  # fmt: skip
 """Their claims are slow tests."""
 RUNNABLE = [path for path in DEMOS if path.stem not in ELEMENTS or toolchain.missing() is None]
 LONGEST, MOST_CODE, SECONDS = 80, 40, 20.0

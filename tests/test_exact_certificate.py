@@ -251,6 +251,7 @@ def rows_of(name, solver, **parameters):
     return study(name, dict(problem.parameters), suited(solver, problem, False), False).rows
 
 
+@pytest.mark.slow
 def test_the_study_compares_a_long_step():
     """circle_teacher: the KKT residual is a row, and one step beside Quantile's; there are no rows of orders."""
     rows = {row.certificate.claim.split(",")[0].split(" of ")[0]: row for row in rows_of("circle_teacher", Exact(96))}

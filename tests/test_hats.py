@@ -266,6 +266,7 @@ def test_every_step_pays_for_its_way(name, tau):
     assert step.dual <= after + step.dissipated
 
 
+@pytest.mark.slow
 def test_random_steps_are_found():
     """A hundred random problems with tau < 1: each gap at most the tolerance, mass and sign kept, the way paid for."""
     for seed in range(100):
@@ -392,6 +393,7 @@ def test_steady_states_on_the_line(kind):
     assert w2(end, problem.limit) <= 0.01 * spread
 
 
+@pytest.mark.slow
 def test_the_steady_state_in_the_plane():
     """Ten steps to t = 10 on 48^2 cells: W2 to the unit disc below 1 % of its standard deviation 1/sqrt 2."""
     problem = problems.aggregation("log_plane", horizon=10.0)

@@ -114,10 +114,10 @@ def test_the_class_of_networks_on_data(neuron: Neuron, kind: str) -> None:
 
 CLASSES = {
     "circle_teacher": "none", "sawtooth": "none", "linear_neuron": "none", "quadratic_neuron": "none",
-    "sphere_teacher": "none", "two_layer_1d": "partially 1-homogeneous", "relu_teacher_plane": "2-homogeneous",
+    "sphere_teacher": "none", "circle_teacher_conic": "none",
+    "two_layer_1d": "partially 1-homogeneous", "relu_teacher_plane": "2-homogeneous",
     "one_spike": "charges", "deconvolution_1d": "charges", "deconvolution_2d": "charges", "relu_teacher": "charges",
     "odd_target": "2-homogeneous", "axis_target": "charges", "relu_teacher_space": "2-homogeneous",
-    "circle_teacher_conic": "none",
     "two_layer_1d_square": "partially 1-homogeneous", "two_layer_1d_waves": "partially 1-homogeneous",
 }  # fmt: skip
 

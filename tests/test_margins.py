@@ -146,7 +146,7 @@ def test_the_maximum_inside_on_an_arc_and_at_a_vertex(held: int) -> None:
     np.testing.assert_allclose(x[1:] @ at[0], 0.0, atol=1e-14)
 
 
-@pytest.mark.parametrize("n", [5, 12, 20])
+@pytest.mark.parametrize("n", [5, 12, pytest.param(20, marks=pytest.mark.slow)])
 def test_brackets_close_and_are_proved_by_what_is_returned(n: int) -> None:
     """min_i y_i f_nu(x_i) with |nu| = 1 from below; |g_p| on 20000 random b stays below `upper`; both within 1e-9."""
     x, y = cloud(n)

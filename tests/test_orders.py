@@ -342,6 +342,7 @@ def test_quantile_particles_approach_the_equation_like_1_over_m():
     assert slope(levels, errors) == pytest.approx(-1.0, abs=0.1)
 
 
+@pytest.mark.slow
 def test_iid_particles_approach_the_equation_like_1_over_root_m():
     """Root mean square over 48 seeds of W2 of 25 to 400 i.i.d. particles to the law at t = 2: slope -1/2 within 0.1.
 

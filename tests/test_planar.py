@@ -194,6 +194,7 @@ def test_too_many_lonely_cells_are_refused(monkeypatch):
             w2(a, other)
 
 
+@pytest.mark.slow
 def test_long_cells_are_no_matter_of_splines():
     """Noise on 80^2 cells twenty times as long as wide, too many pairs for POT: the answer is the plan on nodes."""
     draw, strip = np.random.default_rng(5), box([0.0, 0.0], [1.0, 0.05])

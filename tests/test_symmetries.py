@@ -171,6 +171,7 @@ def test_the_colatitude_of_a_uniform_direction(d):
     assert law.quantile(np.array([0.0, 1.0])) == pytest.approx([0.0, math.pi])
 
 
+@pytest.mark.slow
 def test_one_axis_is_learnt():
     """From F = 1/2 (f = 0) to the poles; ranks spread evenly converge at order 1 or better in their number.
 

@@ -20,7 +20,6 @@ from wflow.law import Atoms, Law
 from wflow.measure import Measure
 from wflow.space_sums import space_sums
 
-_KAPPA = relu_kernel(0.0, "gaussian")
 _TAYLOR = (0.5 / math.pi, 0.25, 0.25 / math.pi)
 """k1 of unit vectors is sum_n c_n cos^n phi with c_n >= 0; these three are 98 % of it at phi = 0."""
 
@@ -56,8 +55,8 @@ class ReluSpaceKernel:
         return float(charges @ space_sums(units, charges, units, 0))
 
     def coefficients(self, count: int) -> Array:
-        """a_0..a_count of k1 = sum a_n cos n phi of unit vectors: along a great circle those of the plane, any d."""
-        return _KAPPA.coefficients(count)
+        """a_0..a_count of k1 = sum_n a_n cos n phi between unit vectors: in every d those of the plane."""
+        return relu_kernel(0.0, "gaussian").coefficients(count)
 
     def coupling(self, w: Array) -> tuple[Array, Array]:
         """Gradients of the features a |b|, a b_i and a b_i b_j/|b| (m (d + 1), q): cos^n phi, n <= 2, of the kernel."""

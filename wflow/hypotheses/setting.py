@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from wflow.charged import Charged
 from wflow.domain import Box
 from wflow.energy import Energy
 from wflow.flow import Flow
@@ -65,8 +66,8 @@ def setting_of(flow: Flow) -> Setting:
     """The class of a flow; degrees of psi are measured to rounding, on V of seven random neurons."""
     if (why := no_network(flow)) is not None:
         return Setting("none", why)
-    if flow.conserved:
-        return Setting("none", "masses move and their sum is held at 1: the theorem is about measures of any mass")
+    if isinstance(flow.initial, Charged) and flow.initial.conserved:
+        return Setting("none", "masses change but not their sum: no direction in which a mass grows alone is there")
     if flow.charged:
         return Setting(
             "charges", "psi = +- r^2 phi(theta), r^2 the charge: 2-homogeneous in r, in the metric of the cone"
