@@ -30,7 +30,7 @@ CLOSED = OddDynamics.of(ODD.flow.energy.risk.data, Particles(ODD.flow.domain, OD
 # Solve
 @cache
 def one_angle() -> Trajectory:
-    return solve(problems.axis_target(DIM).flow, ConicHeun(200, alpha=0.5), steps=480, times=range(1, 25))
+    return solve(problems.axis_target(DIM, horizon=END).flow, ConicHeun(200, alpha=0.5), steps=480, times=range(1, 25))
 
 
 @cache

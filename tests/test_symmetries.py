@@ -177,7 +177,7 @@ def test_one_axis_is_learnt():
 
     (Seen: 1.4. The outermost ranks count most: they begin nearest to the axis.)
     """
-    problem = problems.axis_target()
+    problem = problems.axis_target(horizon=24.0)
     ends = [solve(problem.flow, ConicHeun(m, alpha=0.5), steps=400).energies for m in (25, 50, 100)]
     assert ends[-1][0] == pytest.approx(0.5, abs=1e-5)
     assert ends[-1][-1] <= 5e-3

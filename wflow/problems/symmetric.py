@@ -50,7 +50,7 @@ def odd_target(
     )
 
 
-def axis_target(dim: int = 20, nodes: int = 64, horizon: float = 24.0) -> Problem:
+def axis_target(dim: int = 20, nodes: int = 64, horizon: float = 12.0) -> Problem:
     """Neurons a relu(b . x), x ~ N(0, I_dim), learn |x_1| from all directions: a flow of charges on angles to the axis.
 
     From |a| = |b| = 1 the flow of (a, b) keeps |a| = |b|, and is the conic flow of nu = int a |b| delta_{angle of b}
