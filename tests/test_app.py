@@ -619,6 +619,7 @@ def test_the_demo_holds_and_writes_a_report_and_an_animation(tmp_path: Path) -> 
         assert getattr(movie, "n_frames", 1) >= 30
 
 
+@pytest.mark.slow
 def test_further_methods_have_rows_too() -> None:
     """Only where they are asked for: of a network on the circle those of Midpoint and Bdf2, all of which hold."""
     from wflow.app.verify import verify

@@ -234,6 +234,7 @@ def test_how_waves_of_heat_fade(method, first):
     assert float(end.weights @ wave) / float(start.weights @ wave) == pytest.approx(1.0 / fade, abs=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "rate"), [(Entropic, 1.5), (Heated, 2.0)])
 def test_what_walls_cost(method, rate):
     """One step of drift on [0, 1], where rho > 0 at walls, from epsilon to epsilon/2: the kernel cut off 3/2, heat 2.

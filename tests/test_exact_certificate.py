@@ -260,6 +260,7 @@ def test_the_study_compares_a_long_step():
     assert not any("order" in claim for claim in rows)
 
 
+@pytest.mark.slow
 def test_the_study_sees_a_wrong_price():
     """Half the price of transport: the first step is two cells from Quantile's, and its row does not hold."""
     (row,) = (row for row in rows_of("linear_neuron", Hasty(96)) if row.certificate.claim.startswith("one step"))

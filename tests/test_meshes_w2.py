@@ -189,6 +189,7 @@ def test_a_mesh_of_squares_is_its_grid() -> None:
     assert gridded(same, cells).floor < 1e-6
 
 
+@pytest.mark.slow
 def test_one_atom_and_a_disk() -> None:
     """W2^2 = int |w - x|^2 drho, whatever rho; the floor holds what averaging does."""
     pi, atom = noise(disk_mesh(5)), Particles(disk(), np.array([[0.2, -0.1]]))

@@ -80,6 +80,10 @@ class Notebook:
         self.kept.append(encoded(now, "a", "", 0.0))
 
 
+LONG = {("Exact", "(a, w)")}
+"""Some linear programs of 65536 unknowns."""
+
+
 class Enough(Exception):
     """One step was taken."""
 
@@ -95,7 +99,8 @@ def cases() -> Iterator[Any]:
     for solver in map(small, (*METHODS, *FURTHER)):
         for name, posed in POSED.items():
             if solver.refusal(posed.flow) is None:
-                yield pytest.param(solver, posed, equal(posed), id=f"{solver}-{name}-equal")
+                slow = pytest.mark.slow if (type(solver).__name__, name) in LONG else ()
+                yield pytest.param(solver, posed, equal(posed), id=f"{solver}-{name}-equal", marks=slow)
                 unpaced = solver.random or solver.multistep or solver.smallest_step(posed.flow)
                 if posed.flow.domain.dim == 1 and not unpaced:
                     yield pytest.param(solver, posed, adaptive(posed), id=f"{solver}-{name}-adaptive")

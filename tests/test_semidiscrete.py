@@ -347,7 +347,7 @@ def test_two_separate_bumps(m, scale):
     assert (math.sqrt(approximate) - math.sqrt(variance)) ** 2 <= found.squared <= approximate + variance + found.slack
 
 
-@pytest.mark.parametrize("turns", [(False, False), (True, False), (True, True)])
+@pytest.mark.parametrize("turns", [pytest.param((False, False), marks=pytest.mark.slow), (True, False), (True, True)])
 def test_cells_in_the_void_are_fed(turns):
     """g = 0 and two bumps: most cells lie in the void. Raised, each holds a hundredth of its mass at least.
 
