@@ -43,6 +43,13 @@ def test_particles_follow_the_closed_dynamics_at_order_four():
     assert np.all(np.log2(np.array(errors[0]) / errors[1]) >= 3.8)
 
 
+def test_the_second_moment_of_the_start():
+    """At t = 0 too: int |w|^2 dpi of the problem's own neurons, |a| = |b| = 1."""
+    problem, _ = odd()
+    assert problem.second_moment(0.0) == pytest.approx(2.0, rel=1e-14)
+    assert problem.second_moment(1e-9) == pytest.approx(2.0, rel=1e-8)
+
+
 def test_the_network_is_a_linear_predictor():
     """At every input of the plane, seen or not, to rounding: relu's even half cancels."""
     problem, _ = odd()

@@ -73,8 +73,8 @@ class OddDynamics:
         Raises ValueError for other times, NotConverged where the integrator does not reach the last.
         """
         times = shaped("odd dynamics times", times, (None,))
-        if times[0] < 0.0 or np.any(np.diff(times) < 0.0):
-            raise ValueError(f"odd dynamics times: {times.tolist()} are not increasing from 0 on; sort them")
+        if times[0] < 0.0 or np.any(np.diff(times) <= 0.0):
+            raise ValueError(f"odd dynamics times: {times.tolist()} are not increasing from 0 on; sort them, each once")
         span = (0.0, max(float(times[-1]), np.finfo(float).tiny))
         scale = float(np.max(np.abs(self.start)))
         found = solve_ivp(self._rate, span, self.start, "DOP853", times, rtol=_TOLERANCE, atol=_TOLERANCE * scale)
@@ -100,7 +100,7 @@ class OddDynamics:
 
     def second_moment(self, t: float) -> float:
         """int |(a, b)|^2 dpi = A + trace B at t."""
-        row = self.at(np.array([0.0, t]))[-1]
+        row = self.at(np.array([t]))[0]
         return float(row[self.dim] + np.trace(row[self.dim + 1 :].reshape(self.dim, self.dim)))
 
 
