@@ -154,7 +154,7 @@ def test_claims_of_starts_can_fail():
     """A spread start that is stuck, a point that is not, a gap below the excess."""
 
     def entry(kind, excess, gap):
-        record = {"values": [9.0, 1.0 + excess], "gaps": [9.0, gap], "helped": [9.0, gap], "least": 1.0, "most": 1.0}
+        record = {"values": [9.0, 1.0 + excess], "gaps": [9.0, gap], "least": 1.0, "most": 1.0}
         return Entry({"start": kind}, record | {"times": [0.0, 1.0]})
 
     right = [entry("spread", 0.0, 1e-9), entry("point", 10.0, 11.0)]
