@@ -16,6 +16,7 @@ from wflow import laguerre, laguerre_dual
 from wflow import raised as raising
 from wflow.bordering import linked
 from wflow.clipping import runs
+from wflow.intercepts import intercepts
 from wflow.laguerre_dual import Dual, direction, start
 from wflow.raised import raised
 from wflow.semidiscrete import semidiscrete
@@ -372,9 +373,13 @@ def test_an_atom_does_not_outbid_its_own_repetitions():
     every, tiled = laguerre.repeated(np.array([[0.3, 0.1]]), pi.grid), np.tile(pi.values.reshape(pi.grid.shape), (3, 3))
     frame = np.array([-1.0, -3.0, *pi.grid.widths, 0.0])
     room = np.empty((6, 32, 2)), np.empty((2, 32), np.int64)
-    borders = laguerre.cells(every[:1], np.zeros(1), pi.values.reshape(pi.grid.shape), pi.grid).borders
+    borders = laguerre.cells(
+        every[:1], intercepts(every[:1], np.zeros(1)), pi.values.reshape(pi.grid.shape), pi.grid
+    ).borders
     links, seed = linked(borders.start, borders.other), borders.seed.copy()
-    mass, _, _ = raising._mass(every, np.full(9, 0.7), 1, 0, tiled, runs(tiled), frame, links, seed, *room)
+    mass, _, _ = raising._mass(
+        every, intercepts(every, np.full(9, 0.7)), 1, 0, tiled, runs(tiled), frame, links, seed, *room
+    )
     assert mass == pytest.approx(1.0, rel=1e-12)
 
 
@@ -504,15 +509,20 @@ def test_refuses_what_it_cannot_cut():
         semidiscrete(Particles(sheets, np.zeros((1, 2))), density())
 
 
-def test_atoms_too_close_for_potentials_in_doubles_are_reported():
-    """1e-14 apart in a unit square: no answer rather than a wrong one, and a bound of what is missing.
+@pytest.mark.parametrize("apart", [1e-6, 1e-10, 1e-14])
+def test_atoms_too_close_for_potentials_in_doubles(apart):
+    """1e-14 apart in a unit square: each gets its mass, and W2 is that of both in one place, to their distance.
 
-    g_1 - g_0 moves their wall by its size over 2e-14, the square for a last digit: no two doubles share the cell well.
+    g_1 - g_0 moves their wall by its size over 2e-14, the square for a last digit of g: intercepts are two numbers.
     """
     points = np.random.default_rng(9).random((50, 2))
-    points[1] = points[0] + 1e-14
-    with pytest.raises(NotConverged, match=r"below W2.2 by up to .*merge atoms"):
-        semidiscrete(atoms(points), density())
+    points[1] = points[0]
+    one = semidiscrete(atoms(points), density())
+    points[1] += apart
+    two = semidiscrete(atoms(points), density())
+    np.testing.assert_allclose(two.masses, 0.02, atol=1e-8)
+    cost = [found.squared for found in (one, two)]
+    assert abs(cost[1] ** 0.5 - cost[0] ** 0.5) <= 0.2 * apart + one.slack + two.slack
 
 
 def test_a_singular_matrix_is_no_crash(monkeypatch):

@@ -169,7 +169,7 @@ def test_where_clusters_fail_it_is_begun_otherwise(monkeypatch):
     pi, points = density(ring), np.random.default_rng(3).random((300, 2))
     blurred = semidiscrete(atoms(points), pi)
     monkeypatch.setattr(clusters, "_FEWEST", 20)
-    lost = Climbed(np.empty(0), None, 0, False, 0.0)
+    lost = Climbed(None, 0, False, 0.0)
     monkeypatch.setattr(module, "_from_clusters", lambda *_: lost)
     assert semidiscrete(atoms(points), pi).squared == blurred.squared
 
@@ -235,17 +235,17 @@ def test_borders_are_repaired_more_often_than_not():
     before = np.zeros(400)
     near = dual.cells(before).borders
     for _ in range(5):
-        assert repaired(dual.x, before + 1e-4 * rng.random(400), UNIT, near) is not None
+        assert repaired(dual.x, dual.intercepts(before + 1e-4 * rng.random(400)), UNIT, near) is not None
     nobody = np.zeros(401, np.int64)
     bare = type(near)(nobody, np.empty(0, np.int64), np.arange(400), np.ones(400, dtype=bool))
-    assert repaired(dual.x, before, UNIT, bare) is None
+    assert repaired(dual.x, dual.intercepts(before), UNIT, bare) is None
 
 
 def test_an_atom_that_takes_all_keeps_it():
     """All others hidden: it has no neighbours, and all of the mass."""
     dual = scattered(5, 7)
     g, near = np.array([9.0, 0.0, 0.0, 0.0, 0.0]), dual.cells(np.zeros(5))
-    borders = repaired(dual.x, g, UNIT, near.borders)
+    borders = repaired(dual.x, dual.intercepts(g), UNIT, near.borders)
     assert borders is not None
     assert borders.seen.tolist() == [True, False, False, False, False]
     found = dual.cells(g, near)
@@ -282,7 +282,7 @@ def test_a_linear_map_is_carried_exactly(stretch):
     dual = Dual(x, np.full(4096, 1 / 4096), np.ones((64, 64)), Grid(box((-0.5, -0.5), (0.5, 0.5)), (64, 64)))
     level = levels(dual)[0]
     g = np.sum(level.dual.x**2 * (1.0 - 1.0 / np.asarray(stretch)), axis=1)
-    fine = carried(level, g, level.dual.cells(g), dual)
+    fine = carried(level, level.dual.cells(g), dual)
     np.testing.assert_allclose(dual.cells(fine).mass, 1 / 4096, rtol=0.05)
     exact = np.sum(x**2 * (1.0 - 1.0 / np.asarray(stretch)), axis=1)
     np.testing.assert_allclose(fine - fine.mean(), exact - exact.mean(), atol=1e-5)
@@ -296,7 +296,7 @@ def test_narrow_clusters_do_not_overflow():
     dual = Dual(x, mu / mu.sum(), np.ones((8, 8)), Grid(box((0.0, 0.0), (1.0, 1.0)), (8, 8)))
     level = levels(dual)[0]
     g = start(level.dual)
-    assert np.isfinite(carried(level, g, level.dual.cells(g), dual)).all()
+    assert np.isfinite(carried(level, level.dual.cells(g), dual)).all()
 
 
 def test_periodic_axes_take_clusters_too(coarse):

@@ -76,7 +76,8 @@ def levels(dual: Dual) -> list[Level]:
         mu = np.add.reduceat(dual.mu, first)
         x = np.add.reduceat(dual.x * dual.mu[:, None], first) / mu[:, None]
         rho, grid = _merged(dual.rho, dual.grid, 4 * len(mu))
-        found.append(Level(Dual(x, mu, rho, grid), np.searchsorted(below, edges)))
+        base = None if dual.base is None else np.zeros((len(mu), 2))
+        found.append(Level(Dual(x, mu, rho, grid, base), np.searchsorted(below, edges)))
         below, depth = edges, depth - 2
     return found
 
@@ -90,12 +91,12 @@ def _merged(rho: Array, grid: Grid, least: int) -> tuple[Array, Grid]:
     return np.ascontiguousarray(rho), Grid(grid.domain, (n0, n1))
 
 
-def carried(level: Level, g: Array, found: Cells, fine: Dual) -> Array:
-    """Potentials of the atoms of `fine` from those of the clusters (k,) and their cells."""
+def carried(level: Level, found: Cells, fine: Dual) -> Array:
+    """Potentials of the atoms of `fine` from the clusters' cells."""
     coarse, k = level.dual, len(level.dual.mu)
     cluster = np.repeat(np.arange(k), np.diff(level.edges))
     b = found.moment / np.maximum(found.mass, _TINY)[:, None]
-    size = np.sqrt(np.maximum(found.cost / np.maximum(found.mass, _TINY) - np.sum((b - coarse.x) ** 2, axis=1), 0.0))
+    size = found.size
     torn = _torn(coarse, found, size)
     nearest, n = cKDTree(coarse.x).query, min(_NEAREST, k)
     beside = np.stack([np.repeat(np.arange(k), n), nearest(coarse.x, n)[1].ravel()], axis=1)
@@ -103,14 +104,14 @@ def carried(level: Level, g: Array, found: Cells, fine: Dual) -> Array:
     d = fine.x - coarse.x[cluster]
     weighted = (fine.mu / coarse.mu[cluster])[:, None] * _square(d)
     spread = np.add.reduceat(weighted, level.edges[:-1])
-    phi = 0.5 * (np.sum(coarse.x**2, axis=1) - g) + 0.5 * np.sum(_FORM * s * spread, axis=1)
+    phi = found.phi.sum(axis=1) + 0.5 * np.sum(_FORM * s * spread, axis=1)
     width = spread[:, 0] + spread[:, 2] + _TINY
     near = nearest(fine.x, n)[1].reshape(len(fine.x), n)
     said = np.full(near.shape, -np.inf)
     _say(fine.x, near, coarse.x, phi, b, s, size, torn, width, said)
     of, holds = regions(fine, b)
     largest = balanced(said, of[near], fine.mu, holds)
-    return np.asarray(np.sum(fine.x**2, axis=1) - 2.0 * largest)
+    return fine.given(largest)
 
 
 def _torn(coarse: Dual, found: Cells, size: Array) -> NDArray[np.bool_]:

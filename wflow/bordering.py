@@ -2,7 +2,7 @@
 
 A cell cut by some atoms only is too large. So each cell is cut by its former neighbours, and each corner v of what is
 left is looked at: from the two atoms beyond it a walk goes over the former neighbours, each time to whoever has the
-least |v - x_j|^2 - g_j, and if that is less than the cell's own the cell is cut by that atom too. Neighbours found by
+largest v.x_j - phi_j, and if that is more than the cell's own the cell is cut by that atom too. Neighbours found by
 one of the two only are then told to the other. Whether that was enough is seen in the end: cells that are too large
 overlap, and the sum of their areas exceeds the rectangle's by what they do.
 Source: walks in a regular triangulation end at the least (Edelsbrunner & Shah 1996, Algorithmica 15, 223-241).
@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from wflow import clipping
+from wflow import clipping, intercepts
 from wflow.arrays import Array
 from wflow.clipping import WALL, Indices, cut
 from wflow.compiled import kernel
+from wflow.intercepts import gap
 
-_kernel = partial(kernel, uses=(clipping,))
+_kernel = partial(kernel, uses=(clipping, intercepts))
 _ROUNDS = 12
 _GROWN = 100
 _OVERLAP = 1e-11
@@ -53,17 +54,16 @@ def linked(start: Indices, other: Indices, room: int = 0) -> Links:
 
 
 @_kernel
-def _excess(v0: float, v1: float, x: Array, g: Array, i: int, height: float, j: int) -> float:
-    """|v - x_j|^2 - g_j less the same of i with g_i = height, as exact as the distance of the two."""
-    d0, d1 = x[j, 0] - x[i, 0], x[j, 1] - x[i, 1]
-    return float(d0 * (d0 - 2.0 * (v0 - x[i, 0])) + d1 * (d1 - 2.0 * (v1 - x[i, 1])) - (g[j] - height))
+def _excess(v0: float, v1: float, x: Array, phi: Array, i: int, j: int) -> float:
+    """By what v.x_j - phi_j is less than the same of i, as exact as the distance of the two."""
+    return float(gap(phi, i, j) - (v0 * (x[j, 0] - x[i, 0]) + v1 * (x[j, 1] - x[i, 1])))
 
 
 @_kernel
-def _walk(v0: float, v1: float, x: Array, g: Array, i: int, height: float, at: int, links: Links) -> int:
-    """From an atom to ever nearer ones in |v - x_j|^2 - g_j, i left out, until none of its neighbours is nearer."""
+def _walk(v0: float, v1: float, x: Array, phi: Array, i: int, at: int, links: Links) -> int:
+    """From an atom to ever higher ones in v.x_j - phi_j, i left out, until none of its neighbours is higher."""
     start, other, head, after, item = links
-    least = _excess(v0, v1, x, g, i, height, at)
+    least = _excess(v0, v1, x, phi, i, at)
     moved = True
     while moved:
         moved = False
@@ -72,7 +72,7 @@ def _walk(v0: float, v1: float, x: Array, g: Array, i: int, height: float, at: i
             j = other[k]
             if j == i:
                 continue
-            e = _excess(v0, v1, x, g, i, height, j)
+            e = _excess(v0, v1, x, phi, i, j)
             if e < least:
                 least, at, moved = e, j, True
         k = head[here]
@@ -80,17 +80,16 @@ def _walk(v0: float, v1: float, x: Array, g: Array, i: int, height: float, at: i
             j, k = item[k], after[k]
             if j == i:
                 continue
-            e = _excess(v0, v1, x, g, i, height, j)
+            e = _excess(v0, v1, x, phi, i, j)
             if e < least:
                 least, at, moved = e, j, True
     return at
 
 
 @_kernel
-def halfplane(x: Array, g: Array, i: int, height: float, j: int) -> tuple[float, float, float]:
-    """What is nearer to i, with g_i = height, than to j: a z_0 + b z_1 <= c."""
-    d0, d1 = x[j, 0] - x[i, 0], x[j, 1] - x[i, 1]
-    return d0, d1, 0.5 * (d0 * d0 + d1 * d1 - (g[j] - height)) + d0 * x[i, 0] + d1 * x[i, 1]
+def halfplane(x: Array, phi: Array, i: int, j: int) -> tuple[float, float, float]:
+    """Where i is above j: a z_0 + b z_1 <= c."""
+    return x[j, 0] - x[i, 0], x[j, 1] - x[i, 1], gap(phi, i, j)
 
 
 @_kernel
@@ -103,16 +102,15 @@ def _beyond(v0: float, v1: float, line: tuple[float, float, float], size: float)
 @_kernel
 def polygon(
     i: int,
-    height: float,
     x: Array,
-    g: Array,
+    phi: Array,
     links: Links,
     seed: int,
     box: tuple[float, float, float, float],
     room: Array,
     names: Indices,
 ) -> tuple[int, int, int]:
-    """The cell of i with g_i = height: its number of corners, in which of room[0], room[1] they are, and a seed.
+    """The cell of i: its number of corners, in which of room[0], room[1] they are, and a seed.
 
     names: whose wall each edge is.
     """
@@ -127,7 +125,7 @@ def polygon(
         j = other[k] if last > first else seed
         if j == i:
             continue
-        n = cut(p, labels, n, halfplane(x, g, i, height, j), j, q, kept)
+        n = cut(p, labels, n, halfplane(x, phi, i, j), j, q, kept)
         p, q, labels, kept, side = q, p, kept, labels, 1 - side
         if n < 3:
             return 0, side, j
@@ -142,8 +140,8 @@ def polygon(
             at = at if at >= 0 else seed
             if at == i:
                 continue
-            j = _walk(v0, v1, x, g, i, height, at, links)
-            if _beyond(v0, v1, halfplane(x, g, i, height, j), size):
+            j = _walk(v0, v1, x, phi, i, at, links)
+            if _beyond(v0, v1, halfplane(x, phi, i, j), size):
                 found = j
                 break
         if found < 0:
@@ -151,7 +149,7 @@ def polygon(
             if k == n and cuts > before:  # once more, until all corners have been looked at without a cut
                 k, before = 0, cuts
             continue
-        n = cut(p, labels, n, halfplane(x, g, i, height, found), found, q, kept)
+        n = cut(p, labels, n, halfplane(x, phi, i, found), found, q, kept)
         p, q, labels, kept, side = q, p, kept, labels, 1 - side
         if n < 3:
             return 0, side, found
@@ -174,7 +172,7 @@ def area(p: Array, n: int) -> float:
 @_kernel
 def _found(
     x: Array,
-    g: Array,
+    phi: Array,
     links: Links,
     seed: Indices,
     box: tuple[float, float, float, float],
@@ -187,7 +185,7 @@ def _found(
     total = 0
     for s in range(len(asked)):
         i = asked[s]
-        n, side, seed[i] = polygon(i, g[i], x, g, links, seed[i], box, room, names)
+        n, side, seed[i] = polygon(i, x, phi, links, seed[i], box, room, names)
         areas[i] = area(room[side], n)
         if total + n > len(near):
             more = np.empty(2 * len(near) + n, np.int64)
@@ -206,17 +204,17 @@ def _pattern(rows: Indices, columns: Indices, m: int) -> csr_array:
 
 def repaired(
     x: Array,
-    g: Array,
+    phi: Array,
     box: tuple[float, float, float, float],
     near: Borders,
     moved: NDArray[np.bool_] | None = None,
     areas: Array | None = None,
     loose: bool = False,
 ) -> Borders | None:
-    """Who borders whom under g, from the borders of another g; None where the cells found do not tile the rectangle.
+    """Who borders whom under phi, from the borders of another; None where the cells found do not tile the rectangle.
 
     box: lower and upper corner. Walls between cells that meet within the rectangle only. loose: also where they do not.
-    moved (m,): whose g has changed, and areas (m,) of the cells before: a cell for which neither its own g nor a
+    moved (m,): whose phi has changed, and areas (m,) of the cells before: a cell for which neither its own phi nor a
     neighbour's has changed still contains its atom's, and is looked at again only if another's says that they meet.
     """
     m = len(x)
@@ -227,7 +225,7 @@ def repaired(
     rows, columns, total = np.repeat(np.arange(m), np.diff(start)), other, np.inf
     for _ in range(_ROUNDS):
         asked = np.flatnonzero(again)
-        counts, found = _found(x, g, linked(start, other), seed, box, asked, areas)
+        counts, found = _found(x, phi, linked(start, other), seed, box, asked, areas)
         # who is found empty is empty, and its neighbours are on the way to those that cover it
         empty = areas <= 0.0
         kept = ~again[rows] | empty[rows]

@@ -46,8 +46,8 @@ Starts = tuple[Callable[[Dual], Array], ...]
 STARTS: Starts = (start, product_start)
 
 
-def ascent(dual: Dual, tolerance: float) -> tuple[Array, Cells, int]:
-    """Newton's method: potentials, their cells, and the number of steps with all atoms.
+def ascent(dual: Dual, tolerance: float) -> tuple[Cells, int]:
+    """Newton's method: the cells, and the number of steps with all atoms.
 
     Begun from a start where that is near. Else many atoms begin from what clusters of them have led to; few, and where
     that does not lead to the end, from blurred densities.
@@ -58,16 +58,16 @@ def ascent(dual: Dual, tolerance: float) -> tuple[Array, Cells, int]:
     if starts:
         near = _started(dual, starts)
         if near is not None:
-            g, found, count, done = _mixing_less(dual, *raised(dual, *near), tolerance, shortest=_SHORTEST)
+            found, count, done = _mixing_less(dual, raised(dual, *near)[1], tolerance, shortest=_SHORTEST)
             if done:
-                return g, found, count
+                return found, count
     if coarse:
         led = _from_clusters(dual, coarse, tolerance)
         if led.done:
-            return led.g, led.found, led.steps
+            return led.found, led.steps
     g, before = _blurred(dual)
     led = climbed(dual, g, dual.cells(g), tolerance, STAIRS, _LIMIT)
-    return _ended(dual, led.g, led.found, before + led.steps, led.done)
+    return _ended(dual, led.found, before + led.steps, led.done)
 
 
 def _parted(dual: Dual) -> bool:
@@ -79,7 +79,7 @@ def _led(dual: Dual) -> Starts:
     """The one start from which Newton's method leads these few to the end, if one is near and does."""
     for begun in STARTS:
         near = _started(dual, (begun,))
-        if near is not None and _mixing_less(dual, *raised(dual, *near), _ROUGH, _FEW, _SHORTEST)[3]:
+        if near is not None and _mixing_less(dual, raised(dual, *near)[1], _ROUGH, _FEW, _SHORTEST)[2]:
             return (begun,)
     return ()
 
@@ -96,15 +96,16 @@ def _nearest(dual: Dual, starts: Starts = STARTS) -> tuple[Array, Cells]:
     return min(every, key=lambda one: float(np.abs(one[1].mass - dual.mu).sum()))
 
 
-def _ended(dual: Dual, g: Array, found: Cells, count: int, done: bool) -> tuple[Array, Cells, int]:
+def _ended(dual: Dual, found: Cells, count: int, done: bool) -> tuple[Cells, int]:
     """The answer; or NotConverged, with its bound, where Newton's method has ended above the tolerance."""
     if done:
-        return g, found, count
+        return found, count
     residual = float(np.abs(dual.mu - found.mass).sum())
+    slack = dual.based(found.phi).slack(np.zeros_like(dual.mu), residual)
     raise NotConverged(
         f"semidiscrete: after {count} steps of Newton's method the cells' masses are off by {residual:.3g} in sum, so "
-        f"that Phi(g) is below W2^2 by up to {dual.slack(g, residual):.3g}; raise `tolerance`, or merge atoms that "
-        "nearly coincide",
+        f"that Phi(g) is below W2^2 by up to {slack:.3g}; raise `tolerance`, or blur the density where "
+        "emptiness parts it",
         residual,
     )
 
@@ -115,7 +116,7 @@ def _from_clusters(dual: Dual, coarse: Sequence[Level], tolerance: float) -> Cli
     found, stiffness = coarse[-1].dual.cells(g), STAIRS
     for level, finer in zip(coarse[::-1], [*(one.dual for one in coarse[-2::-1]), dual], strict=True):
         led = climbed(level.dual, g, found, _ROUGH, stiffness, _LIMIT)
-        g = carried(level, led.g, led.found, finer)
+        g = carried(level, led.found, finer)
         found, stiffness = finer.cells(g), min(led.stiffness, _STIFFEST)
     return climbed(dual, g, found, tolerance, stiffness, _LIMIT)
 
@@ -165,28 +166,31 @@ def _settle(dual: Dual, g: Array) -> tuple[Array, int]:
 
 
 def _mixing_less(
-    dual: Dual, g: Array, found: Cells, tolerance: float, limit: int = _LIMIT, shortest: float = 0.0
-) -> tuple[Array, Cells, int, bool]:
+    dual: Dual, found: Cells, tolerance: float, limit: int = _LIMIT, shortest: float = 0.0
+) -> tuple[Cells, int, bool]:
     """Newton's method with some of the uniform law, and less and less of it.
 
-    Potentials, their cells, the number of steps, and whether they have come to the tolerance.
+    The cells, the number of steps, and whether they have come to the tolerance.
     """
-    share = _mixing(found, dual.mu, _SHARE)
+    share, moved = _mixing(found, dual.mu, _SHARE), True
     for count in range(limit):
         if there(dual, found, tolerance):
-            return g, found, count, True
-        if share > 0.0 and _settled(dual.mu, mixed(found, share)):
+            return found, count, True
+        # a share that was raised since no step is found with less of it stays until one is
+        if moved and share > 0.0 and _settled(dual.mu, mixed(found, share)):
             share = _mixing(found, dual.mu, _LESS * share)
-        stepped = _step(dual, g, found, share)
+        # counted from where it stands, the next step is as exact as it is small
+        stepped = _step(dual.based(found.phi), np.zeros_like(dual.mu), found, share)
+        moved = stepped is not None
         if stepped is not None:
-            g, found, length = stepped
+            _, found, length = stepped
             if length < shortest:
-                return g, found, count, False
+                return found, count, False
         elif float(np.abs(dual.mu - found.mass).sum()) > _ROUNDING and share < _SHARE:
             share = max(_MORE * share, _ANEW)
         else:
-            return g, found, count, False
-    return g, found, limit, False
+            return found, count, False
+    return found, limit, False
 
 
 def _near(mu: Array, mass: Array) -> bool:

@@ -15,35 +15,61 @@ from scipy.linalg import sqrtm
 from scipy.ndimage import gaussian_filter
 from scipy.sparse import coo_array
 from scipy.sparse.linalg import splu
+from scipy.spatial import cKDTree
 
 from wflow.arrays import Array
 from wflow.clipping import Indices
 from wflow.dissection import elimination
 from wflow.grid import Grid
+from wflow.intercepts import intercepts, shifted
 from wflow.laguerre import Cells, cells, overlapping, tiling
 
 _INSIDE = 0.999
 _FLAT = 1e-10
+_ROUNDING = 1e-15
 FAINT = 1e-13
 """Of the uniform law in Newton's matrix, so that regions without mass do not divide it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Dual:
-    """Phi for atoms x (m, 2), apart from each other, of masses mu (m,) > 0, and rho (n0, n1) on a grid, of mass 1."""
+    """Phi for atoms x (m, 2), apart from each other, of masses mu (m,) > 0, and rho (n0, n1) on a grid, of mass 1.
+
+    Potentials are g = |x|^2 - 2 base + what is given, base (m, 2) the intercepts of 0 (wflow.intercepts), as given
+    themselves without it. With the base near the answer what is given is small, and as exact as small numbers are.
+    """
 
     x: Array
     mu: Array
     rho: Array
     grid: Grid
+    base: Array | None = None
+
+    def based(self, base: Array) -> "Dual":
+        """The same, potentials counted from other intercepts (m, 2)."""
+        return Dual(self.x, self.mu, self.rho, self.grid, base)
+
+    def intercepts(self, g: Array) -> Array:
+        """phi (m, 2) of what is given, (m,)."""
+        return intercepts(self.x, g) if self.base is None else shifted(self.base, -0.5 * g)
+
+    def given(self, phi: Array) -> Array:
+        """What is given for intercepts phi (m,) of one number each."""
+        if self.base is None:
+            return np.asarray(np.sum(self.x**2, axis=1) - 2.0 * phi)
+        return np.asarray(2.0 * ((self.base[:, 0] - phi) + self.base[:, 1]))
+
+    def potentials(self, g: Array) -> Array:
+        """The potentials (m,) of the cost |z - x|^2."""
+        return g if self.base is None else np.sum(self.x**2, axis=1) - 2.0 * self.intercepts(g).sum(axis=1)
 
     def cells(self, g: Array, near: Cells | None = None) -> Cells:
         """The Laguerre cells of g (m,), from those of potentials near it."""
-        return cells(self.x, g, self.rho, self.grid, near)
+        return cells(self.x, self.intercepts(g), self.rho, self.grid, near)
 
     def overlapping(self, g: Array, near: Cells) -> Cells:
         """Cells that contain those of g, found from those of potentials near it; some may be too large."""
-        return overlapping(self.x, g, self.rho, self.grid, near)
+        return overlapping(self.x, self.intercepts(g), self.rho, self.grid, near)
 
     def tiling(self, found: Cells) -> bool:
         """Whether these are too large nowhere."""
@@ -53,15 +79,30 @@ class Dual:
         """The same with rho convolved with a Gaussian of standard deviation `sigma`, mirrored at the walls."""
         modes: list[Literal["wrap", "reflect"]] = ["wrap" if p else "reflect" for p in self.grid.domain.periodic]
         rho = gaussian_filter(self.rho, sigma / self.grid.widths, mode=modes, truncate=6.0)
-        return Dual(self.x, self.mu, rho, self.grid)
+        return Dual(self.x, self.mu, rho, self.grid, self.base)
 
     def blended(self, other: "Dual", part: float) -> "Dual":
         """The same with (1 - part) rho + part of the other's."""
-        return Dual(self.x, self.mu, (1.0 - part) * self.rho + part * other.rho, self.grid)
+        return Dual(self.x, self.mu, (1.0 - part) * self.rho + part * other.rho, self.grid, self.base)
 
     def value(self, g: Array, found: Cells) -> float:
         """Phi(g), with the cells of g."""
-        return float(found.cost.sum() + (self.mu - found.mass) @ g)
+        return float(found.cost.sum() + (self.mu - found.mass) @ self.potentials(g))
+
+    def rise(self, g: Array, found: Cells, end: Array, after: Cells) -> float:
+        """Phi(end) - Phi(g), with the cells of both, to `rounding`.
+
+        Phi = const - 2 sum_i (x_i.int_{L_i} z rho + (mu_i - rho(L_i)) phi_i), where cells tile the box: linear in the
+        atoms' distances, and where little has changed a sum of little.
+        """
+        phi = self.intercepts(g).sum(axis=1)
+        moved = float(np.sum(self.x * (after.moment - found.moment)) - phi @ (after.mass - found.mass))
+        return float((self.mu - after.mass) @ (end - g)) - 2.0 * moved
+
+    def rounding(self, g: Array, found: Cells) -> float:
+        """Of `rise`."""
+        phi = self.intercepts(g).sum(axis=1)
+        return _ROUNDING * float(np.sum(np.abs(self.x * found.moment)) + self.mu @ np.abs(phi))
 
     def slack(self, g: Array, residual: float) -> float:
         """W2^2 - Phi(g) is at most this where sum_i |mu_i - rho(L_i)| = residual: residual (D^2 + max g - min g)/2.
@@ -76,10 +117,10 @@ class Dual:
         domain = self.grid.domain
         middle = 0.5 * (np.asarray(domain.lower) + domain.upper)
         furthest = np.where(domain.periodic, 0.0, np.abs(self.x - middle)) + 0.5 * domain.lengths
-        bound = 0.5 * residual * float(np.max(np.sum(furthest**2, axis=1)) + np.ptp(g))
+        bound = 0.5 * residual * float(np.max(np.sum(furthest**2, axis=1)) + np.ptp(self.potentials(g)))
         if any(domain.periodic):
             return bound
-        u = 0.5 * (np.sum((self.x - 2.0 * middle) * self.x, axis=1) - g)
+        u = self.intercepts(g).sum(axis=1) - self.x @ middle
         return min(bound, residual * float(0.5 * domain.lengths @ np.ptp(self.x, axis=0) + np.ptp(u)))
 
 
@@ -100,7 +141,8 @@ def start(dual: Dual) -> Array:
     landed = here @ stretch
     room = np.where(landed > 0.0, np.asarray(grid.domain.upper) - mean, mean - np.asarray(grid.domain.lower))
     stretch *= min(1.0, _INSIDE / max(float(np.max(np.abs(landed) / room)), _FLAT))
-    return np.sum(here**2, axis=1) - np.sum(here @ stretch * here, axis=1) - 2.0 * here @ mean
+    along = 0.5 * np.sum((dual.x * ~walled) ** 2, axis=1)
+    return dual.given(0.5 * np.sum(here @ stretch * here, axis=1) + here @ mean + along)
 
 
 def _bures(source: Array, target: Array) -> Array:
@@ -119,7 +161,23 @@ def direction(dual: Dual, found: Cells, share: float = 0.0) -> Array:
     """Newton's direction (m,), 0 at the first atom: the Laplacian of the graph of cells, inverted."""
     uniform = max(share, FAINT)
     w = ((1.0 - uniform) * found.along + uniform * found.length) / (2.0 * found.apart)
-    return solved(found.pairs, w, dual.mu - mixed(found, share))
+    return followed(dual, found, solved(found.pairs, w, dual.mu - mixed(found, share)))
+
+
+def followed(dual: Dual, found: Cells, way: Array) -> Array:
+    """The same (m,), but who has no wall moves as the nearest who has one.
+
+    Left standing while a narrow cloud of atoms moves by more than what tells them apart, it would take all they have,
+    or be out of reach for ever.
+    """
+    walled = np.zeros(len(way), dtype=bool)
+    walled[found.pairs] = True
+    if walled.all() or not walled.any():
+        return way
+    near = cKDTree(dual.x[walled]).query(dual.x[~walled])[1]
+    way = way.copy()
+    way[~walled] = way[walled][near]
+    return way
 
 
 def solved(pairs: Indices, w: Array, right: Array) -> Array:

@@ -13,9 +13,9 @@ from wflow.laguerre_dual import Dual
 
 
 def product_start(dual: Dual) -> Array:
-    """Potentials g_i = |x_i|^2 - 2 phi(x_i) (m,), of median 0. Along periodic axes g says nothing."""
+    """Potentials g_i = |x_i|^2 - 2 phi(x_i) (m,), phi 0 at the middle. Along periodic axes g says nothing."""
     grid, weights = dual.grid, dual.rho * dual.grid.cell_volume
-    g = np.zeros(len(dual.mu))
+    phi = np.zeros(len(dual.mu))
     for axis in np.flatnonzero(~np.asarray(grid.domain.periodic)):
         held = np.append(0.0, np.cumsum(weights.sum(axis=1 - int(axis))))
         edges = grid.domain.lower[axis] + grid.widths[axis] * np.arange(grid.shape[axis] + 1)
@@ -24,6 +24,9 @@ def product_start(dual: Dual) -> Array:
         below = np.cumsum(dual.mu[order])
         between = np.interp(below[:-1] / below[-1], held / held[-1], edges)
         steps = np.diff(x[order])
-        # of |x|^2 - 2 phi: from atom to atom, so that far ones do not blur the near
-        g[order] += np.append(0.0, np.cumsum(steps * (x[order][1:] + x[order][:-1] - 2.0 * between)))
-    return np.asarray(g - np.median(g))
+        rise, middle = steps * between, len(order) // 2
+        # from the middle atom on, so that far ones do not blur the near
+        before = -np.cumsum(rise[:middle][::-1])[::-1]
+        phi[order] += np.concatenate([before, [0.0], np.cumsum(rise[middle:])])
+    turned = dual.x * np.asarray(grid.domain.periodic)
+    return dual.given(phi + 0.5 * np.sum(turned**2, axis=1))

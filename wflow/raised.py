@@ -13,15 +13,16 @@ from functools import partial
 
 import numpy as np
 
-from wflow import bordering, clipping
+from wflow import bordering, clipping, intercepts
 from wflow.arrays import Array
 from wflow.bordering import Borders, Links, linked, polygon
 from wflow.clipping import Indices, over_grid, runs
 from wflow.compiled import kernel
+from wflow.intercepts import moved, repeated_intercepts
 from wflow.laguerre import Cells, repeated
 from wflow.laguerre_dual import Dual
 
-_kernel = partial(kernel, uses=(clipping, bordering))
+_kernel = partial(kernel, uses=(clipping, intercepts, bordering))
 _WANT = 0.01
 """Of its mass: below that an atom is in want."""
 Bounds = tuple[float, float, float]
@@ -87,11 +88,11 @@ def _swept(dual: Dual, g: Array, wanting: Indices, borders: Borders, bounds: Bou
     lower = np.where(turns, grid.domain.lower - grid.domain.lengths, grid.domain.lower)
     frame = np.array([*lower, *grid.widths, 0.0])
     every, tiled = repeated(dual.x, grid), np.tile(dual.rho, np.where(turns, 3, 1))
-    heights = np.tile(g, len(every) // m)
+    phi, rise = repeated_intercepts(dual.x, dual.intercepts(g), grid, every).copy(), np.zeros(m)
     links = linked(borders.start, borders.other, _ROOM * (len(wanting) + _MORE))
     least = _WANT * float(mu.max() / dual.rho.max())
-    _sweep(every, heights, wanting, mu, least, bounds, tiled, runs(tiled), frame, links, borders.seed.copy())
-    return heights[:m].copy()
+    _sweep(every, phi, rise, wanting, mu, least, bounds, tiled, runs(tiled), frame, links, borders.seed.copy())
+    return g + rise
 
 
 def amiss(dual: Dual, found: Cells, glut: float = np.inf, bounds: Bounds = FEEDING) -> Indices:
@@ -102,7 +103,7 @@ def amiss(dual: Dual, found: Cells, glut: float = np.inf, bounds: Bounds = FEEDI
 @_kernel
 def _mass(
     x: Array,
-    g: Array,
+    phi: Array,
     m: int,
     i: int,
     rho: Array,
@@ -119,7 +120,7 @@ def _mass(
     """
     n0, n1 = rho.shape
     box = (frame[0], frame[1], frame[0] + n0 * frame[2], frame[1] + n1 * frame[3])
-    n, side, seed[i] = polygon(i, g[i], x, g, links, seed[i], box, room[4:], names)
+    n, side, seed[i] = polygon(i, x, phi, links, seed[i], box, room[4:], names)
     out = np.zeros(5)
     if n >= 3:
         over_grid(room[4 + side], n, rho, ends, frame, x[i], room, out)
@@ -129,7 +130,8 @@ def _mass(
 @_kernel
 def _sweep(
     x: Array,
-    g: Array,
+    phi: Array,
+    rise: Array,
     wanting: Indices,
     mu: Array,
     least: float,
@@ -140,7 +142,7 @@ def _sweep(
     links: Links,
     seed: Indices,
 ) -> None:
-    """Raise g_i (and that of i's repetitions) for those in want, one after the other, to between `bounds` and mu_i.
+    """Raise g_i, by rise_i, for those in want, one after the other, to between `bounds` and mu_i.
 
     Who holds more than mu_i is brought down likewise.
 
@@ -159,12 +161,13 @@ def _sweep(
         i = queue[first]
         first, queued[i] = first + 1, False
         within = (bounds[1] * mu[i], mu[i])
-        held = _mass(x, g, m, i, rho, ends, frame, links, seed, room, names)[0]
+        held = _mass(x, phi, m, i, rho, ends, frame, links, seed, room, names)[0]
         if held > mu[i]:
             within = (mu[i], bounds[2] * mu[i])
         # the square of a cell's radius follows its height
         way = max(least, 0.25 * (held - mu[i]) / densest)
-        n, side = _brought(x, g, m, i, within, way, rho, ends, frame, links, seed, room, names)
+        n, side, up = _brought(x, phi, m, i, within, way, rho, ends, frame, links, seed, room, names)
+        rise[i] += up
         near = names[side, :n].copy()
         if used + 2 * n > len(item) or last + n > len(queue):
             return
@@ -178,7 +181,7 @@ def _sweep(
             j = k % m
             if k < 0 or j == i or queued[j]:
                 continue
-            if _mass(x, g, m, j, rho, ends, frame, links, seed, room, names)[0] < bounds[0] * mu[j]:
+            if _mass(x, phi, m, j, rho, ends, frame, links, seed, room, names)[0] < bounds[0] * mu[j]:
                 queue[last], queued[j] = j, True
                 last += 1
 
@@ -186,7 +189,7 @@ def _sweep(
 @_kernel
 def _brought(
     x: Array,
-    g: Array,
+    phi: Array,
     m: int,
     i: int,
     within: tuple[float, float],
@@ -198,17 +201,18 @@ def _brought(
     seed: Indices,
     room: Array,
     names: Indices,
-) -> tuple[int, int]:
-    """g_i, and its repetitions', such that the cell's mass is within bounds: the way is doubled, then halved.
+) -> tuple[int, int, float]:
+    """g_i, by phi_i and its repetitions', such that the cell's mass is within bounds: the way is doubled, then halved.
 
-    Returns the cell's number of corners, and in which of names[0], names[1] its neighbours are.
+    Returns the cell's number of corners, in which of names[0], names[1] its neighbours are, and by what g_i has risen.
     """
-    low, high, at = -np.inf, np.inf, g[i]
-    n, side = 0, 0
+    low, high, at = -np.inf, np.inf, 0.0
+    n, side, up, first = 0, 0, 0.0, phi[i::m].copy()
     for _ in range(_TRIALS):
-        for copy in range(i, len(x), m):
-            g[copy] = at
-        mass, n, side = _mass(x, g, m, i, rho, ends, frame, links, seed, room, names)
+        for k in range(len(first)):
+            phi[i + k * m, 0], phi[i + k * m, 1] = moved(first[k, 0], first[k, 1], -0.5 * at)
+        up = at
+        mass, n, side = _mass(x, phi, m, i, rho, ends, frame, links, seed, room, names)
         if within[0] <= mass <= within[1]:
             break
         if mass < within[0]:
@@ -221,4 +225,4 @@ def _brought(
             at = 0.5 * (low + high)
         if at in (low, high):
             break
-    return n, side
+    return n, side, up

@@ -44,21 +44,23 @@ class SemiDiscrete:
 def semidiscrete(particles: Particles, density: Density, *, tolerance: float = TOLERANCE) -> SemiDiscrete:
     """Optimal transport between atoms and a density that is constant on each cell of its grid of two axes.
 
-    Coincident atoms are one, and share its cell by their masses; atoms without mass have g = -inf and no barycentre
-    (nan). Atoms may lie beyond the grid's walls; along periodic axes all distances go the short way, and the barycentre
-    is that of the cell next to its atom.
+    Atoms that coincide, to a rounding of their distance from the mean, are one, and share its cell by their masses;
+    atoms without mass have g = -inf and no barycentre (nan). Atoms may lie beyond the grid's walls; along periodic axes
+    all distances go the short way, and the barycentre is that of the cell next to its atom.
     Raises Refused for other domains, NotConverged where sum_i |mu_i - rho(L_i)| stays above `tolerance`.
     """
     _admit(particles, density)
-    places, group = np.unique(density.domain.wrap(particles.points), axis=0, return_inverse=True)
+    here, there = _means(particles, density)
+    places, group = np.unique(density.domain.wrap(particles.points) - here, axis=0, return_inverse=True)
     mass = np.bincount(group, particles.weights, len(places))
     order = nested(places)
     places, mass, group = places[order], mass[order], np.argsort(order)[group]
     held = mass > 0.0
-    dual, here, there = _centred(places[held], mass[held] / mass.sum(), density)
-    g, found, count = ascent(dual, tolerance)
+    dual = _centred(places[held], mass[held] / mass.sum(), density, there)
+    found, count = ascent(dual, tolerance)
     residual = float(np.abs(dual.mu - found.mass).sum())
-    potential = g - 2.0 * dual.x @ (there - here)
+    dual, g = dual.based(found.phi), np.zeros_like(dual.mu)
+    potential = dual.potentials(g) - 2.0 * dual.x @ (there - here)
     index = np.where(held, np.cumsum(held) - 1, -1)[group]
     share = np.where(held[group], particles.weights / np.where(held, mass, 1.0)[group], 0.0)
     return SemiDiscrete(
@@ -87,15 +89,25 @@ def _admit(particles: Particles, density: Density) -> None:
         raise Refused(f"semidiscrete: the particles live on {one}, the density on {other}; give both the same turns")
 
 
-def _centred(x: Array, mu: Array, density: Density) -> tuple[Dual, Array, Array]:
-    """The problem with both means at 0, the atoms' mean and the density's; W2^2 falls by their squared distance.
+def _means(particles: Particles, density: Density) -> tuple[Array, Array]:
+    """Of both, 0 along periodic axes: moved to 0, W2^2 falls by their squared distance.
 
-    Cells are then as exact as the distances of the atoms, however far away and close together these are. Periodic axes
-    have no mean: there nothing moves.
+    Cells are then as exact as the distances of the atoms, however far away and close together these are.
     """
+    turns = density.domain.periodic
+    means = (
+        (pi.weights / pi.mass) @ points
+        for pi, points in ((particles, particles.points), (density, density.grid.centres))
+    )
+    here, there = (np.where(turns, 0.0, mean) for mean in means)
+    return here, there
+
+
+def _centred(x: Array, mu: Array, density: Density, there: Array) -> Dual:
+    """The problem of atoms x (m, 2) of mean 0 and of the density, moved by its mean `there` to have mean 0 as well."""
     grid, turns = density.grid, density.domain.periodic
-    here, there = (np.where(turns, 0.0, mean) for mean in (mu @ x, density.weights @ grid.centres / density.mass))
     lower, upper = (np.asarray(side) - there for side in (grid.domain.lower, grid.domain.upper))
     moved = Grid(Box(tuple(lower.tolist()), tuple(upper.tolist()), turns), grid.shape)
     rho = np.ascontiguousarray(density.values.reshape(grid.shape) / density.mass)
-    return Dual(x - here, mu, rho, moved), here, there
+    base = None if any(turns) else np.zeros_like(x)
+    return Dual(x, mu, rho, moved, base)

@@ -24,7 +24,7 @@ import numpy as np
 
 from wflow.arrays import Array
 from wflow.laguerre import Cells
-from wflow.laguerre_dual import FAINT, Dual, solved
+from wflow.laguerre_dual import FAINT, Dual, followed, solved
 from wflow.raised import amiss, lowered, raised
 
 _TRIES, _LENGTHS = 12, 3
@@ -39,15 +39,13 @@ STAIRS = 5.0
 _STIFFER, _STIFFEST, _ANEW = 3.0, 30.0, 1.0
 _REACH, _HELD, _UNIFORM = 8.0, 1e-3, 2e-3
 """Middles further apart than so many sizes are on two sides of a gap; of less than that share no middle is known."""
-_ROUNDING = 1e-15
 _HALF = 0.5
 
 
 @dataclass(frozen=True, eq=False)
 class Climbed:
-    """Where steps have led: g (m,), its cells, their number, whether the end is reached, the first step's stiffness."""
+    """Where steps have led: cells, the steps' number, whether the end is reached, the first step's stiffness."""
 
-    g: Array
     found: Cells
     steps: int
     done: bool
@@ -63,13 +61,14 @@ def climbed(dual: Dual, g: Array, found: Cells, tolerance: float, stiffness: flo
     first = stiffness
     for count in range(limit):
         if there(dual, found, tolerance):
-            return Climbed(g, found, count, True, first)
-        stepped = _step(dual, g, found, stiffness)
+            return Climbed(found, count, True, first)
+        # counted from where it stands, the next step is as exact as it is small
+        stepped = _step(dual.based(found.phi), np.zeros_like(g), found, stiffness)
         if stepped is None:
-            return Climbed(g, found, count, False, first)
-        g, found, used, stiffness = stepped
+            return Climbed(found, count, False, first)
+        _, found, used, stiffness = stepped
         first = used if count == 0 else first
-    return Climbed(g, found, limit, there(dual, found, tolerance), first)
+    return Climbed(found, limit, there(dual, found, tolerance), first)
 
 
 def there(dual: Dual, found: Cells, tolerance: float) -> bool:
@@ -80,8 +79,7 @@ def there(dual: Dual, found: Cells, tolerance: float) -> bool:
 def _step(dual: Dual, g: Array, found: Cells, stiffness: float) -> tuple[Array, Cells, float, float] | None:
     """A step that does not lower Phi, fed: potentials, cells, the stiffness it took, and that for the next one."""
     left = dual.mu - found.mass
-    before = dual.value(g, found)
-    rounding = _ROUNDING * (float(found.cost.sum()) + float(dual.mu @ np.abs(g)))
+    rounding = dual.rounding(g, found)
     for _ in range(_TRIES):
         try:
             way, expected = _way(dual, found, stiffness)
@@ -89,13 +87,13 @@ def _step(dual: Dual, g: Array, found: Cells, stiffness: float) -> tuple[Array, 
             return None
         length = 1.0
         for _ in range(_LENGTHS):
-            end, fed = _leapt(dual, g + length * way, found, before - rounding)
+            end, fed = _leapt(dual, g, g + length * way, found, -rounding)
             now = dual.mu - fed.mass
             rise = float(left @ (end - g))
             if not rise > 0.0:  # the direction is lost in the potentials' rounding
                 return None
             slope = float(now @ (end - g)) / rise
-            if dual.value(end, fed) >= before - rounding:
+            if slope >= 0.0 or dual.rise(g, found, end, fed) >= -rounding:
                 if length < 1.0:
                     change = 1.0 / length
                 else:
@@ -110,19 +108,19 @@ def _step(dual: Dual, g: Array, found: Cells, stiffness: float) -> tuple[Array, 
     return None
 
 
-def _leapt(dual: Dual, g: Array, near: Cells, least: float) -> tuple[Array, Cells]:
-    """Potentials g (m,) some way from those of `near`, fed, and their cells.
+def _leapt(dual: Dual, g: Array, end: Array, near: Cells, least: float) -> tuple[Array, Cells]:
+    """Potentials `end` (m,) some way from g, whose cells are `near`, fed, and their cells.
 
-    As they are where more than a few are amiss and Phi is not at least so large: feeding them all would take long.
+    As they are where more than a few are amiss and Phi does not rise by `least`: feeding them all would take long.
     """
-    found = dual.overlapping(g, near)
-    if len(amiss(dual, found, _GLUT)) <= _FEW * len(g) or dual.value(g, found) >= least:
-        return lowered(dual, g, found, near, _SWEEPS, _GLUT)
-    return g, found
+    found = dual.overlapping(end, near)
+    if len(amiss(dual, found, _GLUT)) <= _FEW * len(g) or dual.rise(g, near, end, found) >= least:
+        return lowered(dual, end, found, near, _SWEEPS, _GLUT)
+    return end, found
 
 
 def _way(dual: Dual, found: Cells, stiffness: float) -> tuple[Array, Array]:
-    """The direction (m,), of median 0, and mu - rho(L) (m,) after it where masses are linear. Who has no wall stays."""
+    """The direction (m,), of median 0, and mu - rho(L) (m,) after it where masses are linear."""
     i, j = found.pairs.T
     m, left = len(dual.mu), dual.mu - found.mass
     true = found.along / (2.0 * found.apart)
@@ -130,6 +128,7 @@ def _way(dual: Dual, found: Cells, stiffness: float) -> tuple[Array, Array]:
     walled = np.zeros(m, dtype=bool)
     walled[found.pairs] = True
     way[walled] -= np.median(way[walled])
+    way = followed(dual, found, way)
     flow = true * (way[i] - way[j])
     return way, left - np.bincount(i, flow, m) + np.bincount(j, flow, m)
 
@@ -143,7 +142,7 @@ def _stairs(dual: Dual, found: Cells) -> Array:
     held = found.mass > _HELD * dual.mu
     mass = np.where(held, found.mass, 1.0)
     b = found.moment / mass[:, None]
-    size = np.sqrt(np.maximum(found.cost / mass - np.sum((b - dual.x) ** 2, axis=1), 0.0))
+    size = found.size
     both = held[i] & held[j]
     far = np.where(both, np.hypot(*(b[i] - b[j]).T), float(np.hypot(*dual.grid.domain.lengths)))
     across = ~both | (far > _REACH * np.minimum(size[i], size[j]))
