@@ -104,11 +104,13 @@ def carried(level: Level, found: Cells, fine: Dual) -> Array:
     d = fine.x - coarse.x[cluster]
     weighted = (fine.mu / coarse.mu[cluster])[:, None] * _square(d)
     spread = np.add.reduceat(weighted, level.edges[:-1])
+    longest = float(np.hypot(*coarse.grid.domain.lengths))
+    s *= _kept(s, spread, longest)[:, None]
     phi = found.phi.sum(axis=1) + 0.5 * np.sum(_FORM * s * spread, axis=1)
     width = spread[:, 0] + spread[:, 2] + _TINY
     near = nearest(fine.x, n)[1].reshape(len(fine.x), n)
     said = np.full(near.shape, -np.inf)
-    _say(fine.x, near, coarse.x, phi, b, s, size, torn, width, said)
+    _say(fine.x, near, coarse.x, phi, b, s, size, torn, width, longest, said)
     of, holds = regions(fine, b)
     largest = balanced(said, of[near], fine.mu, holds)
     return fine.given(largest)
@@ -147,6 +149,16 @@ def _stretches(coarse: Dual, pairs: Indices, b: Array, size: Array, torn: NDArra
     return s
 
 
+def _kept(s: Array, spread: Array, longest: float) -> Array:
+    """What of S (k, 3) is kept (k,): slopes b + S d leave the box nowhere near, d as large as the cluster's spread.
+
+    A cluster whose atoms are in two clouds far apart has neighbours in each, whose S its own distances make absurd.
+    """
+    squared = np.stack([s[:, 0] ** 2 + s[:, 1] ** 2, s[:, 1] * (s[:, 0] + s[:, 2]), s[:, 1] ** 2 + s[:, 2] ** 2], axis=1)
+    slopes = np.sqrt(np.sum(_FORM * squared * spread, axis=1))
+    return np.asarray(np.minimum(1.0, longest / np.maximum(slopes, _TINY)))
+
+
 @kernel
 def _say(
     x: Array,
@@ -158,6 +170,7 @@ def _say(
     size: Array,
     torn: NDArray[np.bool_],
     width: Array,
+    longest: float,
     said: Array,
 ) -> None:
     """said (m, n): of what the clusters near each atom, nearest first, say the mean over each one's side."""
@@ -181,7 +194,9 @@ def _say(
                 # relative to the nearest: a cluster much narrower than its distance to the atom has no weight
                 first = min(first, away)
                 weight = np.exp(0.5 * (first - away) / width[near[a, 0]])
-                bent = s[o, 0] * e0 * e0 + 2.0 * s[o, 1] * e0 * e1 + s[o, 2] * e1 * e1
+                s0, s1 = s[o, 0] * e0 + s[o, 1] * e1, s[o, 1] * e0 + s[o, 2] * e1
+                # of an atom far from all clusters: slopes b + S e do not leave the box by more than its size
+                bent = (s0 * e0 + s1 * e1) * min(1.0, longest / (np.hypot(s0, s1) + _TINY))
                 total += weight
                 mean += weight * (phi[o] + b[o, 0] * e0 + b[o, 1] * e1 + 0.5 * bent)
             said[a, k] = mean / total
