@@ -154,7 +154,9 @@ def _kept(s: Array, spread: Array, longest: float) -> Array:
 
     A cluster whose atoms are in two clouds far apart has neighbours in each, whose S its own distances make absurd.
     """
-    squared = np.stack([s[:, 0] ** 2 + s[:, 1] ** 2, s[:, 1] * (s[:, 0] + s[:, 2]), s[:, 1] ** 2 + s[:, 2] ** 2], axis=1)
+    squared = np.stack(
+        [s[:, 0] ** 2 + s[:, 1] ** 2, s[:, 1] * (s[:, 0] + s[:, 2]), s[:, 1] ** 2 + s[:, 2] ** 2], axis=1
+    )
     slopes = np.sqrt(np.sum(_FORM * squared * spread, axis=1))
     return np.asarray(np.minimum(1.0, longest / np.maximum(slopes, _TINY)))
 

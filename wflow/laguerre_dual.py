@@ -161,23 +161,22 @@ def direction(dual: Dual, found: Cells, share: float = 0.0) -> Array:
     """Newton's direction (m,), 0 at the first atom: the Laplacian of the graph of cells, inverted."""
     uniform = max(share, FAINT)
     w = ((1.0 - uniform) * found.along + uniform * found.length) / (2.0 * found.apart)
-    return followed(dual, found, solved(found.pairs, w, dual.mu - mixed(found, share)))
+    return together(dual, found, w, dual.mu - mixed(found, share))
 
 
-def followed(dual: Dual, found: Cells, way: Array) -> Array:
-    """The same (m,), but who has no wall moves as the nearest who has one.
+def together(dual: Dual, found: Cells, w: Array, right: Array) -> Array:
+    """u (m,) of `solved`, but who has no wall moves as the nearest who has one, who answers for both.
 
     Left standing while a narrow cloud of atoms moves by more than what tells them apart, it would take all they have,
-    or be out of reach for ever.
+    or be out of reach for ever; and what it lacks the cloud lacks.
     """
-    walled = np.zeros(len(way), dtype=bool)
+    walled = np.zeros(len(right), dtype=bool)
     walled[found.pairs] = True
     if walled.all() or not walled.any():
-        return way
-    near = cKDTree(dual.x[walled]).query(dual.x[~walled])[1]
-    way = way.copy()
-    way[~walled] = way[walled][near]
-    return way
+        return solved(found.pairs, w, right)
+    of = np.arange(len(right))
+    of[~walled] = of[walled][cKDTree(dual.x[walled]).query(dual.x[~walled])[1]]
+    return solved(found.pairs, w, np.bincount(of, right, len(right)))[of]
 
 
 def solved(pairs: Indices, w: Array, right: Array) -> Array:
