@@ -3,7 +3,8 @@
     smooth: i.i.d. Gaussian atoms against a Gaussian density on [-6, 6]^2: the same law, shifted, another covariance
     parted, in the unit square: two rectangles .5 apart (uniform atoms, seven draws; atoms far away; two Gaussian clouds
     of atoms against other shares), 16 discs, a ring, a checkerboard (uniform and Gaussian atoms), a bump cut in two
-    scales: i.i.d. Cauchy atoms, and six clouds of widths .1 to 1e-6 at once, against the uniform law and two rectangles
+    scales: i.i.d. Cauchy atoms, six clouds of widths .1 to 1e-6 at once, against the uniform law and two rectangles,
+        clouds 1e9 apart and Cauchy atoms squared
 
 What to expect: for 1e5 atoms a hull to sort out which cells are neighbours (Qhull) takes .9 s, to find them again from
 the cells before .1 s, the integrals over the cells .05 s, Newton's matrix, dissected and factored (SuperLU), .35 s.
@@ -142,15 +143,20 @@ def parted(m: int, cells: int) -> None:
 
 
 def scales(m: int, cells: int) -> None:
-    """The rows of atoms near to and far from each other; 1e5 of the clouds' are nearer than potentials tell apart."""
+    """The rows of atoms near to and far from each other."""
     uniform = on_square(cells, lambda u, _: np.ones_like(u))
     tails = np.random.default_rng(0).standard_cauchy((m, 2))
     row("Cauchy atoms, uniform", tails, uniform)
     row("Cauchy atoms, two rectangles", tails, rectangles(cells))
-    if m < 100_000:
-        widths = many_widths(m, np.random.default_rng(0))
-        row("widths .1 to 1e-6, uniform", widths, uniform)
-        row("widths .1 to 1e-6, two rectangles", widths, rectangles(cells))
+    widths = many_widths(m, np.random.default_rng(0))
+    row("widths .1 to 1e-6, uniform", widths, uniform)
+    row("widths .1 to 1e-6, two rectangles", widths, rectangles(cells))
+    x = np.random.default_rng(0).random((m, 2))
+    x[m // 2 :, 0] += 1e9
+    row("two clouds 1e9 apart, uniform", x, uniform)
+    x[: m // 5, 1] += 1e9
+    row("three clouds 1e9 apart, two rectangles", x, rectangles(cells))
+    row("Cauchy atoms squared, uniform", tails * np.abs(tails), uniform)
 
 
 def main() -> None:

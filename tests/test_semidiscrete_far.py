@@ -14,6 +14,7 @@ from wflow.compiled import available
 if not available():
     pytest.skip("numba, the extra `fast`, is not installed: the cells are compiled", allow_module_level=True)
 
+from wflow import atom_clusters
 from wflow.dual_ascent import ascent
 from wflow.intercepts import gap, intercepts, moved, shifted
 from wflow.laguerre_dual import Dual, direction
@@ -97,6 +98,23 @@ def test_cauchy_atoms_squared():
     found = semidiscrete(Particles(plane(), x * np.abs(x)), rough(0.0, 1.0, np.ones((64, 64))))
     assert found.residual <= 1e-8
     assert found.newton <= 12
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("parts", [2, 3, 4, 8])
+def test_the_size_of_clusters_does_not_matter(monkeypatch, parts):
+    """Clouds of widths .1 to 1e-5 before two rectangles: begun from blocks of at least so many atoms, the same W2."""
+    rng = np.random.default_rng(3)
+    x = rng.random((5, 2))[rng.integers(0, 5, 3500)] + 10.0 ** -rng.integers(1, 6, (3500, 1)) * rng.normal(
+        size=(3500, 2)
+    )
+    values = np.zeros((64, 64))
+    values[4:16, 20:44] = values[48:60, 20:44] = 1.0
+    pi = rough(0.0, 1.0, values)
+    usual = semidiscrete(Particles(plane(), x), pi)
+    monkeypatch.setattr(atom_clusters, "_PARTS", parts)
+    found = semidiscrete(Particles(plane(), x), pi)
+    assert found.squared == pytest.approx(usual.squared, abs=found.slack + usual.slack + 1e-14)
 
 
 def test_an_atom_without_a_cell_moves_with_its_cloud():
