@@ -210,7 +210,10 @@ class NormDescent(GradientDescent):
     Raises Refused at a neuron with a = 0 or b = 0, where the step has no length.
     """
 
-    detoured: ClassVar[bool] = True
+    @property
+    def equation(self) -> tuple[object, ...]:
+        """The gradient flow in the metric of its scales."""
+        return ("steps by norms",)
 
     def _refusal(self, flow: Flow) -> str | None:
         """Neurons of another kind."""

@@ -162,7 +162,7 @@ def _studied(problem: Problem, solver: Solver, quick: bool) -> Outcome:
     finer = lab.enough(solver.refined(2.0), 2 * run.steps)
     claims = [
         *_of_run(problem, run, error),
-        *second_moment(problem, run, finer),
+        *(second_moment(problem, run, finer) if not solver.equation else ()),
         *_of_refinements(lab, problem, solver, refinements, quick),
     ]
     if isinstance(solver, GradientFlow):
@@ -186,8 +186,9 @@ def _rows(problem: Problem, solver: Solver, found: Iterable[Certificate], began:
 def _of_run(problem: Problem, run: Trajectory, error: float) -> Iterator[Certificate]:
     yield from of_run(problem, run)
     yield from global_gap(problem, run)
-    yield from distance_to_exact(problem, run, error)
-    yield from distance_to_limit(problem, run, error)
+    if not run.solver.equation:
+        yield from distance_to_exact(problem, run, error)
+        yield from distance_to_limit(problem, run, error)
 
 
 def _of_refinements(
@@ -282,7 +283,9 @@ def agreements(problem: Problem, outcomes: Sequence[Outcome]) -> Iterator[Row]:
     Two densities on several axes and grids that fit, or on meshes: the H^-1 distance, which resolves what 2000 atoms
     cannot.
     """
-    for a, b in combinations([o for o in outcomes if not o.solver.detoured], 2):
+    for a, b in combinations(outcomes, 2):
+        if a.solver.equation != b.solver.equation:
+            continue
         began = time.monotonic()
         start, end = (a.measures[0], b.measures[0]), (a.measures[-1], b.measures[-1])
         charged = problem.flow.charged and not problem.flow.conserved

@@ -14,6 +14,7 @@ from wflow.picture.moves import moves
 from wflow.picture.movie import animation
 from wflow.picture.network import fit, risk, surface
 from wflow.picture.paths import profiles
+from wflow.picture.phase import phases
 from wflow.picture.plane import maps, neurons, paths
 from wflow.picture.regions import film, regions
 from wflow.picture.sheets import sheets
@@ -40,6 +41,7 @@ __all__ = [
     "numbers",
     "order_plot",
     "paths",
+    "phases",
     "png_base64",
     "profiles",
     "regions",
