@@ -1,7 +1,7 @@
 """This file owns the kinetic equation on a grid of phase space: cells of (w, v), moved without a CFL bound."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -21,6 +21,7 @@ from wflow.watch import EDGE
 _TAILS = 8.5
 """Standard deviations of velocities that the default reach has room for."""
 _ROOM = 1.25
+_FEWEST = 8
 _RESOLVING = 3.5
 _SEEN = 1e-14
 """Mass of a cell from which on its fall counts for the default reach."""
@@ -49,7 +50,7 @@ class PhaseSpace(Solver):
     needs: ClassVar[Literal["density"]] = "density"
 
     def __post_init__(self) -> None:
-        count("PhaseSpace cells", self.cells, least=4)
+        count("PhaseSpace cells", self.cells, least=_FEWEST)
         check("PhaseSpace", self.friction, self.speed)
         if self.cells % 2:
             raise ValueError(
@@ -64,7 +65,7 @@ class PhaseSpace(Solver):
 
     def refined(self, factor: float) -> "PhaseSpace":
         """An even number of cells."""
-        return super().refined(factor) if (now := self.cells * factor) % 2 == 0 else _even(self, now)
+        return replace(self, cells=max(_FEWEST, 2 * round(0.5 * self.cells * factor)))
 
     def order(self, flow: Flow) -> Order:
         """2 and 2 at T > 0. Without noise velocities gather on a curve, which cells smear by a width a move: 1 and 1.
@@ -112,7 +113,8 @@ class PhaseSpace(Solver):
         seen = pi.weights > _SEEN
         fall = math.sqrt(2.0 * max(float(v[seen].max() - v.min()), 0.0))
         against = float(slope[seen].max()) / self.friction
-        return _TAILS * max(speed, math.sqrt(flow.energy.temperature)) + _ROOM * min(fall, against)
+        needed = _TAILS * max(speed, math.sqrt(flow.energy.temperature)) + _ROOM * min(fall, against)
+        return needed * self.cells / (self.cells - 4)  # two cells at either end are to stay empty
 
     def _state(self, before: State, dt: float, pi: Density, phase: Array, reach: float) -> State:
         """With the marginal of phase, or Truncated where velocities come near the reach."""
@@ -197,9 +199,3 @@ def _masses(state: State) -> Array:
     phase = state.memory["phase"]
     assert isinstance(phase, np.ndarray)
     return phase
-
-
-def _even(solver: PhaseSpace, cells: float) -> PhaseSpace:
-    """With the nearest even number of cells."""
-    even = max(4, 2 * round(cells / 2.0))
-    return PhaseSpace(even, solver.friction, solver.speed, solver.reach, solver.window)
