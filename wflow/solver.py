@@ -143,6 +143,10 @@ class Solver(ABC):
     multistep: ClassVar[bool] = False
     """A step needs the measures before the last: they are in State.memory, which then does more than save work."""
 
+    remapping: ClassVar[bool] = False
+    """Steps move mass over whole cells: at fixed cells its error, h^q/dt, grows as dt falls, and orders in time are
+    studied with cells refined along."""
+
     embedded: ClassVar[float | None] = None
     """Order p of the estimate `Step.error` ~ dt^(p+1), by which `solve(tolerance=)` then paces; None: step doubling."""
 

@@ -12,10 +12,11 @@ from solvers.starts import check as check_start
 from wflow.arrays import Array, count
 from wflow.domain import Domain
 from wflow.flow import Flow
-from wflow.joint import Product
 from wflow.law import Atoms, Gaussian
 from wflow.measure import Particles
 from wflow.solver import Order, Promise, Solver, State, Step
+
+_NEAR = 1e-5
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,9 @@ class HeavyBall(Solver):
     """w_j' = v_j, v_j' = -friction v_j - grad V[pi_m](w_j): gradient descent with momentum, on a finite network.
 
     speed: standard deviation of each velocity at the start, 0 (None at T = 0) for rest. With a speed and quantised
-    starts (w, v) are quantised points of the plane; with Sampled(seed) independent draws. At a wall v turns its sign.
-    Order 2 in time, or the lowest derivative of V that jumps; space: that of the start, 1/2 with a speed.
+    starts (w, v) are quantiles at Hammersley's points, with Sampled(seed) independent draws. At a wall v turns about.
+    Order 2 in time, or the lowest derivative of V that jumps; 1, and no order of the identity, where the force between
+    two neurons jumps as they meet, which with momentum they do on a line too. Space: that of the start, or 1/2.
     Energies of the run are H = F + sum_j weights_j |v_j|^2/2; dissipated: what friction takes of it, exactly, so that
     H_0 - H - dissipated is what kicks and drifts miss, O(dt^2). H may rise by as much where friction is weak.
     Raises Refused with entropy (`KineticLangevin` has the noise). Source: Wu, Kungurtsev & Mondelli 2022 (the title:
@@ -55,7 +57,8 @@ class HeavyBall(Solver):
     def order(self, flow: Flow) -> Order:
         moving = speed_of(flow, self.speed) > 0.0
         space = space_order(flow, self.start)
-        return Order(min(2.0, flow.energy.jumps), min(space, 0.5) if moving else space)
+        space = min(space, 0.5) if moving else space
+        return Order(1.0, space, identity=0.0) if _bouncing(flow) else Order(min(2.0, flow.energy.jumps), space)
 
     def keeps(self, flow: Flow) -> frozenset[Promise]:
         """Mass and positivity, exactly."""
@@ -79,8 +82,9 @@ class HeavyBall(Solver):
     def init(self, flow: Flow) -> State:
         speed, m = speed_of(flow, self.speed), self.particles
         if speed > 0.0 and isinstance(self.start, Quantised):
-            points = Product(flow.initial, Gaussian(0.0, speed)).quantised(m)
-            return State(0.0, Particles(flow.domain, points[:, :1]), memory={"velocities": points[:, 1:]})
+            places = flow.initial.quantile((np.arange(m) + 0.5) / m)[:, None]
+            velocities = Gaussian(0.0, speed).quantile(_halved(m) + 0.5 / m)[:, None]
+            return State(0.0, Particles(flow.domain, places), memory={"velocities": velocities})
         state = first(flow, self.start, m)
         velocities = np.zeros_like(state.measure.points)
         if isinstance(self.start, Sampled):
@@ -163,6 +167,30 @@ def drifted(domain: Domain, w: Array, v: Array, dt: float) -> tuple[Array, Array
 def _quantised(flow: Flow) -> bool:
     """(w, v) of the start have quantised points."""
     return flow.domain.dim == 1 and flow.initial.has_quantile and not isinstance(flow.initial, Atoms)
+
+
+def _halved(m: int) -> Array:
+    """Van der Corput's points: the ranks (m,) of 0, .., m - 1 by their binary digits read backwards, over m.
+
+    Source: Hammersley 1960, Ann. N. Y. Acad. Sci. 86(3), 844-874.
+    """
+    left, value, digit = np.arange(m), np.zeros(m), 0.5
+    while left.any():
+        value += digit * (left % 2)
+        left, digit = left // 2, 0.5 * digit
+    return np.asarray(np.argsort(np.argsort(value)) / m)
+
+
+def _bouncing(flow: Flow) -> bool:
+    """On one axis: the force of a neuron on another jumps where they meet, at ever smaller distances by as much."""
+    if flow.domain.dim > 1 or not flow.energy.interacting:
+        return False
+    atom = Particles(flow.domain, flow.initial.sample(1, np.random.default_rng(0)))
+    wide, narrow = (
+        float(np.ptp(flow.energy.velocity(atom, atom.points + np.array([[-apart], [apart]]))))
+        for apart in (_NEAR, 0.1 * _NEAR)
+    )
+    return narrow > 0.5 * wide > 0.0
 
 
 def _kinetic(state: State) -> float:

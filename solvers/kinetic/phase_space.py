@@ -22,7 +22,6 @@ _TAILS = 8.5
 """Standard deviations of velocities that the default reach has room for."""
 _ROOM = 1.25
 _FEWEST = 8
-_RESOLVING = 3.5
 _SEEN = 1e-14
 """Mass of a cell from which on its fall counts for the default reach."""
 
@@ -48,6 +47,8 @@ class PhaseSpace(Solver):
     window: Window | None = None
     resolution: ClassVar[str] = "cells"
     needs: ClassVar[Literal["density"]] = "density"
+    remapping: ClassVar[bool] = True
+    costly: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         count("PhaseSpace cells", self.cells, least=_FEWEST)
@@ -68,21 +69,14 @@ class PhaseSpace(Solver):
         return replace(self, cells=max(_FEWEST, 2 * round(0.5 * self.cells * factor)))
 
     def order(self, flow: Flow) -> Order:
-        """2 and 2 at T > 0. Without noise velocities gather on a curve, which cells smear by a width a move: 1 and 1.
+        """2 and 2 at T > 0, in time with cells refined along. Without noise velocities gather on a curve: 1/2 and 1.
 
+        A move spreads a curve by some h, and friction draws it together: a width of h/(friction dt)^(1/2) remains.
         No identity is claimed at fixed cells: what moves smear is energy that friction did not take.
         """
-        one = 2.0 if flow.energy.temperature else 1.0
-        return Order(min(one, flow.energy.jumps), one, identity=0.0)
-
-    def resolves(self, flow: Flow) -> bool:
-        """At least 3.5 cells to a standard deviation of velocities."""
-        return not flow.energy.temperature or self._spread(flow) >= _RESOLVING
-
-    def _spread(self, flow: Flow) -> float:
-        """The least standard deviation of velocities, in cells."""
-        least = min(speed_of(flow, self.speed), math.sqrt(flow.energy.temperature))
-        return least / self._width(float(self.init(flow).memory["reach"]))  # type: ignore[arg-type]
+        if not flow.energy.temperature:
+            return Order(0.5, 1.0, identity=0.0)
+        return Order(min(2.0, flow.energy.jumps), 2.0, identity=0.0)
 
     def keeps(self, flow: Flow) -> frozenset[Promise]:
         """Mass and positivity."""

@@ -30,6 +30,7 @@ from wflow.convergence import (
     dissipation_refinement,
     distance,
     estimated_error,
+    in_both,
     in_space,
     in_time,
     norm_of,
@@ -196,7 +197,8 @@ def _of_refinements(
 ) -> Iterator[Certificate]:
     """Orders in time (at half the resolution) and space, and of the energy identity; all kept in `out` for pictures.
 
-    In time at twice or four times the resolution where the method says that at less no order is to be seen.
+    In time with the resolution where steps remap cells, else at twice or four times the resolution where the method
+    says that at less no order is to be seen.
 
     quick leaves out the coarsest grid, on which a window's walls may be felt, and the largest number of steps where
     it is not needed: on several axes, and where stability asks for steps so short that all show the order. So is it of
@@ -208,10 +210,10 @@ def _of_refinements(
     several = lab.flow.domain.dim > 1
     coarse = solver if several and solver.needs == "density" else solver.refined(0.5)
     coarse = _resolving(coarse, lab.flow)
-    first = lab.enough(coarse, 10 if order.time > 2.0 else 20).steps
+    first = lab.enough(coarse, 10 if order.time > 2.0 else 20 * (1 + solver.remapping)).steps
     fewer = solver.costly or (quick and (several or first >= SHORT))
     levels = LEVELS - 1 if fewer else LEVELS
-    out["time"] = in_time(lab, coarse, first, levels)
+    out["time"] = (in_both if solver.remapping else in_time)(lab, coarse, first, levels)
     if coarse.resolved(lab.flow) > 0.0:
         finer = [coarse] if several or quick else [coarse, solver, solver.refined(2.0), solver.refined(4.0)]
         out["time"] = with_longer_steps(lab, finer, out["time"], order.time)
