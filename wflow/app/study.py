@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from solvers.langevin import Langevin
 from solvers.particles import GradientFlow
 from wflow.app.draws import of_draws
 from wflow.app.long_steps import not_compared, of_long_steps
 from wflow.app.methods import METHODS
+from wflow.app.noise import of_noise
 from wflow.arrays import Array
 from wflow.certificates import (
     Certificate,
@@ -155,6 +157,8 @@ def _studied(problem: Problem, solver: Solver, quick: bool) -> Outcome:
         if reason := not_compared(problem.flow, solver):
             found += (Row(problem.name, problem.parameters, (str(solver),), None, 0.0, reason),)
         return Outcome(problem.name, solver, found)
+    if isinstance(solver, Langevin):
+        return Outcome(problem.name, solver, _rows(problem, solver, of_noise(problem, solver, quick), began))
     lab = Laboratory(problem.flow)
     run = lab.enough(solver, BASE_STEPS, SAVED)
     error = estimated_error(lab, run)
