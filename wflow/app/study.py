@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from solvers.kinetic import KineticLangevin
+from solvers.langevin import Langevin
 from solvers.particles import GradientFlow
 from wflow.app.draws import of_draws
 from wflow.app.long_steps import not_compared, of_long_steps
 from wflow.app.methods import METHODS
+from wflow.app.noise import of_moving_noise, of_noise
 from wflow.arrays import Array
 from wflow.certificates import (
     Certificate,
@@ -156,6 +159,10 @@ def _studied(problem: Problem, solver: Solver, quick: bool) -> Outcome:
         if reason := not_compared(problem.flow, solver):
             found += (Row(problem.name, problem.parameters, (str(solver),), None, 0.0, reason),)
         return Outcome(problem.name, solver, found)
+    if isinstance(solver, Langevin):
+        return Outcome(problem.name, solver, _rows(problem, solver, of_noise(problem, solver, quick), began))
+    if isinstance(solver, KineticLangevin):
+        return Outcome(problem.name, solver, _rows(problem, solver, of_moving_noise(problem, solver), began))
     lab = Laboratory(problem.flow)
     run = lab.enough(solver, BASE_STEPS, SAVED)
     error = estimated_error(lab, run)
@@ -210,7 +217,7 @@ def _of_refinements(
     several = lab.flow.domain.dim > 1
     coarse = solver if several and solver.needs == "density" else solver.refined(0.5)
     coarse = _resolving(coarse, lab.flow)
-    first = lab.enough(coarse, 10 if order.time > 2.0 else 20 * (1 + solver.remapping)).steps
+    first = lab.enough(coarse, 10 if order.time > 2.0 else 20 * (1 + 2 * solver.remapping)).steps
     fewer = solver.costly or (quick and (several or first >= SHORT))
     levels = LEVELS - 1 if fewer else LEVELS
     out["time"] = (in_both if solver.remapping else in_time)(lab, coarse, first, levels)
@@ -221,7 +228,7 @@ def _of_refinements(
     if several and solver.needs != "density":
         pass  # clouds of different sizes on several axes: only their mean over draws has an order, `_of_draws`
     elif np.isfinite(order.space):
-        factors = _space_factors(solver, problem, quick)
+        factors = _space_factors(solver, problem, quick or solver.remapping)
         out["space"] = in_space(lab, solver, factors, _space_steps(lab, solver.refined(factors[-1])))
         yield order_certificate("order in space", out["space"], order.space)
     else:
