@@ -10,7 +10,7 @@ import math
 import numpy as np
 import pytest
 from scipy.linalg import expm
-from scipy.special import eval_legendre
+from scipy.special import dawsn, eval_legendre
 
 from solvers.langevin import Langevin, Langevin2
 from solvers.particles import Quantised, Sampled
@@ -204,6 +204,9 @@ def test_harmonics_decay_on_the_sphere(degree):
         begun = np.broadcast_to([0.0, 0.0, 1.0], kicks.shape)
         there = Langevin(1).moved(flow, np.zeros_like, begun, dt, math.sqrt(2.0 * T * dt) * kicks)
         np.testing.assert_allclose(np.linalg.norm(there, axis=-1), 1.0, rtol=1e-14)
+        if degree == 1:  # E cos r of Rayleigh's r, as the docstring has it
+            s = math.sqrt(T * dt)
+            assert abs(share @ there[:, 0, 2] - (1.0 - 2.0 * s * dawsn(s))) < 1e-12
         errors.append(abs(share @ eval_legendre(degree, there[:, 0, 2]) - math.exp(-degree * (degree + 1) * T * dt)))
     assert np.all(np.abs(order_of(np.array(errors)) - 2.0) < 0.1)
 

@@ -170,6 +170,10 @@ class Solver(ABC):
         """
         return ()
 
+    def decay(self, flow: Flow) -> float | None:
+        """A rate r at which F - inf F <= e^{-r t} (F_0 - inf F) along the equation that is solved (proved), or None."""
+        return None
+
     def resolves(self, flow: Flow) -> bool:
         """Whether cells are narrow enough for the declared order in time to be seen; a study asks."""
         return True

@@ -2,6 +2,7 @@
 
 from solvers.conic import ConicDescent, ConicHeun, ConicParticles
 from solvers.fem import DG0, DG1, Ljko, Ljko2, TwoPoint
+from solvers.fictitious_play import FictitiousPlay
 from solvers.finite_volume import ConicImplicit, ConicMuscl, ConicUpwind, Muscl, ScharfetterGummel, Upwind
 from solvers.jko import (
     Bdf2,
@@ -65,6 +66,7 @@ FURTHER: tuple[Solver, ...] = (
     NormDescent(particles=100),
     HeavyBall(particles=400, speed=0.25),
     PhaseSpace(cells=128, speed=0.25),
+    FictitiousPlay(cells=128),
     KineticLangevin(particles=400, speed=0.25, start=Sampled(0)),
     Langevin(particles=400),
     Langevin2(particles=400),
@@ -79,4 +81,5 @@ at first order, ConicImplicit so with masses by the potential of the step's end.
 first order, as networks are trained, NormDescent that with steps scaled by the norms of neurons. Langevin is
 GradientFlow with noise, for entropic flows, Langevin2 the same at weak order 2: their runs are draws, of which verify
 asks means over seeds. HeavyBall and PhaseSpace solve another equation, that of momentum, and are compared with each
-other alone; KineticLangevin is HeavyBall with noise."""
+other alone; KineticLangevin is HeavyBall with noise. FictitiousPlay is an
+equation of its own too."""

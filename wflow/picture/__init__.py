@@ -7,7 +7,7 @@ trajectories or a single one is named by its solvers.
 
 from wflow.picture.boundaries import boundaries
 from wflow.picture.charges import charges
-from wflow.picture.curves import energies, ledger, numbers, order_plot, w2_curves
+from wflow.picture.curves import energies, ledger, numbers, order_plot, relaxation, w2_curves
 from wflow.picture.journey import journey
 from wflow.picture.measures import densities
 from wflow.picture.moves import moves
@@ -45,6 +45,7 @@ __all__ = [
     "png_base64",
     "profiles",
     "regions",
+    "relaxation",
     "risk",
     "save",
     "sheets",
