@@ -154,6 +154,12 @@ def in_time(lab: Laboratory, solver: Solver, steps: int, levels: int) -> Refinem
     return _refinement(counts, [lab.run(solver, n) for n in counts], solver)
 
 
+def in_both(lab: Laboratory, solver: Solver, steps: int, levels: int) -> Refinement:
+    """steps, 2 steps, .. at the resolution, twice it, ..: where time alone has no order (Solver.remapping)."""
+    counts = tuple(steps * 2**k for k in range(levels))
+    return _refinement(counts, [lab.run(solver.refined(2.0**k), n) for k, n in enumerate(counts)], solver)
+
+
 def with_longer_steps(lab: Laboratory, solvers: Sequence[Solver], found: Refinement, order: float) -> Refinement:
     """A refinement in time, or one from half as many steps, and so on down to two, whose distances are clear.
 

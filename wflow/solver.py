@@ -140,10 +140,12 @@ class Solver(ABC):
     """The method shares a flow between ranks (wflow.ranks.on_ranks)."""
     judged: ClassVar[bool] = False
     """F judges its steps, which it shortens where F would rise: any dt serves, and a study asks for no order."""
-    detoured: ClassVar[bool] = False
-    """It is the gradient flow of F in another metric: where it is at a time is not compared with other methods."""
     multistep: ClassVar[bool] = False
     """A step needs the measures before the last: they are in State.memory, which then does more than save work."""
+
+    remapping: ClassVar[bool] = False
+    """Steps move mass over whole cells: at fixed cells its error, h^q/dt, grows as dt falls, and orders in time are
+    studied with cells refined along."""
 
     embedded: ClassVar[float | None] = None
     """Order p of the estimate `Step.error` ~ dt^(p+1), by which `solve(tolerance=)` then paces; None: step doubling."""
@@ -159,6 +161,18 @@ class Solver(ABC):
     def waves(self, flow: Flow) -> float:
         """What answers differ by besides, unless all their steps were taken on the coarser of two resolutions."""
         return 0.0
+
+    @property
+    def equation(self) -> tuple[object, ...]:
+        """What is solved, () the W2 gradient flow of F: where methods are at a time is compared where these are equal.
+
+        Only () is compared with exact solutions and predicted limits of the catalogue.
+        """
+        return ()
+
+    def decay(self, flow: Flow) -> float | None:
+        """A rate r at which F - inf F <= e^{-r t} (F_0 - inf F) along the equation that is solved (proved), or None."""
+        return None
 
     def resolves(self, flow: Flow) -> bool:
         """Whether cells are narrow enough for the declared order in time to be seen; a study asks."""
@@ -187,6 +201,11 @@ class Solver(ABC):
     @abstractmethod
     def _refusal(self, flow: Flow) -> str | None:
         """The same for a flow whose limits, if any, the method sees."""
+
+    def energy(self, flow: Flow, state: State) -> float:
+        """What the run's energies are and `dissipated` accounts for: F, nan where it is undefined."""
+        pi = state.measure
+        return math.nan if pi.atomic and flow.energy.internal else flow.energy.value(pi)
 
     @abstractmethod
     def init(self, flow: Flow) -> State:

@@ -152,12 +152,21 @@ def _features(risk: Risk, grid: Grid) -> Features:
 
 
 @dataclass(frozen=True, eq=False)
+class Quadratic:
+    """strength |w - centre|^2/2 + slope . w: what is known of some potentials; centre and slope (1,) or (d,)."""
+
+    strength: float
+    centre: Array
+    slope: Array
+
+
+@dataclass(frozen=True, eq=False)
 class Potential:
     """int r dpi for a function with its derivatives: field(w (m, d), j) -> (m,), (m, d) or (m, d, d).
 
     On the cells of a grid, which stay where they are, the field is asked once: it must be a function of w and j alone.
     For those who know more of such fields: convolved is (kernel, target) where the field is -int k(w, .) dtarget, ridge
-    a number where it is ridge |w|^2/2.
+    a number where it is ridge |w|^2/2, form where it is quadratic.
     """
 
     field: Callable[[Array, int], Array]
@@ -165,6 +174,7 @@ class Potential:
     convex: bool = True
     convolved: tuple[Kernel, Law | Measure] | None = None
     ridge: float | None = None
+    form: Quadratic | None = None
 
     @classmethod
     def quadratic(cls, strength: float, centre: float | Sequence[float] = 0.0) -> "Potential":
@@ -183,7 +193,8 @@ class Potential:
                 return strength * shift
             return np.broadcast_to(strength * np.eye(w.shape[1]), (len(w), w.shape[1], w.shape[1])).copy()
 
-        return cls(field, f"{strength:g} |w|^2/2", ridge=None if np.any(middle) else float(strength))
+        ridge = None if np.any(middle) else float(strength)
+        return cls(field, f"{strength:g} |w|^2/2", ridge=ridge, form=Quadratic(float(strength), middle, np.zeros(1)))
 
     @classmethod
     def linear(cls, slope: float | Sequence[float]) -> "Potential":
@@ -198,7 +209,7 @@ class Potential:
             shape = (len(w),) + w.shape[1:] * derivative
             return np.broadcast_to(direction if derivative == 1 else 0.0, shape).copy()
 
-        return cls(field, f"{slope} . w")
+        return cls(field, f"{slope} . w", form=Quadratic(0.0, np.zeros(1), direction))
 
     @classmethod
     def of_target(cls, kernel: Kernel, target: Law | Measure) -> "Potential":

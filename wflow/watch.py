@@ -39,7 +39,7 @@ class Watch:
     def over(cls, flow: Flow, solver: Solver, plan: str) -> "Watch":
         """A run at its start, time 0 kept."""
         state = solver.init(flow)
-        energy = _energy(flow, state.measure)
+        energy = solver.energy(flow, state)
         slack = ENERGY_SLACK * max(1.0, abs(energy) if math.isfinite(energy) else 1.0)
         first = Kept(state.measure, state.time, energy, 0.0, math.inf, 0.0, _edge(flow, solver, state))
         start = Reached(plan + _limits(flow, state.measure), state, energy, 0.0, math.inf, 0.0, first)
@@ -104,7 +104,7 @@ class Watch:
 
     def _lowered(self, now: Reached, new: State, dt: float) -> float:
         """F at the new state, or EnergyRose."""
-        energy = _energy(self.flow, new.measure)
+        energy = self.solver.energy(self.flow, new)
         if not energy <= now.energy + self.slack:
             raise EnergyRose(
                 f"{self.solver}: the energy rose from {now.energy:.15g} to {energy:.15g} in step {new.count} "
@@ -115,7 +115,7 @@ class Watch:
     def saved(self, now: Reached) -> Reached:
         """The present state kept, a new stretch begun."""
         pi = now.state.measure
-        energy = now.energy if self.keeps_energy else _energy(self.flow, pi)
+        energy = now.energy if self.keeps_energy else self.solver.energy(self.flow, now.state)
         edge = _edge(self.flow, self.solver, now.state)
         kept = Kept(
             pi, now.state.time, energy, now.dissipated, now.smallest, now.residual, edge, now.dual, now.fallbacks,
@@ -150,12 +150,6 @@ class Watch:
 def _alike(a: Array | float, b: Array | float) -> bool:
     """Equal but for the rounding of another machine."""
     return np.shape(a) == np.shape(b) and np.allclose(a, b, rtol=1e-9, atol=1e-12, equal_nan=True)
-
-
-def _energy(flow: Flow, pi: Measure) -> float:
-    """F, nan where it is undefined."""
-    undefined = pi.atomic and bool(flow.energy.internal)
-    return math.nan if undefined else flow.energy.value(pi)
 
 
 def _edge(flow: Flow, solver: Solver, state: State) -> float:

@@ -2,6 +2,7 @@
 
 from solvers.conic import ConicDescent, ConicHeun, ConicParticles
 from solvers.fem import DG0, DG1, Ljko, Ljko2, TwoPoint
+from solvers.fictitious_play import FictitiousPlay
 from solvers.finite_volume import ConicImplicit, ConicMuscl, ConicUpwind, Muscl, ScharfetterGummel, Upwind
 from solvers.jko import (
     Bdf2,
@@ -20,7 +21,9 @@ from solvers.jko import (
     Spline,
     SplineSdirk2,
 )
-from solvers.particles import DormandPrince, GradientDescent, GradientFlow, NormDescent
+from solvers.kinetic import HeavyBall, KineticLangevin, PhaseSpace
+from solvers.langevin import Langevin, Langevin2
+from solvers.particles import DormandPrince, GradientDescent, GradientFlow, NormDescent, Sampled
 from solvers.spectral import Fourier
 from wflow.solver import Solver
 
@@ -61,6 +64,12 @@ FURTHER: tuple[Solver, ...] = (
     ConicImplicit(cells=128),
     GradientDescent(particles=100),
     NormDescent(particles=100),
+    HeavyBall(particles=400, speed=0.25),
+    PhaseSpace(cells=128, speed=0.25),
+    FictitiousPlay(cells=128),
+    KineticLangevin(particles=400, speed=0.25, start=Sampled(0)),
+    Langevin(particles=400),
+    Langevin2(particles=400),
 )
 """What `wflow run` takes besides, and `wflow verify --further`. Without it verify leaves them out: they say the same as
 Sdirk2 in a table whose agreements grow like the square of the list, and Bdf2 is two-step: its state is the last two
@@ -69,4 +78,8 @@ proves them; Entropic, Heated and Sinkhorn approximate the step that Spline take
 its second order, two-step too. SoftMin is a splitting for long steps of noisy networks, with no energy to certify.
 ConicHeun is ConicParticles at second order, ConicDescent the same with steps that F judges; ConicUpwind is ConicMuscl
 at first order, ConicImplicit so with masses by the potential of the step's end. GradientDescent is GradientFlow at
-first order, as networks are trained, NormDescent that with steps scaled by the norms of neurons."""
+first order, as networks are trained, NormDescent that with steps scaled by the norms of neurons. Langevin is
+GradientFlow with noise, for entropic flows, Langevin2 the same at weak order 2: their runs are draws, of which verify
+asks means over seeds. HeavyBall and PhaseSpace solve another equation, that of momentum, and are compared with each
+other alone; KineticLangevin is HeavyBall with noise. FictitiousPlay is an
+equation of its own too."""

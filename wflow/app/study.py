@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from solvers.kinetic import KineticLangevin
+from solvers.langevin import Langevin
 from solvers.particles import GradientFlow
 from wflow.app.draws import of_draws
 from wflow.app.long_steps import not_compared, of_long_steps
 from wflow.app.methods import METHODS
+from wflow.app.noise import of_moving_noise, of_noise
 from wflow.arrays import Array
 from wflow.certificates import (
     Certificate,
@@ -30,6 +33,7 @@ from wflow.convergence import (
     dissipation_refinement,
     distance,
     estimated_error,
+    in_both,
     in_space,
     in_time,
     norm_of,
@@ -155,6 +159,10 @@ def _studied(problem: Problem, solver: Solver, quick: bool) -> Outcome:
         if reason := not_compared(problem.flow, solver):
             found += (Row(problem.name, problem.parameters, (str(solver),), None, 0.0, reason),)
         return Outcome(problem.name, solver, found)
+    if isinstance(solver, Langevin):
+        return Outcome(problem.name, solver, _rows(problem, solver, of_noise(problem, solver, quick), began))
+    if isinstance(solver, KineticLangevin):
+        return Outcome(problem.name, solver, _rows(problem, solver, of_moving_noise(problem, solver), began))
     lab = Laboratory(problem.flow)
     run = lab.enough(solver, BASE_STEPS, SAVED)
     error = estimated_error(lab, run)
@@ -162,7 +170,7 @@ def _studied(problem: Problem, solver: Solver, quick: bool) -> Outcome:
     finer = lab.enough(solver.refined(2.0), 2 * run.steps)
     claims = [
         *_of_run(problem, run, error),
-        *second_moment(problem, run, finer),
+        *(second_moment(problem, run, finer) if not solver.equation else ()),
         *_of_refinements(lab, problem, solver, refinements, quick),
     ]
     if isinstance(solver, GradientFlow):
@@ -186,8 +194,9 @@ def _rows(problem: Problem, solver: Solver, found: Iterable[Certificate], began:
 def _of_run(problem: Problem, run: Trajectory, error: float) -> Iterator[Certificate]:
     yield from of_run(problem, run)
     yield from global_gap(problem, run)
-    yield from distance_to_exact(problem, run, error)
-    yield from distance_to_limit(problem, run, error)
+    if not run.solver.equation:
+        yield from distance_to_exact(problem, run, error)
+        yield from distance_to_limit(problem, run, error)
 
 
 def _of_refinements(
@@ -195,7 +204,8 @@ def _of_refinements(
 ) -> Iterator[Certificate]:
     """Orders in time (at half the resolution) and space, and of the energy identity; all kept in `out` for pictures.
 
-    In time at twice or four times the resolution where the method says that at less no order is to be seen.
+    In time with the resolution where steps remap cells, else at twice or four times the resolution where the method
+    says that at less no order is to be seen.
 
     quick leaves out the coarsest grid, on which a window's walls may be felt, and the largest number of steps where
     it is not needed: on several axes, and where stability asks for steps so short that all show the order. So is it of
@@ -207,10 +217,10 @@ def _of_refinements(
     several = lab.flow.domain.dim > 1
     coarse = solver if several and solver.needs == "density" else solver.refined(0.5)
     coarse = _resolving(coarse, lab.flow)
-    first = lab.enough(coarse, 10 if order.time > 2.0 else 20).steps
+    first = lab.enough(coarse, 10 if order.time > 2.0 else 20 * (1 + 2 * solver.remapping)).steps
     fewer = solver.costly or (quick and (several or first >= SHORT))
     levels = LEVELS - 1 if fewer else LEVELS
-    out["time"] = in_time(lab, coarse, first, levels)
+    out["time"] = (in_both if solver.remapping else in_time)(lab, coarse, first, levels)
     if coarse.resolved(lab.flow) > 0.0:
         finer = [coarse] if several or quick else [coarse, solver, solver.refined(2.0), solver.refined(4.0)]
         out["time"] = with_longer_steps(lab, finer, out["time"], order.time)
@@ -218,7 +228,7 @@ def _of_refinements(
     if several and solver.needs != "density":
         pass  # clouds of different sizes on several axes: only their mean over draws has an order, `_of_draws`
     elif np.isfinite(order.space):
-        factors = _space_factors(solver, problem, quick)
+        factors = _space_factors(solver, problem, quick or solver.remapping)
         out["space"] = in_space(lab, solver, factors, _space_steps(lab, solver.refined(factors[-1])))
         yield order_certificate("order in space", out["space"], order.space)
     else:
@@ -282,7 +292,9 @@ def agreements(problem: Problem, outcomes: Sequence[Outcome]) -> Iterator[Row]:
     Two densities on several axes and grids that fit, or on meshes: the H^-1 distance, which resolves what 2000 atoms
     cannot.
     """
-    for a, b in combinations([o for o in outcomes if not o.solver.detoured], 2):
+    for a, b in combinations(outcomes, 2):
+        if a.solver.equation != b.solver.equation:
+            continue
         began = time.monotonic()
         start, end = (a.measures[0], b.measures[0]), (a.measures[-1], b.measures[-1])
         charged = problem.flow.charged and not problem.flow.conserved

@@ -18,16 +18,17 @@ import math
 
 import numpy as np
 
+from wflow.arrays import ComplexArray
 from wflow.domain import TURN, Box, Domain
 from wflow.duality.bracket import Bracket
 from wflow.duality.conjugates import paid
 from wflow.duality.field import UNIT
 from wflow.duality.mixtures import ROUNDED, dual_vector
-from wflow.duality.observed import observed, strength
+from wflow.duality.observed import OfModes, observed, rows, strength
 from wflow.duality.series import Series
 from wflow.energy import Energy
 from wflow.forceless import Constant
-from wflow.measure import Measure
+from wflow.measure import Measure, Quantiles
 
 _NODES = {1: 1 << 14, 2: 1 << 9}
 _SHARE = 1e-14
@@ -51,7 +52,15 @@ def gibbs_bracket(energy: Energy, pi: Measure, domain: Domain | None = None) -> 
     view = observed(energy, domain) if _toral(domain) else None
     if view is None:
         return None
-    q = dual_vector(view, pi)
+    if isinstance(pi, Quantiles):
+        if not isinstance(view, OfModes):
+            return None
+        seen = rows(modes_between(pi, len(view.modes) - 1))
+        value = float(view.weights @ view.loss.value(seen, view.targets)) + view.offset + strength(energy)
+        value += temperature * pi.internal()
+        q = np.asarray(view.loss.slope(seen, view.targets))
+    else:
+        q, value = dual_vector(view, pi), energy.value(pi)
     field = view.against(q)
     if not isinstance(field, Series):
         return None
@@ -61,7 +70,15 @@ def gibbs_bracket(energy: Energy, pi: Measure, domain: Domain | None = None) -> 
     parts = paid(view.loss, q, view.targets, view.weights), temperature * log_z, own
     lower = own - parts[0] - parts[1] - ROUNDED * sum(map(abs, parts))
     rounding = view.rounding(pi) + _rounding(energy, pi)
-    return Bracket(energy.value(pi), lower, rounding, "probability", f"{lowest.method}; log Z by the trapezoidal rule")
+    return Bracket(value, lower, rounding, "probability", f"{lowest.method}; log Z by the trapezoidal rule")
+
+
+def modes_between(pi: Quantiles, count: int) -> ComplexArray:
+    """c_0 .. c_count of the density that is constant between quantiles: F of masses at the edges is not its own."""
+    middle = pi.edges[: len(pi.gaps)] + 0.5 * pi.gaps
+    n = np.arange(count + 1)[:, None]
+    # int e^{-i n w} over a gap g about its middle, over g: sin(n g/2)/(n g/2)
+    return np.asarray(np.mean(np.exp(-1j * n * middle) * np.sinc(n * pi.gaps / TURN), axis=1))
 
 
 def _toral(domain: Domain) -> bool:

@@ -12,6 +12,7 @@ from wflow.duality.gibbs import gibbs_bracket
 from wflow.duality.homogeneous import ridge_bracket
 from wflow.duality.mixtures import mixture_bracket
 from wflow.duality.observed import observed, strength
+from wflow.duality.quadratic import quadratic_bracket
 from wflow.duality.teachers import refusal, teacher_bracket
 from wflow.energy import Energy
 from wflow.errors import Refused
@@ -34,9 +35,10 @@ def bracket(flow: Flow, pi: Measure) -> Bracket | None:
     energy, domain = flow.energy, flow.domain
     if isinstance(pi, SignedParticles | SignedDensity):
         return variation_bracket(energy, pi) if pi.domain == domain else None
-    if not domain.bounded:
-        return _of_network(energy, pi)
-    return gibbs_bracket(energy, pi, domain) if energy.internal else mixture_bracket(energy, pi, domain)
+    if energy.internal:
+        found = quadratic_bracket(energy, pi, domain)
+        return found if found is not None or not domain.bounded else gibbs_bracket(energy, pi, domain)
+    return mixture_bracket(energy, pi, domain) if domain.bounded else _of_network(energy, pi)
 
 
 def _of_network(energy: Energy, pi: Measure) -> Bracket | None:

@@ -7,13 +7,14 @@ trajectories or a single one is named by its solvers.
 
 from wflow.picture.boundaries import boundaries
 from wflow.picture.charges import charges
-from wflow.picture.curves import energies, ledger, numbers, order_plot, w2_curves
+from wflow.picture.curves import energies, ledger, numbers, order_plot, relaxation, w2_curves
 from wflow.picture.journey import journey
 from wflow.picture.measures import densities
 from wflow.picture.moves import moves
 from wflow.picture.movie import animation
 from wflow.picture.network import fit, risk, surface
 from wflow.picture.paths import profiles
+from wflow.picture.phase import phases
 from wflow.picture.plane import maps, neurons, paths
 from wflow.picture.regions import film, regions
 from wflow.picture.sheets import sheets
@@ -40,9 +41,11 @@ __all__ = [
     "numbers",
     "order_plot",
     "paths",
+    "phases",
     "png_base64",
     "profiles",
     "regions",
+    "relaxation",
     "risk",
     "save",
     "sheets",

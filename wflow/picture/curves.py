@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from wflow.arrays import Array
+from wflow.duality import bounds, log_sobolev
 from wflow.law import Law
 from wflow.measure import Measure
 from wflow.picture.style import (
@@ -177,5 +178,30 @@ def numbers(
             style = replace(style, colour=KNOWN, line="--", marker="", width=1.4)
         curve(axes, np.asarray(times), values, name, style)
     axes.set(yscale=scale, xlabel=across, ylabel=value)
+    legend(figure, axes)
+    return figure
+
+
+@styled
+def relaxation(run: Trajectory, least: float, *, known: Callable[[Array], Array] | None = None) -> Figure:
+    """F - inf F along a run at a temperature, between the gap that is proved and the log-Sobolev bound; log axis.
+
+    least: inf F. Where no gap or no constant is known (wflow.duality) its curve is missing. known: F - inf F in closed
+    form, a function of times.
+    """
+    figure = canvas()
+    axes = figure.subplots()
+    found, lsi = bounds(run), log_sobolev(run.flow)
+    lines = {"F - inf F": (run.times, run.energies - least)}
+    if found is not None:
+        lines["gap, T KL(pi | Gibbs(V[pi])): proved"] = (found.times, np.array([b.gap for b in found.brackets]))
+    if lsi is not None:
+        start = float(run.energies[0]) - least
+        lines[f"log-Sobolev bound, rho = {lsi.constant:.3g}"] = (run.times, lsi.bound(run.times, start))
+    for (name, (times, values)), style in zip(lines.items(), styles(list(lines)), strict=True):
+        curve(axes, times, values, name, style)
+    if known is not None:
+        axes.plot(run.times, known(run.times), color=KNOWN, linestyle="--", linewidth=1.2, label="closed form")
+    axes.set(yscale="log", xlabel="time t", ylabel="energy above inf F")
     legend(figure, axes)
     return figure

@@ -11,6 +11,7 @@ from wflow.problems.circle import circle_teacher, linear_neuron, quadratic_neuro
 from wflow.problems.crowd import congestion, crowd
 from wflow.problems.diffusion import drift_diffusion, heat_mode, ornstein_uhlenbeck
 from wflow.problems.network import two_layer_1d
+from wflow.problems.noisy import gaussian_langevin, von_mises_langevin
 from wflow.problems.pairs import aggregation
 from wflow.problems.plane import relu_teacher_plane
 from wflow.problems.porous import barenblatt, porous_well
@@ -33,6 +34,8 @@ CATALOGUE: dict[str, Callable[..., Problem]] = {
         ornstein_uhlenbeck,
         heat_mode,
         drift_diffusion,
+        gaussian_langevin,
+        von_mises_langevin,
         barenblatt,
         porous_well,
         aggregation,
@@ -130,6 +133,7 @@ __all__ = [
     "deconvolution_2d",
     "drift_diffusion",
     "function_of",
+    "gaussian_langevin",
     "heat_mode",
     "jump_start",
     "keller_segel",
@@ -150,4 +154,5 @@ __all__ = [
     "sphere_drift",
     "sphere_teacher",
     "two_layer_1d",
+    "von_mises_langevin",
 ]
