@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
@@ -196,14 +197,15 @@ class Stage:
         return own + price.pulled(pi.values.reshape(self.shape)) * self.grid.cell_volume
 
     def couplings(self, start: Density, end: Density, found: Minimum, tau: float) -> Iterator[Coupled]:
-        """As wflow knows them, the dearest to compute last."""
-        if not self.flow.energy.limits:
-            yield from couplings(start, end)
-            return
-        yield next(couplings(start, end))
+        """As wflow knows them, the dearest to compute last.
+
+        Knothe's is far from the best where a density is rough in the plane; that of the step's own map is not.
+        """
+        limited = bool(self.flow.energy.limits)
+        yield from islice(couplings(start, end), 1 if limited else None)
         if 1 in self.shape:
-            return  # it is exact
-        for split in _REPAIRS:
+            return  # Knothe's is exact
+        for split in _REPAIRS if limited else _REPAIRS[:1]:
             if self.grid.size * split**2 <= MOST:
                 atoms = Atoms.exactly(start, split)
                 ends = self._dual(atoms, tau, found.price).places(found.potential) * np.asarray(self.parts)

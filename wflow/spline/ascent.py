@@ -22,7 +22,8 @@ _LONGER = 3.0
 _ROUNDING = 1e-15
 _STIFFER = 30.0
 """By how much the metric's floor is raised where its own step gains nothing."""
-_CURVED = 1e-12
+_CURVED, _LEAST = 1e-12, 1e-250
+"""Bends that are told from rounding: a cosine, and a product, below which others would vanish by underflow."""
 _RESCUES = 3
 
 
@@ -85,7 +86,8 @@ def ascend(dual: Dual, start: Reached, goal: float, manner: Manner) -> Climbed:
             pairs = []
             continue
         step, change = there.c - here.c, here.slope - there.slope
-        if product(step, change) > _CURVED * math.sqrt(product(step, step) * product(change, change)):
+        bent = product(step, change)
+        if bent > max(_CURVED * math.sqrt(product(step, step) * product(change, change)), _LEAST):
             pairs = [*pairs[1 - _MEMORY :], (step, change)]
         here, floor = there, max(floor / _STIFFER, manner.floor)
     return Climbed(here, np.inf, here, steps) if best is None else replace(best, last=here, steps=steps)
@@ -100,7 +102,8 @@ def _direction(slope: Array, pairs: list[tuple[Array, Array]], metric: Multigrid
     up = metric(left)
     if pairs:
         step, change = pairs[-1]
-        up *= min(product(step, change) / product(change, metric(change)), _LONGER)
+        bent = product(change, metric(change))
+        up *= min(product(step, change) / bent, _LONGER) if bent > 0.0 else _LONGER
     for (step, change), share in zip(pairs, reversed(shares), strict=True):
         up += (share - product(change, up) / product(step, change)) * step
     return up
