@@ -388,12 +388,13 @@ def test_a_step_that_fails_says_so_or_halves():
 
 
 def test_an_end_that_costs_too_much_is_not_taken(monkeypatch):
-    """With the bound of W2^2 five times too large the inequality fails, and the step is refused in words."""
+    """With bounds of W2^2 five times too large the inequality fails, and the step is refused in words."""
     from solvers.jko import _couplings
 
     flow, solver = gaussian_flow((0.1, 0.0), (0.05, 0.05)), Spline(32)
-    true = _couplings.squared_bound
-    monkeypatch.setattr(_couplings, "squared_bound", lambda *a: 5.0 * true(*a))
+    for name in ("squared_bound", "repaired_bound"):
+        true = getattr(_couplings, name)
+        monkeypatch.setattr(_couplings, name, lambda *a, true=true: 5.0 * true(*a))
     with pytest.raises(NotConverged, match="a coupling costs"):
         solver.step(flow, solver.init(flow), 0.1)
 

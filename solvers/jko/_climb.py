@@ -53,20 +53,24 @@ class Climb:
         """
         dual = self.dual(mu)
         best = self._best(dual, guesses)
-        goal = max(
-            _CLOSER * self.tolerance * math.sqrt(best.distance), _ROUNDING * math.sqrt(max(1.0, abs(best.value)))
-        )
+        first, rounding = best.distance, _ROUNDING * math.sqrt(max(1.0, abs(best.value)))
+
+        def goal(here: Reached) -> float:
+            """A share of the distance; that of a guess may be none."""
+            return max(_CLOSER * self.tolerance * math.sqrt(max(first, here.distance)), rounding)
+
         good: tuple[Atoms, StepDual, Climbed] | None = None
         left = self.manner.limit
         for _ in range(_ROUNDS if self.parting and mu.boxes is not None else 0):
             climbed = ascend(dual, best, goal, replace(self.manner, limit=left, stiffest=0.0))
             left = max(left - climbed.steps, 1)
-            enough = max(goal, self._enough(climbed, dual.tau))
+            asked = goal(climbed.here)
+            enough = max(asked, self._enough(climbed, dual.tau))
             if climbed.residual <= enough:
                 good = mu, dual, climbed
-                if climbed.residual <= goal or self._plain(dual, climbed.here) <= enough:
+                if climbed.residual <= asked or self._plain(dual, climbed.here) <= enough:
                     return good
-            parted = self._parted(mu, dual, climbed.last.c, goal)
+            parted = self._parted(mu, dual, climbed.last.c, asked)
             best = climbed.here
             if left == 1 or len(parted.masses) == len(mu.masses):
                 break

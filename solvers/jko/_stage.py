@@ -14,6 +14,7 @@ from solvers.jko._climb import Climb
 from solvers.jko._couplings import MOST, Coupled, couplings, kept_near, repaired
 from solvers.jko._detours import Detours
 from solvers.jko._price import Price
+from solvers.jko._warmed import warmed
 from wflow.arrays import Array
 from wflow.errors import NotConverged
 from wflow.flow import Flow
@@ -23,7 +24,6 @@ from wflow.spline.ascent import Manner
 from wflow.spline.dual import Reached, StepDual
 from wflow.spline.lattice import (
     Sides,
-    angles,
     averaged,
     carried,
     fitted,
@@ -31,11 +31,10 @@ from wflow.spline.lattice import (
     moved,
     padded,
     read,
-    scaled,
 )
 
-_RISE = 3.0
-"""How much p may rise in a step of the ascent, in temperatures: rho = exp((p - V)/T - 1) overflows soon."""
+_RISE = math.exp(3.0)
+"""How often as much rho may be after a step of the ascent: with entropy, exp((p - V)/T - 1), it overflows soon."""
 _WARM, _COLD, _CENTRED = 1e-6, 0.05, 1e-3
 """Floors of the metric (wflow.spline.ascent.Manner) with entropy, with a power alone, and with neither."""
 _PULLED, _FENCED = 0.5, 1.5
@@ -173,7 +172,7 @@ class Stage:
             guess = field
         guess = self._fenced(guess, _FENCED * slope)
         guesses = [fitted(guess, self.parts, self.sides), averaged(guess, self.parts)]
-        if self.temperature:
+        if terms:
             guesses.append(averaged(self._fenced(self._split_guess(mu, tau, field), _FENCED * slope), self.parts))
         return price, guesses, spent
 
@@ -242,7 +241,7 @@ class Stage:
 
     def _climb(self, tau: float, price: Price, tolerance: float, limit: int) -> Climb:
         if self.temperature:
-            manner = Manner(_WARM, rise=_RISE * self.temperature, limit=limit)
+            manner = Manner(_WARM, rise=self._rise, limit=limit)
         elif price.centre is not None:
             manner = Manner(_CENTRED, limit=limit)
         else:
@@ -251,6 +250,11 @@ class Stage:
         return Climb(
             lambda mu: self._dual(mu, tau, price), manner, tolerance, widest, self.grid.size, price.centre is None
         )
+
+    def _rise(self, here: Reached) -> Array:
+        """(n0, n1) by how much p may rise: three temperatures, and more where there is a power and rho is large."""
+        rho = np.maximum(here.end.rho, np.finfo(float).tiny)
+        return averaged(self._slope(_RISE * rho) - self._slope(rho), self.parts)
 
     def _balanced(self, dual: StepDual, here: Reached, mass: float) -> tuple[Density, Array]:
         """The density of p plus the constant that makes its mass right, and p with it; the last bit by scaling."""
@@ -283,13 +287,8 @@ class Stage:
 
         Unlike p of the start it has the tails of the end, without which the ascent begins with density that overflows.
         """
-        rho, _ = self._drifted(mu, tau, field)
-        for axis, turns in enumerate(self.sides):
-            if self.shape[axis] > 1:
-                variance = 2.0 * self.temperature * tau / self.widths[axis] ** 2
-                fade = np.exp(-0.5 * variance * angles(self.shape[axis], turns) ** 2)
-                rho = scaled(rho, axis, turns, fade)
-        rho = np.maximum(rho, 0.0)
+        variances = 2.0 * tau / self.widths[0] ** 2, 2.0 * tau / self.widths[1] ** 2
+        rho = warmed(self._drifted(mu, tau, field)[0], self.flow.energy.internal, variances, self.sides)
         return self._slope(rho + FAINT * rho.max()) + field
 
     def _drifted(self, mu: Atoms, tau: float, field: Array) -> tuple[Array, float]:

@@ -107,7 +107,7 @@ def transported(
         manner = Manner(_FLOOR, limit=limit if level == 0 else _WHILE_COARSE)
         scale = squared + min(known, min(lattice.widths) ** 2)
         goal = max(math.sqrt(_CLOSER * tolerance * scale / _UNSEEN), _ROUNDING * lattice.extent)
-        climbed = ascend(dual, dual.at(c), goal, manner)
+        climbed = ascend(dual, dual.at(c), lambda _, goal=goal: goal, manner)
         squared = max(climbed.here.value, 0.0)
         c = refined(climbed.here.c, lattice.sides) if level else c
     return _checked(climbed, tolerance * math.sqrt(squared) + lattice.hidden, limit)
