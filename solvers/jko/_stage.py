@@ -1,7 +1,7 @@
 """This file owns one minimisation of F(rho) + W2^2(mu, rho)/(2 tau) on a grid by the spline dual, mu atoms anywhere."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -135,7 +135,7 @@ class Stage:
         field, before = self.potential(start), start
         price, guesses, free = self._begun(mu, tau, field, guess)
         for _ in range(limit):
-            mu, dual, climbed = self._climb(tau, price, tolerance, limit)(mu, guesses)
+            mu, dual, climbed = self._climb(tau, price, tolerance, limit)(mu, guesses, self._well(start, price))
             end, c = self._balanced(dual, climbed.here, start.mass)
             change = float(np.abs(end.values - before.values).sum()) * self.grid.cell_volume
             if not self.flow.energy.interacting or change <= _SETTLED:
@@ -153,7 +153,7 @@ class Stage:
         moved, off = length * math.sqrt(here.distance), length * climbed.residual
         return Minimum(end, c, price, here.value, moved, off, free, self._detours(mu, here))
 
-    def _begun(self, mu: Atoms, tau: float, field: Array, guess: Array) -> tuple[Price, list[Array], float]:
+    def _begun(self, mu: Atoms, tau: float, field: Array, guess: Array) -> tuple[Price, Iterable[Array], float]:
         """U*, first guesses of p, and under limits what a step under V alone costs, which spreads mu to a density.
 
         Without entropy and power U has that density, cut at the bound, as its centre.
@@ -170,11 +170,20 @@ class Stage:
             weight = _PULLED * slope * float(self.grid.widths.max()) / float(bound[np.isfinite(bound)].max())
             price = replace(price, centre=np.minimum(np.maximum(rho, 0.0), bound), weight=weight or 1.0)
             guess = field
-        guess = self._fenced(guess, _FENCED * slope)
-        guesses = [fitted(guess, self.parts, self.sides), averaged(guess, self.parts)]
-        if terms:
-            guesses.append(averaged(self._fenced(self._split_guess(mu, tau, field), _FENCED * slope), self.parts))
-        return price, guesses, spent
+        return price, self._guesses(mu, tau, field, self._fenced(guess, _FENCED * slope), _FENCED * slope), spent
+
+    def _guesses(self, mu: Atoms, tau: float, field: Array, guess: Array, slope: float) -> Iterator[Array]:
+        """Coefficients: of a guess at the nodes twice, then, dearer, of the step to first order."""
+        yield fitted(guess, self.parts, self.sides)
+        yield averaged(guess, self.parts)
+        if self.flow.energy.internal:
+            yield averaged(self._fenced(self._split_guess(mu, tau, field), slope), self.parts)
+
+    def _well(self, start: Density, price: Price) -> float:
+        """D with which a guess is good: with a power alone half of F less min V, which p = min V has; else none is."""
+        if self.temperature or not self.flow.energy.internal:
+            return math.inf
+        return 0.5 * (self.priced(start, price) + start.mass * float(price.field.min()))
 
     def _fenced(self, p: Array, slope: float) -> Array:
         """p, where nothing may be as at the nearest node outside, and rising inwards: rho says nothing of it there."""
