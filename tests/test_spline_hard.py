@@ -18,6 +18,7 @@ from wflow import (
     Particles,
     Potential,
     Power,
+    Refused,
     State,
     Uniform,
     box,
@@ -194,6 +195,18 @@ def test_a_power_spreads_a_dense_start_in_one_step(terms, periodic, cells, rho, 
         law = uniform(0.25, 19.0 / 64.0)
         theirs = end_of_step(replace(flow, initial=ClosedForm(domain, law.pdf, law.cdf)), Quantile(800), dt)
         assert w2(step.state.measure, theirs.state.measure) <= 0.1 / cells
+
+
+def test_a_potential_that_is_no_number_is_named():
+    """At the middle of the first cell; it was said that D overflows, and to shorten dt."""
+
+    def field(w, derivative):
+        return (np.where(w[:, 0] < 0.1, math.nan, 0.0), np.zeros_like(w), np.zeros((len(w), 1, 1)))[derivative]
+
+    domain = interval(0.0, 1.0)
+    flow = Flow(Energy(Potential(field), Entropy(0.1)), domain, Uniform(domain), 1.0)
+    with pytest.raises(Refused, match=r"V is nan at \[0.03125\] and in 2 cells of 16"):
+        end_of_step(flow, Spline(16), 0.1)
 
 
 def test_a_slope_that_underflows_is_no_pair():

@@ -16,7 +16,7 @@ from solvers.jko._detours import Detours
 from solvers.jko._price import Price
 from solvers.jko._warmed import warmed
 from wflow.arrays import Array
-from wflow.errors import NotConverged
+from wflow.errors import NotConverged, Refused
 from wflow.flow import Flow
 from wflow.grid import Grid
 from wflow.measure import Density
@@ -109,8 +109,14 @@ class Stage:
         return self.flow.energy.temperature
 
     def potential(self, pi: Density) -> Array:
-        """V (n0, n1)."""
-        return self.flow.energy.potential(pi, pi.points).reshape(self.shape)
+        """V (n0, n1); Refused where it is no number."""
+        field = self.flow.energy.potential(pi, pi.points)
+        if len(wrong := np.flatnonzero(~np.isfinite(field))):
+            raise Refused(
+                f"V is {field[wrong[0]]:g} at {pi.points[wrong[0]].tolist()} and in {len(wrong)} cells of {len(field)}"
+                "; give a potential that is finite at the middles of cells, or an Obstacle where nothing may be"
+            )
+        return field.reshape(self.shape)
 
     @cached_property
     def bound(self) -> Array | None:
