@@ -361,9 +361,8 @@ def test_frozen_coordinates_stay():
     [
         (problems.circle_teacher().flow, "the energy must be one Risk"),
         (problems.two_layer_1d(temperature=0.1).flow, "no entropy"),
-        (problems.two_layer_1d(loss="huber").flow, "half-square"),
     ],
-    ids=["kernel", "entropy", "loss"],
+    ids=["kernel", "entropy"],
 )
 def test_what_is_refused(flow, words):
     """Each in a plain sentence."""

@@ -240,7 +240,7 @@ def test_atoms_may_be_anywhere_on_the_lifted_axis(sides):
 def test_the_ascent_ends_at_the_maximum():
     """No slope, and no random step gains: residual 1e-9 after some tens of evaluations."""
     dual, draw = a_dual(Sides(False, True), tau=1e-3)
-    climbed = ascend(dual, dual.at(np.zeros(dual.shape)), 1e-9, Manner(1e-6))
+    climbed = ascend(dual, dual.at(np.zeros(dual.shape)), lambda here: 1e-9, Manner(1e-6))
     assert climbed.residual <= 1e-9
     assert np.abs(climbed.here.slope).max() <= 1e-8
     assert all(

@@ -1,27 +1,34 @@
 """What JKO steps on grids meet beside smooth densities on boxes: circles, short and long steps, stiff powers, rest."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import norm, uniform
 
 from solvers.jko import Quantile, Spline, SplineSdirk2
 from wflow import (
     ClosedForm,
+    Density,
     Energy,
     Entropy,
     Flow,
     NotConverged,
+    Particles,
     Potential,
     Power,
+    Refused,
+    State,
     Uniform,
+    box,
     circle,
     interval,
     problems,
     solve,
     w2,
 )
+from wflow.domain import Box
 from wflow.solver import Solver
 
 
@@ -132,6 +139,82 @@ def test_rest_is_no_fallback():
     """Second order at an equilibrium: rounding of F is no rise."""
     run = solve(problems.ornstein_uhlenbeck(horizon=40.0).flow, SplineSdirk2(64), steps=60)
     assert run.diagnostics["fallbacks"][-1] == 0.0
+
+
+def test_noise_in_every_cell_is_smoothed():
+    """Two axes, dt = .01: Knothe's coupling costs more than F falls (seen), that of the step's own map does not.
+
+    What it costs is above W2^2/(2 dt) all the same: W2 of densities is at least that of their cells' middles, by POT,
+    less half a diagonal for each of the two.
+    """
+    domain, dt = box([0.0, 0.0], [1.0, 1.0]), 0.01
+    flow, solver = Flow(Energy(Entropy(0.739)), domain, Uniform(domain), 1.0), Spline(16)
+    grid, rho = flow.grid(16), np.random.default_rng(5).random(256) ** 4
+    start = Density(grid, rho / (rho.sum() * grid.cell_volume))
+    step = solver.step(flow, State(0.0, start), dt)
+    end = step.state.measure
+    assert abs(end.mass - 1.0) <= 1e-12
+    assert flow.energy.value(end) + step.dissipated <= flow.energy.value(start)
+    nodes = Particles(domain, grid.centres, start.weights), Particles(domain, grid.centres, end.weights)
+    diagonal = math.hypot(*grid.widths)
+    assert math.sqrt(2.0 * dt * step.dissipated) >= w2(*nodes) - diagonal
+
+
+def bell(x):
+    """Narrow: a standard deviation of .03, one and a half cells of 48."""
+    return np.exp(-np.sum((x - 0.3) ** 2, axis=1) / 0.002)
+
+
+def block(x):
+    """Three tenths wide."""
+    return 1.0 * np.all(np.abs(x - 0.4) < 0.15, axis=1)
+
+
+@pytest.mark.parametrize(
+    ("terms", "periodic", "cells", "rho", "dt"),
+    [
+        pytest.param((Entropy(0.0622), Power(3.0, 0.068)), (False, True), 48, bell, 7.6e-4, marks=pytest.mark.slow),
+        ((Power(2.0, 0.14),), (False,), 64, block, 1.0),
+        pytest.param((Power(3.0, 0.1),), (False, False), 64, block, 0.1, marks=pytest.mark.slow),
+    ],
+)
+def test_a_power_spreads_a_dense_start_in_one_step(terms, periodic, cells, rho, dt):
+    """From p of the start alone the ascent ended far below the maximum: the power throws all mass further than it goes.
+
+    On a line W2 to Quantile's step is below a tenth of a cell.
+    """
+    domain = Box((0.0,) * len(periodic), (1.0,) * len(periodic), periodic)
+    energy = Energy(*terms, Potential.quadratic(3.0, [0.5] * domain.dim))
+    flow, solver = Flow(energy, domain, Uniform(domain), 1.0), Spline(cells)
+    grid = flow.grid(cells)
+    values = rho(grid.centres)
+    start = Density(grid, values / (values.sum() * grid.cell_volume))
+    step = solver.step(flow, State(0.0, start), dt)
+    assert flow.energy.value(step.state.measure) + step.dissipated <= flow.energy.value(start)
+    if domain.dim == 1:
+        law = uniform(0.25, 19.0 / 64.0)
+        theirs = end_of_step(replace(flow, initial=ClosedForm(domain, law.pdf, law.cdf)), Quantile(800), dt)
+        assert w2(step.state.measure, theirs.state.measure) <= 0.1 / cells
+
+
+def test_a_potential_that_is_no_number_is_named():
+    """At the middle of the first cell; it was said that D overflows, and to shorten dt."""
+
+    def field(w, derivative):
+        return (np.where(w[:, 0] < 0.1, math.nan, 0.0), np.zeros_like(w), np.zeros((len(w), 1, 1)))[derivative]
+
+    domain = interval(0.0, 1.0)
+    flow = Flow(Energy(Potential(field), Entropy(0.1)), domain, Uniform(domain), 1.0)
+    with pytest.raises(Refused, match=r"V is nan at \[0.03125\] and in 2 cells of 16"):
+        end_of_step(flow, Spline(16), 0.1)
+
+
+def test_a_slope_that_underflows_is_no_pair():
+    """Changes of D's slope so small that their square is 0 (two full cells and a power of 5: it divided by that)."""
+    from wflow.spline.ascent import _direction
+
+    slope, tiny = np.ones((4, 1)), np.full((4, 1), 1e-200)
+    assert np.all(np.isfinite(_direction(slope, [(1e150 * tiny, tiny)], lambda x: 1e-3 * x)))
 
 
 @pytest.mark.parametrize(("temperature", "dt"), [(0.05, 0.3), (0.1, 1.0)])

@@ -1,9 +1,10 @@
 """This file owns one minimisation of F(rho) + W2^2(mu, rho)/(2 tau) on a grid by the spline dual, mu atoms anywhere."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
@@ -13,8 +14,9 @@ from solvers.jko._climb import Climb
 from solvers.jko._couplings import MOST, Coupled, couplings, kept_near, repaired
 from solvers.jko._detours import Detours
 from solvers.jko._price import Price
+from solvers.jko._warmed import warmed
 from wflow.arrays import Array
-from wflow.errors import NotConverged
+from wflow.errors import NotConverged, Refused
 from wflow.flow import Flow
 from wflow.grid import Grid
 from wflow.measure import Density
@@ -22,7 +24,6 @@ from wflow.spline.ascent import Manner
 from wflow.spline.dual import Reached, StepDual
 from wflow.spline.lattice import (
     Sides,
-    angles,
     averaged,
     carried,
     fitted,
@@ -30,11 +31,10 @@ from wflow.spline.lattice import (
     moved,
     padded,
     read,
-    scaled,
 )
 
-_RISE = 3.0
-"""How much p may rise in a step of the ascent, in temperatures: rho = exp((p - V)/T - 1) overflows soon."""
+_RISE = math.exp(3.0)
+"""How often as much rho may be after a step of the ascent: with entropy, exp((p - V)/T - 1), it overflows soon."""
 _WARM, _COLD, _CENTRED = 1e-6, 0.05, 1e-3
 """Floors of the metric (wflow.spline.ascent.Manner) with entropy, with a power alone, and with neither."""
 _PULLED, _FENCED = 0.5, 1.5
@@ -109,8 +109,14 @@ class Stage:
         return self.flow.energy.temperature
 
     def potential(self, pi: Density) -> Array:
-        """V (n0, n1)."""
-        return self.flow.energy.potential(pi, pi.points).reshape(self.shape)
+        """V (n0, n1); Refused where it is no number."""
+        field = self.flow.energy.potential(pi, pi.points)
+        if len(wrong := np.flatnonzero(~np.isfinite(field))):
+            raise Refused(
+                f"V is {field[wrong[0]]:g} at {pi.points[wrong[0]].tolist()} and in {len(wrong)} cells of {len(field)}"
+                "; give a potential that is finite at the middles of cells, or an Obstacle where nothing may be"
+            )
+        return field.reshape(self.shape)
 
     @cached_property
     def bound(self) -> Array | None:
@@ -135,7 +141,7 @@ class Stage:
         field, before = self.potential(start), start
         price, guesses, free = self._begun(mu, tau, field, guess)
         for _ in range(limit):
-            mu, dual, climbed = self._climb(tau, price, tolerance, limit)(mu, guesses)
+            mu, dual, climbed = self._climb(tau, price, tolerance, limit)(mu, guesses, self._well(start, price))
             end, c = self._balanced(dual, climbed.here, start.mass)
             change = float(np.abs(end.values - before.values).sum()) * self.grid.cell_volume
             if not self.flow.energy.interacting or change <= _SETTLED:
@@ -153,7 +159,7 @@ class Stage:
         moved, off = length * math.sqrt(here.distance), length * climbed.residual
         return Minimum(end, c, price, here.value, moved, off, free, self._detours(mu, here))
 
-    def _begun(self, mu: Atoms, tau: float, field: Array, guess: Array) -> tuple[Price, list[Array], float]:
+    def _begun(self, mu: Atoms, tau: float, field: Array, guess: Array) -> tuple[Price, Iterable[Array], float]:
         """U*, first guesses of p, and under limits what a step under V alone costs, which spreads mu to a density.
 
         Without entropy and power U has that density, cut at the bound, as its centre.
@@ -170,11 +176,20 @@ class Stage:
             weight = _PULLED * slope * float(self.grid.widths.max()) / float(bound[np.isfinite(bound)].max())
             price = replace(price, centre=np.minimum(np.maximum(rho, 0.0), bound), weight=weight or 1.0)
             guess = field
-        guess = self._fenced(guess, _FENCED * slope)
-        guesses = [fitted(guess, self.parts, self.sides), averaged(guess, self.parts)]
-        if self.temperature:
-            guesses.append(averaged(self._fenced(self._split_guess(mu, tau, field), _FENCED * slope), self.parts))
-        return price, guesses, spent
+        return price, self._guesses(mu, tau, field, self._fenced(guess, _FENCED * slope), _FENCED * slope), spent
+
+    def _guesses(self, mu: Atoms, tau: float, field: Array, guess: Array, slope: float) -> Iterator[Array]:
+        """Coefficients: of a guess at the nodes twice, then, dearer, of the step to first order."""
+        yield fitted(guess, self.parts, self.sides)
+        yield averaged(guess, self.parts)
+        if self.flow.energy.internal:
+            yield averaged(self._fenced(self._split_guess(mu, tau, field), slope), self.parts)
+
+    def _well(self, start: Density, price: Price) -> float:
+        """D with which a guess is good: with a power alone half of F less min V, which p = min V has; else none is."""
+        if self.temperature or not self.flow.energy.internal:
+            return math.inf
+        return 0.5 * (self.priced(start, price) + start.mass * float(price.field.min()))
 
     def _fenced(self, p: Array, slope: float) -> Array:
         """p, where nothing may be as at the nearest node outside, and rising inwards: rho says nothing of it there."""
@@ -196,14 +211,15 @@ class Stage:
         return own + price.pulled(pi.values.reshape(self.shape)) * self.grid.cell_volume
 
     def couplings(self, start: Density, end: Density, found: Minimum, tau: float) -> Iterator[Coupled]:
-        """As wflow knows them, the dearest to compute last."""
-        if not self.flow.energy.limits:
-            yield from couplings(start, end)
-            return
-        yield next(couplings(start, end))
+        """As wflow knows them, the dearest to compute last.
+
+        Knothe's is far from the best where a density is rough in the plane; that of the step's own map is not.
+        """
+        limited = bool(self.flow.energy.limits)
+        yield from islice(couplings(start, end), 1 if limited else None)
         if 1 in self.shape:
-            return  # it is exact
-        for split in _REPAIRS:
+            return  # Knothe's is exact
+        for split in _REPAIRS if limited else _REPAIRS[:1]:
             if self.grid.size * split**2 <= MOST:
                 atoms = Atoms.exactly(start, split)
                 ends = self._dual(atoms, tau, found.price).places(found.potential) * np.asarray(self.parts)
@@ -240,7 +256,7 @@ class Stage:
 
     def _climb(self, tau: float, price: Price, tolerance: float, limit: int) -> Climb:
         if self.temperature:
-            manner = Manner(_WARM, rise=_RISE * self.temperature, limit=limit)
+            manner = Manner(_WARM, rise=self._rise, limit=limit)
         elif price.centre is not None:
             manner = Manner(_CENTRED, limit=limit)
         else:
@@ -249,6 +265,11 @@ class Stage:
         return Climb(
             lambda mu: self._dual(mu, tau, price), manner, tolerance, widest, self.grid.size, price.centre is None
         )
+
+    def _rise(self, here: Reached) -> Array:
+        """(n0, n1) by how much p may rise: three temperatures, and more where there is a power and rho is large."""
+        rho = np.maximum(here.end.rho, np.finfo(float).tiny)
+        return averaged(self._slope(_RISE * rho) - self._slope(rho), self.parts)
 
     def _balanced(self, dual: StepDual, here: Reached, mass: float) -> tuple[Density, Array]:
         """The density of p plus the constant that makes its mass right, and p with it; the last bit by scaling."""
@@ -281,13 +302,8 @@ class Stage:
 
         Unlike p of the start it has the tails of the end, without which the ascent begins with density that overflows.
         """
-        rho, _ = self._drifted(mu, tau, field)
-        for axis, turns in enumerate(self.sides):
-            if self.shape[axis] > 1:
-                variance = 2.0 * self.temperature * tau / self.widths[axis] ** 2
-                fade = np.exp(-0.5 * variance * angles(self.shape[axis], turns) ** 2)
-                rho = scaled(rho, axis, turns, fade)
-        rho = np.maximum(rho, 0.0)
+        variances = 2.0 * tau / self.widths[0] ** 2, 2.0 * tau / self.widths[1] ** 2
+        rho = warmed(self._drifted(mu, tau, field)[0], self.flow.energy.internal, variances, self.sides)
         return self._slope(rho + FAINT * rho.max()) + field
 
     def _drifted(self, mu: Atoms, tau: float, field: Array) -> tuple[Array, float]:

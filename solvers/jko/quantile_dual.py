@@ -66,8 +66,8 @@ class QuantileDual(QuantileSolver):
         return 0.0
 
     def step(self, flow: Flow, state: State, dt: float) -> Step:
+        from wflow.risk_dual.losses import minimised
         from wflow.risk_dual.movement import Movement
-        from wflow.risk_dual.step import minimised
 
         start = state.measure
         assert isinstance(start, Quantiles)

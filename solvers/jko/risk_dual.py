@@ -14,7 +14,7 @@ from wflow.energy import Energy
 from wflow.errors import NotConverged
 from wflow.flow import Flow
 from wflow.forceless import Constant, TotalVariation
-from wflow.loss import HalfSquare
+from wflow.loss import HalfSquare, Huber, Logistic
 from wflow.measure import Particles
 from wflow.risk_dual import LINE
 from wflow.solver import EVERY_PROMISE, Order, Promise, Solver, State, Step
@@ -28,6 +28,8 @@ _MOST = 1 << 23
 @dataclass(frozen=True)
 class RiskDual(Solver):
     """The JKO step of F(pi) = |f_pi - y|^2/2 + int r dpi itself, for any dt and for atoms, which may split.
+
+    Also of the logistic loss and Huber's (wflow.risk_dual.losses): by such steps in turn, with D of the loss itself.
 
     Minimises F(pi) + W2^2(pi_0, pi)/(2 dt) by maximising, over the residual p (n,) of the n data,
 
@@ -101,8 +103,8 @@ class RiskDual(Solver):
         return first(flow, self.start, self.particles)
 
     def step(self, flow: Flow, state: State, dt: float) -> Step:
+        from wflow.risk_dual.losses import minimised
         from wflow.risk_dual.movement import Movement
-        from wflow.risk_dual.step import minimised
 
         start = state.measure
         assert isinstance(start, Particles)
@@ -126,11 +128,13 @@ class RiskDual(Solver):
 
 
 def refusal_of_energy(energy: Energy) -> str | None:
-    """Anything but one half-square risk on data, with potentials; kinks that cannot be rounded."""
+    """Anything but one risk on data, of a loss whose parabolas are known, with potentials; kinks not to be rounded."""
     if energy.internal:
         return "atoms have no entropy and no power; use jko.SoftMin for a temperature, or a method with a density"
-    if reason := refusal_of_risk(energy):
+    if reason := refusal_of_data(energy):
         return reason
+    if not isinstance(energy.risk and energy.risk.loss, HalfSquare | Logistic | Huber):
+        return "the step goes by parabolas above the loss, known for HalfSquare, Logistic and Huber; take one of them"
     assert energy.risk is not None
     if not energy.curved and not piecewise_linear(energy.risk.neuron.activation):
         return f"the kinks of {energy.risk.neuron.activation} cannot be rounded; take relu or leaky_relu"
@@ -139,9 +143,18 @@ def refusal_of_energy(energy: Energy) -> str | None:
 
 def refusal_of_risk(energy: Energy) -> str | None:
     """Anything but one half-square risk on data, with potentials and whatever internal term."""
+    if reason := refusal_of_data(energy):
+        return reason
+    if not isinstance(energy.risk and energy.risk.loss, HalfSquare):
+        return "the dual is that of one half-square loss; take Risk with HalfSquare()"
+    return None
+
+
+def refusal_of_data(energy: Energy) -> str | None:
+    """Anything but one risk on data, of one loss, with potentials and whatever internal term."""
     others = [t for t in energy.terms if not isinstance(t, Risk | Potential | Constant | TotalVariation)]
     if energy.risk is None or others:
         return "the dual is in the residual at data: the energy must be one Risk(neuron, data), with potentials beside"
-    if sum(isinstance(t, Risk) for t in energy.terms) > 1 or not isinstance(energy.risk.loss, HalfSquare):
-        return "the dual is that of one half-square loss; take Risk with HalfSquare(), one for all data"
+    if sum(isinstance(t, Risk) for t in energy.terms) > 1:
+        return "the dual is that of one Risk; take one for all data"
     return None

@@ -74,9 +74,9 @@ class Spline(Solver):
     One or two axes, walls or periodic; entropy, a power, or both; under limits (Congestion, Obstacle) also neither.
 
     Mass to rounding, density >= 0, and F(rho) + dissipated <= F(rho_0), checked at each step with `dissipated` the cost
-    of a coupling of the two densities, hence above W2^2/(2 dt): Knothe's of the cells or of smoother readings, with
-    limits that of the step's own map, repaired (Stage.couplings). V[pi] of an interacting energy is that of the end of
-    the step, by fixed point. Order 1 in dt, 2 in h where rho is smooth.
+    of a coupling of the two densities, hence above W2^2/(2 dt): Knothe's of the cells or of smoother readings, or that
+    of the step's own map, repaired (Stage.couplings). V[pi] of an interacting energy is that of the end of the step, by
+    fixed point. Order 1 in dt, 2 in h where rho is smooth.
     residual: the distance by which mass is off at the end, in the metric of the ascent; NotConverged where it is above
     `tolerance` times the distance that mass moved in the step and the width of a cell of the spline (two of the
     density's), or where the energy inequality is not met. With halvings > 0 such a step is taken as two halves

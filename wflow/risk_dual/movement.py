@@ -38,12 +38,16 @@ class Coupling:
 
 @dataclass(frozen=True, eq=False)
 class Movement:
-    """A step of length tau from atoms.   width: over which kinks of sigma are rounded; 0: not at all."""
+    """A step of length tau from atoms.   width: over which kinks of sigma are rounded; 0: not at all.
+
+    parabolas: weights omega (n,), of any sum, and targets y (n,) that stand for those of the data.
+    """
 
     energy: Energy
     start: Particles
     tau: float
     width: float = 0.0
+    parabolas: tuple[Array, Array] | None = None
 
     @property
     def domain(self) -> Domain:
@@ -65,12 +69,12 @@ class Movement:
     @property
     def targets(self) -> Array:
         """y (n,)."""
-        return self.risk.data.targets
+        return self.risk.data.targets if self.parabolas is None else self.parabolas[1]
 
     @property
     def omega(self) -> Array:
         """(n,) weights of the data."""
-        return self.risk.data.weights
+        return self.risk.data.weights if self.parabolas is None else self.parabolas[0]
 
     @cached_property
     def fields(self) -> tuple[Term, ...]:

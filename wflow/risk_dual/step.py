@@ -46,12 +46,17 @@ def minimised(movement: Movement, cells: int, tolerance: float, limit: int) -> M
 
     What the search finds and the step did not know is taken in, up to three times.
     """
+    return widened(movement, cells, tolerance, limit)[0]
+
+
+def widened(movement: Movement, cells: int, tolerance: float, limit: int) -> tuple[Minimum, Nodes]:
+    """The same with the nodes of the last window."""
     margin = _first_margin(movement)
     for _ in range(_LARGER):
         nodes = Nodes.on(movement.domain, window(movement.start, margin), cells)
         found = _on(movement, nodes, tolerance, limit)
         if not _at_edge(movement, nodes, found.end.points):
-            return found
+            return found, nodes
         margin = 2.0 * margin
     raise NotConverged(
         f"JKO step of the risk: atoms go to the edge of {nodes.lower}..{nodes.upper} in tau = {movement.tau:.3g}, "
@@ -97,7 +102,7 @@ def _on(movement: Movement, nodes: Nodes, tolerance: float, limit: int) -> Minim
     model = Refined(movement, Tabulated(movement, sheets(movement, nodes)))
 
     def goal(share: float) -> Goal:
-        return lambda dual: share * _scale(before, dual)
+        return lambda dual: share * scaled(before, dual)
 
     split = _ended(model, climb(model.splines, p, goal(_ROUGH), limit), goal(_FINE * tolerance), limit)
     for _ in range(_ROUNDS):
@@ -115,7 +120,7 @@ def _stay(movement: Movement) -> tuple[Array, float]:
     return p, movement.half(p) + float(start.weights @ movement.potential(start.points, 0))
 
 
-def _scale(before: float, after: float) -> float:
+def scaled(before: float, after: float) -> float:
     """What gaps are shares of."""
     return max(before - after, _SMALLEST * max(1.0, abs(before)))
 
@@ -145,6 +150,6 @@ def certified(movement: Movement, nodes: Nodes, split: Split, before: float) -> 
     after += float(parts.masses @ movement.potential(parts.places, 0)) + spent
     if after >= before:
         end, spent, after, whose = movement.start, 0.0, before, np.arange(len(mu))
-    scale = _scale(before, after)
+    scale = scaled(before, after)
     gap = (after - dual) / scale
     return Minimum(end, whose, spent, dual + movement.constant, gap, split.gap / scale), movement.coupling(seen.places)

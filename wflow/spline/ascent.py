@@ -4,6 +4,7 @@ Source: Nocedal & Wright 2006, Numerical Optimization, ch. 7; preconditioned as 
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,7 +23,8 @@ _LONGER = 3.0
 _ROUNDING = 1e-15
 _STIFFER = 30.0
 """By how much the metric's floor is raised where its own step gains nothing."""
-_CURVED = 1e-12
+_CURVED, _LEAST = 1e-12, 1e-250
+"""Bends that are told from rounding: a cosine, and a product, below which others would vanish by underflow."""
 _RESCUES = 3
 
 
@@ -31,13 +33,14 @@ class Manner:
     """How to climb.
 
     floor: see Dual.metric.   base: V, where no mass means p <= V; holes in p below it are filled where the ascent
-    stops at one.   rise: most by which a coefficient rises in a step.   limit: of iterations.   stiffest: up to what
-    the floor is raised where the metric's own step gains nothing; 0: the ascent ends there.
+    stops at one.   rise: from a point the most by which each coefficient rises in a step, None: anything.   limit: of
+    iterations.   stiffest: up to what the floor is raised where the metric's own step gains nothing; 0: the ascent ends
+    there.
     """
 
     floor: float
     base: Array | None = None
-    rise: float = np.inf
+    rise: Callable[[Reached], Array] | None = None
     limit: int = 200
     stiffest: float = 30.0
 
@@ -55,8 +58,8 @@ class Climbed:
     steps: int = 0
 
 
-def ascend(dual: Dual, start: Reached, goal: float, manner: Manner) -> Climbed:
-    """Up from a point until the residual is at most `goal`, or no step gains beyond rounding, or the limit.
+def ascend(dual: Dual, start: Reached, goal: Callable[[Reached], float], manner: Manner) -> Climbed:
+    """Up from a point until the residual is at most `goal` of it, or no step gains beyond rounding, or the limit.
 
     Where it ends by one of the last two: the point of least residual, which at a tie of an atom between two places
     (D has a kink there, and a node may be on the wrong side of it) is not the one with the largest D found.
@@ -71,7 +74,7 @@ def ascend(dual: Dual, start: Reached, goal: float, manner: Manner) -> Climbed:
         residual = math.sqrt(max(product(here.slope, direction), 0.0))
         if floor == manner.floor and (best is None or residual <= best.residual):
             best = Climbed(here, residual, here)
-            if residual <= goal:
+            if residual <= goal(here):
                 return replace(best, steps=steps)
         there = _ahead(dual, here, direction, manner)
         if there is None:
@@ -85,7 +88,8 @@ def ascend(dual: Dual, start: Reached, goal: float, manner: Manner) -> Climbed:
             pairs = []
             continue
         step, change = there.c - here.c, here.slope - there.slope
-        if product(step, change) > _CURVED * math.sqrt(product(step, step) * product(change, change)):
+        bent = product(step, change)
+        if bent > max(_CURVED * math.sqrt(product(step, step) * product(change, change)), _LEAST):
             pairs = [*pairs[1 - _MEMORY :], (step, change)]
         here, floor = there, max(floor / _STIFFER, manner.floor)
     return Climbed(here, np.inf, here, steps) if best is None else replace(best, last=here, steps=steps)
@@ -100,7 +104,8 @@ def _direction(slope: Array, pairs: list[tuple[Array, Array]], metric: Multigrid
     up = metric(left)
     if pairs:
         step, change = pairs[-1]
-        up *= min(product(step, change) / product(change, metric(change)), _LONGER)
+        bent = product(change, metric(change))
+        up *= min(product(step, change) / bent, _LONGER) if bent > 0.0 else _LONGER
     for (step, change), share in zip(pairs, reversed(shares), strict=True):
         up += (share - product(change, up) / product(step, change)) * step
     return up
@@ -108,7 +113,8 @@ def _direction(slope: Array, pairs: list[tuple[Array, Array]], metric: Multigrid
 
 def _ahead(dual: Dual, here: Reached, direction: Array, manner: Manner) -> Reached | None:
     """The first of ever shorter steps that gains enough, None if none does."""
-    direction = np.minimum(direction, manner.rise)
+    if manner.rise is not None:
+        direction = np.minimum(direction, manner.rise(here))
     gain, share = product(here.slope, direction), 1.0
     while share >= _SHORTEST:
         there = dual.at(here.c + share * direction)

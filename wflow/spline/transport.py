@@ -8,13 +8,14 @@ what counts.
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from wflow.arrays import Array
 from wflow.errors import NotConverged
 from wflow.spline.ascent import Climbed, Manner, ascend
-from wflow.spline.dual import TransportDual
+from wflow.spline.dual import Reached, TransportDual
 from wflow.spline.lattice import Sides, deposited, folded, refined
 
 COARSEST = 16
@@ -107,10 +108,15 @@ def transported(
         manner = Manner(_FLOOR, limit=limit if level == 0 else _WHILE_COARSE)
         scale = squared + min(known, min(lattice.widths) ** 2)
         goal = max(math.sqrt(_CLOSER * tolerance * scale / _UNSEEN), _ROUNDING * lattice.extent)
-        climbed = ascend(dual, dual.at(c), goal, manner)
+        climbed = ascend(dual, dual.at(c), partial(_asked, goal), manner)
         squared = max(climbed.here.value, 0.0)
         c = refined(climbed.here.c, lattice.sides) if level else c
     return _checked(climbed, tolerance * math.sqrt(squared) + lattice.hidden, limit)
+
+
+def _asked(residual: float, _: Reached) -> float:
+    """Everywhere the same."""
+    return residual
 
 
 def _dual(
