@@ -495,10 +495,15 @@ def test_the_point_of_pure_attraction():
 
 @pytest.mark.parametrize("solver", [Upwind(64), Muscl(64)], ids=str)
 def test_the_disc_on_cells(solver):
-    """log_plane at t = 4: H^-1 to the unit disc below 1 % of its standard deviation 1/sqrt 2, on 64 x 64 cells."""
+    """log_plane at t = 4, 64 x 64 cells: H^-1 and W2 to the unit disc below 1 % of its standard deviation 1/sqrt 2.
+
+    The disc by its averages on the same cells: against its own 256^2 W2 has the spread of the coarse ones, .021.
+    """
     p = problems.aggregation("log_plane", reach=1.2, horizon=4.0)
     end = solve(p.flow, solver, times=[4.0]).final
-    assert dual_norm(end, Density(end.grid, p.limit.averages(end.grid))) < 0.01 / math.sqrt(2)
+    disc = Density(end.grid, p.limit.averages(end.grid))
+    assert dual_norm(end, disc) < 0.01 / math.sqrt(2)
+    assert w2(end, disc) < 0.01 / math.sqrt(2)
 
 
 @pytest.mark.slow

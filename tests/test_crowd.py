@@ -76,6 +76,20 @@ def test_a_crowd_on_its_way_is_not_at_rest():
     assert flow.energy.value(state.measure) - flow.energy.value(step.state.measure) > 0.5 * 0.0125
 
 
+@pytest.mark.slow
+def test_where_halves_fail_too_both_are_said_and_what_would_do():
+    """24 cells, 30 steps of .04 run; a step of .0125 = .15 cells costs more than F falls, its halves too.
+
+    What is named is half a cell, dt = .0417: steps of .05 may meet the column, whose quarter is .0543.
+    """
+    flow = problems.crowd().flow
+    state = State(1.0, solve(flow, Spline(24), steps=30, times=[1.0], until=1.0).final)
+    with pytest.raises(NotConverged, match=r"dt = 0\.0125; .* at least 0\.0417.*By halves: .*dt = 0\.00625") as caught:
+        Spline(24, halvings=1).step(flow, state, 0.0125)
+    assert caught.value.residual > 0.0
+    assert Spline(24, halvings=1).step(flow, state, 0.05).state.time == pytest.approx(1.05)
+
+
 def soft_crowd(cells: int, dt: float, until: float) -> Density:
     """The catalogue's crowd by implicit finite volumes, its limit replaced by the pressure (rho/4)^40/2.
 

@@ -10,14 +10,19 @@ def by_halves(take: Callable[[State, float], Step], state: State, dt: float, hal
     """A minimising movement of dt, or of its halves where it raises NotConverged, up to so many times.
 
     What halves dissipated is summed; residual: the larger; dual: that of the last; fallback, coarse: if one was.
+    Where halves fail too NotConverged says what stopped the whole step and what the halves.
     """
     try:
         return take(state, dt)
-    except NotConverged:
+    except NotConverged as error:
         if not halvings:
             raise
-    first = by_halves(take, state, 0.5 * dt, halvings - 1)
-    last = by_halves(take, first.state, 0.5 * dt, halvings - 1)
+        whole = error
+    try:
+        first = by_halves(take, state, 0.5 * dt, halvings - 1)
+        last = by_halves(take, first.state, 0.5 * dt, halvings - 1)
+    except NotConverged as half:
+        raise NotConverged(f"{whole}. By halves: {half}", half.residual) from half
     assert first.dissipated is not None and last.dissipated is not None
     return Step(
         state.after(dt, last.state.measure),

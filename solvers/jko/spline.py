@@ -265,9 +265,11 @@ class Spline(Solver):
             ways = spent if not energy.limits else min(spent, found.moved**2 / (2.0 * dt))
             if spent <= fallen + slack and gained - ways >= _GAINED * promised - still:
                 return end, spent
+        least = self.smallest_step(stage.flow)
+        other = "another dt" if dt >= least else f"a dt of at least {least:.3g}, half a cell's way or a quarter"
         raise (AtRest if idle else NotConverged)(
             f"{self}: F fell from {before:.12g} to {after:.12g}, a coupling costs {spent:.3g}, and the dual allows "
-            f"a gain of {promised:.3g}, at t = {time:g}, dt = {dt:.3g}; use more cells or another dt",
+            f"a gain of {promised:.3g}, at t = {time:g}, dt = {dt:.3g}; use more cells or {other}",
             promised,
         )
 

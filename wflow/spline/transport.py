@@ -23,9 +23,9 @@ COARSEST = 16
 _FLOOR = 1e-3
 _UNSEEN = 400.0
 """What max D - D is at most, over the squared residual: the metric with its floor makes slopes small (measured)."""
-_CLOSER = 1e-3
-"""Of the tolerance: what is aimed at."""
-_WHILE_COARSE = 60
+_CLOSER, _CLOSEST, _NEARER = 1e-2, 1e-3, 0.1
+"""Of the tolerance: what is aimed at in W2^2; where W2 is below a cell; and what W2 may be short by there."""
+_WHILE_COARSE, _WHILE_NEAR = 60, 40
 _ROUNDING = 1e-10
 """Of the lattice's length: residuals below it are not asked for."""
 
@@ -99,6 +99,9 @@ def transported(
     distance at which mass in cells stands from their middles. Better from the measure that is spread out to the one
     that is not: atoms that move apart leave gaps.
     """
+    near = _nearby(source, target, lattice, tolerance, min(known, min(lattice.widths) ** 2))
+    if near is not None:
+        return near
     c = np.zeros(tuple(n >> lattice.halvings for n in lattice.shape))
     squared = 0.0
     for level in range(lattice.halvings, -1, -1):
@@ -119,6 +122,21 @@ def _asked(residual: float, _: Reached) -> float:
     return residual
 
 
+def _nearby(source: Cloud, target: Cloud, lattice: Lattice, tolerance: float, known: float) -> Transported | None:
+    """On the finest spline at once, from p = 0, where W2 is below a cell; None where that does not lead to the end.
+
+    Coarse splines cannot tell such measures: their joined atoms are further from the target than it is.
+    """
+    dual = _dual(source, target, lattice, lattice.shape, 1.0, 1)
+    here = dual.at(np.zeros(lattice.shape))
+    squared = 0.5 * ascend(dual, here, partial(_asked, math.inf), Manner(_FLOOR)).residual ** 2
+    if squared > min(lattice.widths) ** 2:
+        return None
+    goal = max(math.sqrt(_CLOSEST * tolerance * (squared + known) / _UNSEEN), _ROUNDING * lattice.extent)
+    found = _found(ascend(dual, here, partial(_asked, goal), Manner(_FLOOR, limit=_WHILE_NEAR)))
+    return found if found.short <= _NEARER * tolerance * math.sqrt(squared + known) + goal else None
+
+
 def _dual(
     cloud: Cloud, target: Cloud, lattice: Lattice, shape: tuple[int, ...], factor: float, parts: int
 ) -> TransportDual:
@@ -131,15 +149,20 @@ def _dual(
     )  # fmt: skip
 
 
-def _checked(climbed: Climbed, allowed: float, limit: int) -> Transported:
+def _found(climbed: Climbed) -> Transported:
     squared, cost = max(climbed.here.value, 0.0), climbed.here.distance
     short = math.sqrt(squared + _UNSEEN * climbed.residual**2) - math.sqrt(squared)
     # where an empty gap parts the two the residual is blind; what the map costs is not
-    short = max(short, math.sqrt(cost) - math.sqrt(squared))
-    if not short <= allowed:
+    return Transported(climbed.here.places, squared, max(short, math.sqrt(cost) - math.sqrt(squared)))
+
+
+def _checked(climbed: Climbed, allowed: float, limit: int) -> Transported:
+    found = _found(climbed)
+    if not found.short <= allowed:
         raise NotConverged(
-            f"w2: the dual stopped at W2 = {math.sqrt(squared):.6g}, which may be short by {short:.3g} > {allowed:.3g} "
-            f"after up to {limit} steps on the finest cells; compare merged densities, or Particles at the cells",
-            short,
+            f"w2: the dual stopped at W2 = {math.sqrt(found.squared):.6g}, which may be short by {found.short:.3g} > "
+            f"{allowed:.3g} after up to {limit} steps on the finest cells; compare merged densities, or Particles at "
+            "the cells",
+            found.short,
         )
-    return Transported(climbed.here.places, squared, short)
+    return found
