@@ -261,7 +261,7 @@ def particle_slopes(
     times = sorted(pde)
     sizes = np.array([math.log(int(getattr(row[0], row[0].resolution))) for row in solvers])
     squares = [[_squares(flow, solver, times, pde, steps) for solver in row] for row in solvers]
-    return [_slope(sizes, [np.array([seed[k] for seed in row]) for row in squares]) for k in range(len(times))]
+    return [slope_of(sizes, [np.array([seed[k] for seed in row]) for row in squares]) for k in range(len(times))]
 
 
 def _squares(
@@ -272,8 +272,11 @@ def _squares(
     return [w2(run.at(t), pde[t]) ** 2 for t in times]
 
 
-def _slope(sizes: Array, squares: Sequence[Array]) -> tuple[float, float]:
-    """Of half the log mean square in log m. Delta method: sd(log rms) = sd(mean square)/(2 mean square)."""
+def slope_of(sizes: Array, squares: Sequence[Array]) -> tuple[float, float]:
+    """Of half the log mean square in the numbers `sizes`, and its standard error.
+
+    Delta method: sd(log rms) = sd(mean square)/(2 mean square).
+    """
     means = np.array([0.5 * math.log(float(row.mean())) for row in squares])
     spreads = np.array([float(row.std() / math.sqrt(len(row)) / (2.0 * row.mean())) for row in squares])
     x = sizes - sizes.mean()

@@ -22,6 +22,7 @@ from solvers.jko import (
 )
 from solvers.particles import DormandPrince, GradientDescent, GradientFlow, NormDescent
 from solvers.spectral import Fourier
+from solvers.stochastic import ModifiedEquation, StochasticGradient
 from wflow.solver import Solver
 
 METHODS: tuple[Solver, ...] = (
@@ -61,6 +62,8 @@ FURTHER: tuple[Solver, ...] = (
     ConicImplicit(cells=128),
     GradientDescent(particles=100),
     NormDescent(particles=100),
+    StochasticGradient(particles=100),
+    ModifiedEquation(particles=100),
 )
 """What `wflow run` takes besides, and `wflow verify --further`. Without it verify leaves them out: they say the same as
 Sdirk2 in a table whose agreements grow like the square of the list, and Bdf2 is two-step: its state is the last two
@@ -69,4 +72,5 @@ proves them; Entropic, Heated and Sinkhorn approximate the step that Spline take
 its second order, two-step too. SoftMin is a splitting for long steps of noisy networks, with no energy to certify.
 ConicHeun is ConicParticles at second order, ConicDescent the same with steps that F judges; ConicUpwind is ConicMuscl
 at first order, ConicImplicit so with masses by the potential of the step's end. GradientDescent is GradientFlow at
-first order, as networks are trained, NormDescent that with steps scaled by the norms of neurons."""
+first order, as networks are trained, NormDescent that with steps scaled by the norms of neurons,
+StochasticGradient that on a few data a step and ModifiedEquation the stochastic equation of its steps."""

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from solvers.particles import GradientFlow
-from wflow.app.draws import of_draws
+from solvers.stochastic import ModifiedEquation, StochasticGradient
+from wflow.app.draws import of_draws, of_steps
 from wflow.app.long_steps import not_compared, of_long_steps
 from wflow.app.methods import METHODS
 from wflow.arrays import Array
@@ -201,6 +202,9 @@ def _of_refinements(
     it is not needed: on several axes, and where stability asks for steps so short that all show the order. So is it of
     a costly method.
     """
+    if isinstance(solver, StochasticGradient | ModifiedEquation):
+        yield from of_steps(lab, solver, quick)
+        return
     if solver.judged:
         return
     order = solver.order(lab.flow)
