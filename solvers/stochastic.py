@@ -6,84 +6,31 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from solvers.rows import Epochs, Fresh, OnePass, Replaced, Rows
 from solvers.starts import Quantised, Sampled, check, first, refusal_of_start, space_order
 from wflow.arrays import Array, count, positive
 from wflow.data import Data
 from wflow.energy import Energy
-from wflow.errors import Refused
 from wflow.flow import Flow
 from wflow.measure import Particles
 from wflow.solver import Order, Promise, Solver, State, Step, explicit_bound
 from wflow.sums import Sums
 from wflow.terms import Risk
 
-__all__ = ["Epochs", "Fresh", "ModifiedEquation", "OnePass", "Quantised", "Replaced", "Sampled", "StochasticGradient"]
+__all__ = [
+    "Epochs",
+    "Fresh",
+    "ModifiedEquation",
+    "OnePass",
+    "Quantised",
+    "Replaced",
+    "Rows",
+    "Sampled",
+    "StochasticGradient",
+]
 
 
-@dataclass(frozen=True)
-class Replaced:
-    """Each row of a batch drawn anew, with the chance of its weight: batches are independent and unbiased."""
-
-    def refusal(self, data: Data) -> str | None:
-        """None: every quadrature and every sample is such a law."""
-        return None
-
-    def batch(self, data: Data, size: int, seed: int, step: int) -> Data:
-        """The rows (size,) of that step."""
-        chosen = np.random.default_rng([seed, step]).choice(len(data), size=size, p=data.weights)
-        return Data(data.inputs[chosen], data.targets[chosen])
-
-
-@dataclass(frozen=True)
-class Epochs:
-    """Every row once an epoch, in an order drawn for each: batches follow one another and may end an epoch inside."""
-
-    def refusal(self, data: Data) -> str | None:
-        """Rows of different weights: each is seen as often as any other."""
-        if np.ptp(data.weights) > 1e-12 * data.weights.max():
-            return "the data are weighted, and each row would be seen once an epoch whatever its weight; use Replaced()"
-        return None
-
-    def batch(self, data: Data, size: int, seed: int, step: int) -> Data:
-        """The rows of that step."""
-        place = step * size + np.arange(size)
-        epochs, n = place // len(data), len(data)
-        orders = {int(e): np.random.default_rng([seed, int(e)]).permutation(n) for e in np.unique(epochs)}
-        chosen = np.array([orders[int(e)][p % n] for e, p in zip(epochs, place, strict=True)])
-        return Data(data.inputs[chosen], data.targets[chosen])
-
-
-@dataclass(frozen=True)
-class OnePass(Epochs):
-    """One epoch: no row is seen twice. Raises Refused where the rows are used up."""
-
-    def batch(self, data: Data, size: int, seed: int, step: int) -> Data:
-        """The rows of that step."""
-        if (step + 1) * size > len(data):
-            raise Refused(
-                f"OnePass: {len(data)} rows are used up after {step} steps of {size}; take more rows, longer or fewer "
-                "steps, smaller batches, or Epochs()"
-            )
-        return super().batch(data, size, seed, step)
-
-
-@dataclass(frozen=True)
-class Fresh:
-    """New data each step, from the law that the data are a quadrature of: one pass over an endless sample."""
-
-    def refusal(self, data: Data) -> str | None:
-        """Data of which no law is known."""
-        if data.law is None:
-            return "no law of the data is known to draw fresh ones from (Data.law); use Replaced()"
-        return None
-
-    def batch(self, data: Data, size: int, seed: int, step: int) -> Data:
-        """Drawn for that step."""
-        assert data.law is not None
-        return data.law(size, np.random.default_rng([seed, step]))
-
-
-Rows = Replaced | Epochs | Fresh
+_ITERATIONS, _DIFFERENCE, _ROWS = 12, 1e-4, 256
 
 
 @dataclass(frozen=True)
@@ -178,8 +125,8 @@ class StochasticGradient(_BySamples):
         return Step(state.after(dt, pi.moved(flow.domain.retract(pi.points + dt * velocity))))
 
     def largest_step(self, flow: Flow, state: State) -> float:
-        """Of plain descent, a bound in the mean; a batch may ask for less."""
-        return 1.9 * explicit_bound(flow.energy, state.measure)
+        """Of plain descent on the mean of all rows, a little inside; a batch may ask for less."""
+        return _bound(flow, state)
 
 
 @dataclass(frozen=True)
@@ -244,4 +191,43 @@ class ModifiedEquation(_BySamples):
 
     def largest_step(self, flow: Flow, state: State) -> float:
         """Heun's interval, a little inside."""
-        return 1.9 * explicit_bound(flow.energy, state.measure)
+        return _bound(flow, state)
+
+
+def _bound(flow: Flow, state: State) -> float:
+    """1.9/(|K| + max|V''|), K the coupling of V to the moving points by power iteration; inf where both vanish.
+
+    K v = sum_i p_i l''_i grad psi(x_i; w_j) (Df v)_i, Df v = d/de f_{w + e v} by central differences, on at most 256 of
+    the rows, so that no array of all gradients is made. (wflow.solver.explicit_bound takes |K| of few points and three
+    standard errors, which in R^d with d = 320 is more than the trace.)
+    """
+    pi, energy = state.measure, flow.energy
+    assert isinstance(pi, Particles)
+    risk, rest = _parts(energy)
+    data = _thinned(risk.data)
+    core = data.weights * risk.loss.curvature(
+        Sums(risk.neuron, data.inputs).at(pi.points).predict(pi.weights), data.targets
+    )
+    v, size = energy.velocity(pi, pi.points), 0.0
+    for _ in range(_ITERATIONS):
+        length = float(np.sqrt(pi.weights @ np.sum(v * v, axis=1)))
+        if length == 0.0:
+            break
+        v = v * (_DIFFERENCE / length)
+        ends = [Sums(risk.neuron, data.inputs).at(pi.points + sign * v).predict(pi.weights) for sign in (1.0, -1.0)]
+        change = (ends[0] - ends[1]) / (2.0 * _DIFFERENCE)
+        v = Sums(risk.neuron, data.inputs).at(pi.points).against(core * change, 1)
+        size = float(np.sqrt(pi.weights @ np.sum(v * v, axis=1)))
+    if energy.curved:
+        hessian = energy.curvature(pi, pi.points)
+        size += math.sqrt(float(np.max(np.sum(hessian * hessian, axis=(1, 2)))))
+    elif rest is not None:
+        size += 1.0 / explicit_bound(rest, pi)
+    return 1.9 / size if size > 0.0 else math.inf
+
+
+def _thinned(data: Data) -> Data:
+    """At most 256 of the rows, evenly."""
+    every = -(-len(data) // _ROWS)
+    weights = data.weights[::every]
+    return Data(data.inputs[::every], data.targets[::every], weights / weights.sum())

@@ -216,9 +216,10 @@ def test_what_cannot_be_drawn_is_refused():
         StochasticGradient(5, batch=0)
 
 
-def test_draws_depend_on_seed_and_step_alone():
+@pytest.mark.parametrize("rows", [Fresh(), Replaced()], ids=str)
+def test_draws_depend_on_seed_and_step_alone(rows):
     """The same step from a copy of the state, another one at another count or seed."""
-    flow, solver = problems.two_layer_1d().flow, StochasticGradient(5, batch=2, rows=Fresh())
+    flow, solver = problems.two_layer_1d().flow, StochasticGradient(5, batch=2, rows=rows)
     state = solver.init(flow)
     once = stepped(flow, solver, 0.1, state)
     np.testing.assert_array_equal(once, stepped(flow, solver, 0.1, State(3.0, state.measure, 0)))

@@ -12,8 +12,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from solvers.particles import Quantised, Sampled
-from solvers.stochastic import Epochs, Fresh, OnePass, Replaced, Rows, StochasticGradient
+from solvers.rows import Epochs, Fresh, OnePass, Replaced, Rows
+from solvers.starts import Quantised, Sampled
+from solvers.stochastic import StochasticGradient
 from wflow.app.methods import FURTHER, METHODS
 from wflow.app.settings import MOST_BYTES, UsageError, fitted, parsed, problem, refused
 from wflow.problems import Problem, nearest
