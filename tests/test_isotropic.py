@@ -30,7 +30,7 @@ BENT = ((0.0, -2.5), (0.5, -4.0), (1.5, 7.5))
 
 
 @pytest.mark.parametrize("knots", [CLIPPED, BENT], ids=["clipped", "bent"])
-@pytest.mark.parametrize("d", [2, 3, 11, 12, 40, 320])
+@pytest.mark.parametrize("d", [2, 3, 9, 10, 40, 320])
 def test_the_mean_over_directions_is_an_integral(d, knots):
     """phi(z) = c int sigma(sqrt(d) z cos a) sin^(d-2) a da, by adaptive quadrature split at the kinks, to 1e-11."""
     phi, sigma = averaged(knots, d), knotted(knots)
@@ -45,7 +45,7 @@ def test_the_mean_over_directions_is_an_integral(d, knots):
         assert phi.value(np.array([-z])) == phi.value(np.array([z]))
 
 
-@pytest.mark.parametrize("d", [2, 3, 11, 12, 320, math.inf])
+@pytest.mark.parametrize("d", [2, 3, 9, 10, 320, math.inf])
 def test_slopes_of_means_are_derivatives(d):
     """Central differences of 1e-5: phi' of phi to 1e-7, phi'' of phi' to 1e-6."""
     phi, z, h = averaged(BENT, d), np.linspace(0.45, 3.0, 9), 1e-5
@@ -141,7 +141,7 @@ def test_a_chi_law():
     np.testing.assert_allclose(law.density(grid.centres), law.averages(grid), rtol=0.0, atol=1e-3)
     for edge in (1e-3, 3.5):  # masses of 1e-22 and 1e-25 keep their digits
         (mass,) = law.cell_masses(edge * np.array([1.0, 1.001]))
-        assert mass == pytest.approx(1e-3 * edge * law.density(np.array([[1.0005 * edge]]))[0], rel=1e-3)
+        assert mass == pytest.approx(1e-3 * edge * law.density(np.array([[1.0005 * edge]]))[0], rel=1e-3, abs=0.0)
     squares = law.sample(4000, np.random.default_rng(0))[:, 0] ** 2
     assert abs(squares.mean() - 7 * 0.09) <= 4.0 * squares.std() / math.sqrt(4000)
     assert w2(Chi(7, 0.3), Chi(7, 0.6)) == pytest.approx(0.3 * math.sqrt(7.0), rel=1e-5)

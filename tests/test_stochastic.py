@@ -18,6 +18,8 @@ import pytest
 from solvers.particles import GradientDescent, GradientFlow
 from solvers.stochastic import Epochs, Fresh, ModifiedEquation, OnePass, Replaced, Sampled, StochasticGradient
 from wflow import Atoms, Data, Flow, Gaussian, Potential, Refused, RidgeNeuron, Risk, activation, problems, solve, w2
+from wflow.app.config import read
+from wflow.app.settings import UsageError
 from wflow.data import circle_inputs, gaussian_inputs, gaussian_plane_inputs, uniform_inputs
 from wflow.energy import Energy
 from wflow.solver import State
@@ -288,3 +290,17 @@ def test_a_start_by_draws_and_walls():
         s.init(flow).measure.points for s in (StochasticGradient(9, start=Sampled(4)), GradientFlow(9, Sampled(4)))
     )
     np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_config_says_how_rows_are_drawn(tmp_path):
+    """rows by name, the seed the method's own, shared with a sampled start; a wrong name is answered."""
+    file = tmp_path / "one.toml"
+    text = (
+        '[problem]\nname = "two_layer_1d"\n[solver]\nname = "StochasticGradient"\nseed = 7\nstart = "sampled"\nrows = '
+    )
+    file.write_text(f'{text}"fresh"\n')
+    (found,) = read(file).solvers.values()
+    assert found == StochasticGradient(100, seed=7, start=Sampled(7), rows=Fresh())
+    file.write_text(f'{text}"frsh"\n')
+    with pytest.raises(UsageError, match=r"frsh.*fresh"):
+        read(file)

@@ -13,7 +13,7 @@ from wflow.arrays import Array, count, finite
 Knots = Sequence[tuple[float, float]]
 Dimension = int | float
 """2, 3, .. or math.inf."""
-_SMOOTH, _FAR, _PIECES = 12, 40.0, 4000
+_SMOOTH, _FAR, _PIECES = 10, 40.0, 4000
 """From which dimension on, up to which argument and in how many pieces a mean is tabulated."""
 
 
