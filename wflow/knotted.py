@@ -126,7 +126,9 @@ def _in_the_limit(times: Array, jumps: Array, least: float) -> Activation:
 
     def curvature(z: Array) -> Array:
         size, ratio, bell = at(z)
-        inside = np.divide(bell * ratio * ratio, size, out=np.zeros_like(bell), where=bell > 0.0)
+        inside = np.divide(
+            bell * np.where(bell > 0.0, ratio, 0.0) ** 2, size, out=np.zeros_like(bell), where=bell > 0.0
+        )
         return np.asarray(inside @ jumps)
 
     return Activation(_name(math.inf), value, slope, curvature, odd_degree=0)

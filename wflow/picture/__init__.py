@@ -7,7 +7,7 @@ trajectories or a single one is named by its solvers.
 
 from wflow.picture.boundaries import boundaries
 from wflow.picture.charges import charges
-from wflow.picture.clouds import clouds
+from wflow.picture.clouds import clouds, phases
 from wflow.picture.curves import energies, ledger, numbers, order_plot, w2_curves
 from wflow.picture.journey import journey
 from wflow.picture.measures import densities
@@ -42,6 +42,7 @@ __all__ = [
     "numbers",
     "order_plot",
     "paths",
+    "phases",
     "png_base64",
     "profiles",
     "regions",

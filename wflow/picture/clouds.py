@@ -1,4 +1,4 @@
-"""This file owns the picture of networks of many inputs beside the flow of their sizes |w|."""
+"""This file owns pictures of the sizes |w| of neurons: beside networks of many inputs, and over two clouds' widths."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,10 +8,12 @@ from matplotlib.figure import Figure
 
 from wflow.arrays import Array
 from wflow.measure import Measure
-from wflow.picture.style import canvas, legend, styled
+from wflow.picture.style import KNOWN, canvas, legend, styled
 from wflow.trajectory import Trajectory
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+_FLOOR = 1e-6
+"""Risks below it are drawn there."""
 Dots = tuple[Sequence[float], Sequence[float], Sequence[Measure]]
 """Times, risks R and networks."""
 
@@ -41,8 +43,34 @@ def clouds(flows: Mapping[str, Trajectory], networks: Mapping[str, Dots]) -> Fig
     return figure
 
 
+@styled
+def phases(
+    ends: Mapping[str, Sequence[tuple[float, float, float, float]]],
+    known: Sequence[tuple[float, float, float]],
+    threshold: float,
+) -> Figure:
+    """Over delta: R at the end of flows (left), mean of |w| -+ its deviation (right), a colour a kind of flow.
+
+    ends: delta, R, mean, deviation.   known: delta, R and radius of the best single one, dashed.   threshold: of delta.
+    """
+    figure = canvas(9.6, 4.4)
+    left, right = figure.subplots(1, 2)
+    for k, (colour, (name, rows)) in enumerate(zip(_COLOURS, ends.items(), strict=False)):
+        delta, risk, middle, half = np.array(rows, dtype=float).T
+        left.plot(delta, np.maximum(risk, _FLOOR), "o-", color=colour, markersize=4.0, label=name)
+        right.errorbar(delta + 0.004 * (k - 1), middle, half, fmt="o", color=colour, capsize=2.5, markersize=4.0)
+    delta, risk, radius = np.array(known, dtype=float).T
+    for axes, values in ((left, risk), (right, radius)):
+        axes.plot(delta, values, "--", color=KNOWN, linewidth=1.2, label="best single radius, d = infinity")
+        axes.axvline(threshold, color=KNOWN, linewidth=0.8, linestyle=":")
+    left.set(xlabel="delta", ylabel="R at the end", yscale="log")
+    right.set(xlabel="delta", ylabel="|w|: mean and deviation", ylim=(0.0, None))
+    legend(figure, left)
+    return figure
+
+
 def _size(pi: Measure) -> tuple[float, float]:
     """Mean and standard deviation of |w|."""
     sizes: Array = np.linalg.norm(pi.points, axis=1)
     middle = float(pi.weights @ sizes)
-    return middle, float(np.sqrt(max(pi.weights @ (sizes - middle) ** 2, 0.0)))
+    return middle, float(np.sqrt(pi.weights @ (sizes - middle) ** 2))
