@@ -283,6 +283,19 @@ def test_a_curved_network_follows_its_equation_and_not_the_flow():
     assert abs(down - limit) >= 20.0 * s
 
 
+@pytest.mark.slow
+def test_the_estimated_error_covers_other_seeds():
+    """Of isotropic_gaussians at infinity, whose one atom has an exact way: twelve seeds, each within the estimate, and
+    their RMS at least a tenth of it."""
+    problem = problems.build("isotropic_gaussians_limit")
+    lab = Laboratory(problem.flow)
+    runs = [lab.run(StochasticGradient(1, seed=k), 64) for k in range(12)]
+    exact = problem.exact(problem.flow.horizon)
+    apart = np.array([w2(run.final, exact) for run in runs])
+    allowed = estimated_error(lab, runs[0])
+    assert np.all(apart <= allowed) and math.sqrt(np.mean(apart**2)) >= 0.1 * allowed
+
+
 def test_a_start_by_draws_and_walls():
     """Sampled starts are those of GradientFlow; a Gaussian law needs no quantiles then."""
     flow = replace(curved(), initial=Gaussian(0.0, 1.0, dim=2))
