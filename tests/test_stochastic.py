@@ -20,6 +20,7 @@ from solvers.stochastic import Epochs, Fresh, ModifiedEquation, OnePass, Replace
 from wflow import Atoms, Data, Flow, Gaussian, Potential, Refused, RidgeNeuron, Risk, activation, problems, solve, w2
 from wflow.app.config import read
 from wflow.app.settings import UsageError
+from wflow.convergence import Laboratory, estimated_error, slope_of
 from wflow.data import circle_inputs, gaussian_inputs, gaussian_plane_inputs, uniform_inputs
 from wflow.energy import Energy
 from wflow.solver import State
@@ -236,7 +237,6 @@ def test_distance_to_the_flow_is_of_order_one_half():
 
     Slope of the log within three of its standard errors of 1/2, and the standard error below .06.
     """
-    from wflow.convergence import slope_of
 
     flow = problems.two_layer_1d().flow
     limit = solve(flow, GradientFlow(50, Sampled(1)), steps=100).final
