@@ -22,7 +22,7 @@ from wflow.solver import Solver
 # Problem
 FLOW = problems.circle_teacher("cos_minus_sin", b=1.0, modes={4: 0.05}, horizon=60.0).flow
 WARM = problems.circle_teacher("cos_minus_sin", b=1.0, temperature=0.02, horizon=5.0).flow
-LAMBDA, KNOWN, TITLE = 0.01611088, "h^2, derived", "friction 1, T = .02, t = 5"
+LAMBDA, KNOWN, TITLE, FIGURE = 0.01611088, "h^2, derived", "friction 1, T = .02, t = 5", "results/demos/momentum.png"
 CRITICAL = 2.002 * math.sqrt(LAMBDA)  # beside it, where the formula below has no 0/0
 
 
@@ -71,8 +71,7 @@ if __name__ == "__main__":
     curves |= {"friction .05: H": light.energies, KNOWN: risks(ball)[0] * swing(CRITICAL, ball.times) ** 2}
     cells, cloud = {TITLE: phase(PhaseSpace(128), [])}, {TITLE: phase(KineticLangevin(400, start=Sampled(1)), [])}
     lines = {name: (flow.times, values) for name, values in curves.items()}
-    drawn = picture.phases(lines, cells, cloud, known=[KNOWN], value="F and H")
-    print(picture.save(drawn, "results/demos/momentum.png"))
+    print(picture.save(picture.phase_space(lines, cells, cloud, known=[KNOWN], value="F and H"), FIGURE))
     refutation()
     print("exercise: predicted {:.5f}, measured {:.5f}".format(*exercise()))
 

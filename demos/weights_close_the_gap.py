@@ -77,4 +77,4 @@ if __name__ == "__main__":
     print("exercise: predicted {:.4f}, measured {:.4f}".format(*exercise()))
 
 # References: [1] Chizat & Bach 2018, arXiv:1805.09545. [2] Chizat 2022, Math. Program. 194, 487-532.
-# [3] Liero, Mielke & Savare 2018, Invent. Math. 211.    Next lesson: two_phases.py
+# [3] Liero, Mielke & Savare 2018, Invent. Math. 211.    Next lesson: two_clouds.py

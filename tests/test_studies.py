@@ -150,6 +150,29 @@ def test_claims_of_limits_can_fail():
         assert len(failing("limits", entries(**wrong))) == 1
 
 
+def test_claims_of_clouds_can_fail():
+    """Two radii below the threshold, one above, another radius, a risk too large, noise that helps, or no rest."""
+
+    def entries(**wrong):
+        right = {"mean": 1.6, "radius": 1.6, "single": 0.1, "late": 0.0, "energy": 1.0}
+        rows = {
+            ("d = infinity", 0.4): {"deviation": 0.0, "risk": 0.1},
+            ("d = infinity", 0.6): {"deviation": 0.5, "risk": 0.0},
+            ("d = 40", 0.4): {"deviation": 0.1, "risk": 0.2},
+            ("d = 40, noise", 0.4): {"deviation": 0.1, "risk": 0.3},
+        }
+        for key, changes in wrong.items():
+            rows[list(rows)[int(key[1])]] |= changes
+        return [Entry({"kind": k, "delta": d}, right | row) for (k, d), row in rows.items()]
+
+    assert failing("clouds", entries()) == []
+    for wrong in (
+        {"r0": {"deviation": 0.1}}, {"r0": {"mean": 1.7}}, {"r0": {"risk": 0.2}}, {"r1": {"deviation": 0.0}},
+        {"r1": {"risk": 0.2}}, {"r3": {"risk": 0.1}}, {"r3": {"late": 0.1}},
+    ):  # fmt: skip
+        assert len(failing("clouds", entries(**wrong))) == 1
+
+
 def test_claims_of_starts_can_fail():
     """A spread start that is stuck, a point that is not, a gap below the excess."""
 

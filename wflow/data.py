@@ -10,15 +10,21 @@ import numpy as np
 from wflow.arrays import Array, count, finite, shaped, weights_of_mass_one
 
 Function = Callable[[Array], Array]
+Drawn = Callable[[int, np.random.Generator], "Data"]
+"""n independent data of a law, by a generator."""
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """Inputs (n, p), targets (n,), weights (n,) of sum 1: always a quadrature rule or a sample."""
+    """Inputs (n, p), targets (n,), weights (n,) of sum 1: always a quadrature rule or a sample.
+
+    law: draws fresh data of the law that they are a quadrature of, None where it is not known.
+    """
 
     inputs: Array
     targets: Array
     weights: Array = None  # type: ignore[assignment]
+    law: Drawn | None = None
 
     def __post_init__(self) -> None:
         raw = finite("Data inputs", self.inputs)
@@ -35,8 +41,10 @@ class Data:
         return len(self.inputs)
 
     def with_targets(self, target: Function) -> "Data":
-        """The same inputs labelled by target(x (n, p)) -> (n,)."""
-        return Data(self.inputs, target(self.inputs), self.weights)
+        """The same inputs labelled by target(x (n, p)) -> (n,); fresh ones of the law too."""
+        law = self.law
+        fresh = None if law is None else lambda n, rng: law(n, rng).with_targets(target)
+        return Data(self.inputs, target(self.inputs), self.weights, fresh)
 
     def standardised(self) -> "Data":
         """Inputs and targets with mean 0 and variance 1, column by column; a constant column is refused."""
@@ -129,20 +137,29 @@ def _of_targets(data: Data) -> tuple[Array, Array]:
     return _moments("targets", data.targets[:, None], data.weights, used=True)
 
 
-def _unlabelled(inputs: Array, weights: Array | None = None) -> Data:
-    return Data(inputs, np.zeros(len(inputs)), weights)  # type: ignore[arg-type]
+def _unlabelled(inputs: Array, weights: Array | None = None, law: Drawn | None = None) -> Data:
+    return Data(inputs, np.zeros(len(inputs)), weights, law)  # type: ignore[arg-type]
+
+
+def _normal(p: int) -> Drawn:
+    """N(0, I_p)."""
+    return lambda n, rng: _unlabelled(rng.standard_normal((n, p)))
 
 
 def circle_inputs(n: int) -> Data:
     """x uniform on the unit circle by n equispaced points: exact for trigonometric degree below n."""
     phi = 2.0 * np.pi * np.arange(count("n", n)) / n
-    return _unlabelled(np.stack([np.cos(phi), np.sin(phi)], axis=1))
+    return _unlabelled(_on_circle(phi), law=lambda n, rng: _unlabelled(_on_circle(2.0 * np.pi * rng.random(n))))
+
+
+def _on_circle(phi: Array) -> Array:
+    return np.stack([np.cos(phi), np.sin(phi)], axis=1)
 
 
 def gaussian_inputs(p: int, n: int) -> Data:
     """x ~ N(0, I_p) by the tensor Gauss-Hermite rule with n points an axis: exact to degree 2n - 1."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(count("n", n))
-    return _tensor([nodes] * count("p", p), [weights / weights.sum()] * p)
+    return _tensor([nodes] * count("p", p), [weights / weights.sum()] * p, _normal(p))
 
 
 def gaussian_plane_inputs(radii: int, angles: int) -> Data:
@@ -150,7 +167,7 @@ def gaussian_plane_inputs(radii: int, angles: int) -> Data:
     half_square, weights = np.polynomial.laguerre.laggauss(count("radii", radii))
     ring = circle_inputs(angles)
     inputs = np.sqrt(2.0 * half_square)[:, None, None] * ring.inputs
-    return _unlabelled(inputs.reshape(-1, 2), np.outer(weights / weights.sum(), ring.weights).ravel())
+    return _unlabelled(inputs.reshape(-1, 2), np.outer(weights / weights.sum(), ring.weights).ravel(), _normal(2))
 
 
 def uniform_inputs(lower: Sequence[float], upper: Sequence[float], n: int) -> Data:
@@ -160,13 +177,17 @@ def uniform_inputs(lower: Sequence[float], upper: Sequence[float], n: int) -> Da
     if np.any(low >= high):
         raise ValueError(f"lower: {low.tolist()} is not below upper {high.tolist()}; give lower < upper on each axis")
     axes = [0.5 * (a + b) + 0.5 * (b - a) * nodes for a, b in zip(low, high, strict=True)]
-    return _tensor(axes, [0.5 * weights] * len(axes))
+
+    def law(size: int, rng: np.random.Generator) -> Data:
+        return _unlabelled(low + (high - low) * rng.random((size, len(low))))
+
+    return _tensor(axes, [0.5 * weights] * len(axes), law)
 
 
-def _tensor(axes: Sequence[Array], weights: Sequence[Array]) -> Data:
+def _tensor(axes: Sequence[Array], weights: Sequence[Array], law: Drawn) -> Data:
     points = np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="ij")], axis=1)
     product = np.stack([g.ravel() for g in np.meshgrid(*weights, indexing="ij")], axis=1).prod(axis=1)
-    return _unlabelled(points, product / product.sum())
+    return _unlabelled(points, product / product.sum(), law)
 
 
 def read_csv(path: str | Path, inputs: Sequence[str], target: str) -> Data:

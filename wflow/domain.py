@@ -209,6 +209,11 @@ def line() -> Box:
     return Box((-math.inf,), (math.inf,), (False,))
 
 
+def half_line() -> Box:
+    """[0, inf) with a wall at 0."""
+    return Box((0.0,), (math.inf,), (False,))
+
+
 def interval(a: float, b: float) -> Box:
     """[a, b] with walls: no flux."""
     return Box((float(a),), (float(b),), (False,))

@@ -330,6 +330,13 @@ class Atoms(Law):
                 "move it inside or widen the domain"
             )
 
+    @property
+    def support(self) -> tuple[float, float]:
+        """Its extreme atoms where the domain is infinite."""
+        if self.domain.bounded:
+            return super().support
+        return float(self.points[:, 0].min()), float(self.points[:, 0].max())
+
     def quantile(self, s: Array) -> Array:
         self._needs_quantile()
         order, cumulated = self._sorted

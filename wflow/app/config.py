@@ -1,7 +1,8 @@
 """This file owns what a config of `wflow run` may say, and reads one.
 
 [problem]        name = "circle_teacher", then its parameters; `csv` and `mesh` are relative to the config
-[solver]         name = "Muscl", then its fields (particles: start = "sampled", seed = 1); or several [[solver]]
+[solver]         name = "Muscl", then its fields (particles: start = "sampled", seed = 1;
+                 StochasticGradient: rows = "replaced", "epochs", "one_pass" or "fresh"); or several [[solver]]
 [solve]          at most one of steps, dt, tolerance; times = [...]; may be left out
 """
 
@@ -11,7 +12,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from solvers.particles import Quantised, Sampled
+from solvers.rows import Epochs, Fresh, OnePass, Replaced, Rows
+from solvers.starts import Quantised, Sampled
+from solvers.stochastic import StochasticGradient
 from wflow.app.methods import FURTHER, METHODS
 from wflow.app.settings import MOST_BYTES, UsageError, fitted, parsed, problem, refused
 from wflow.problems import Problem, nearest
@@ -121,22 +124,39 @@ def _solver(where: str, settings: dict[str, Any]) -> Solver:
         raise UsageError(f"{where}: unknown solver {name!r}; {nearest(name, list(known))}")
     default = known[name]
     hints = get_type_hints(type(default))
-    taken = {f.name: hints[f.name] for f in fields(default) if f.name != "start"}  # type: ignore[arg-type]
+    taken = {f.name: hints[f.name] for f in fields(default) if f.name not in ("start", "rows")}  # type: ignore[arg-type]
     has_start = any(f.name == "start" for f in fields(default))  # type: ignore[arg-type]
-    values = fitted(where, settings, {**taken, **({"start": str, "seed": int} if has_start else {})})
+    drawn = {"rows": str} if isinstance(default, StochasticGradient) else {}
+    values = fitted(where, settings, {**taken, **drawn, **({"start": str, "seed": int} if has_start else {})})
     size = values.get(default.resolution, 0)
     if size > LARGEST_RESOLUTION:
         raise refused(f"{where}: {default.resolution}", size, f"up to {LARGEST_RESOLUTION}", "lower it")
     try:
         if has_start:
-            values |= _start(where, values)
+            values |= _start(where, values, own_seed="seed" in taken)
+        if "rows" in values:
+            values["rows"] = _rows(where, values["rows"])
         return replace(default, **values)  # type: ignore[type-var]
     except (ValueError, TypeError) as error:
         raise UsageError(f"{where}: {error}") from error
 
 
-def _start(where: str, values: dict[str, Any]) -> dict[str, Any]:
-    """start = "quantised" or "sampled" with its seed, taken out of the values, as the object that it stands for."""
+def _rows(where: str, name: str) -> Rows:
+    """rows = "replaced", "epochs", "one_pass" or "fresh" as the object that it stands for."""
+    known: dict[str, Rows] = {"replaced": Replaced(), "epochs": Epochs(), "one_pass": OnePass(), "fresh": Fresh()}
+    if name not in known:
+        raise UsageError(f"{where}: unknown rows {name!r}; {nearest(name, list(known))}")
+    return known[name]
+
+
+def _start(where: str, values: dict[str, Any], *, own_seed: bool) -> dict[str, Any]:
+    """start = "quantised" or "sampled" with its seed, taken out of the values, as the object that it stands for.
+
+    Where the method has a seed of its own, a sampled start has the same.
+    """
+    if own_seed:
+        start, seed = values.pop("start", "quantised"), values.get("seed", 0)
+        return _start(where, {"start": start, **({"seed": seed} if start == "sampled" else {})}, own_seed=False)
     seed = values.pop("seed", None)
     start = values.pop("start", "quantised" if seed is None else "sampled")
     if start == "sampled":

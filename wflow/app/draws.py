@@ -1,18 +1,21 @@
-"""This file owns the rates at which particles approach the density in their number m, a slope of log RMS W2 a claim.
+"""This file owns what is claimed of means over draws: a slope of a log RMS distance a claim.
 
-Draws are those of `GradientFlow` alone: another integrator of the same equation would move the same draws.
+Rates at which particles approach the density in their number m, draws of `GradientFlow` alone: another integrator of
+the same equation would move the same draws. Rates at which a random method approaches that flow in its step.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from solvers.finite_volume import Muscl
 from solvers.particles import GradientFlow, Sampled
 from solvers.spectral import Fourier
+from solvers.stochastic import ModifiedEquation, StochasticGradient
 from wflow.app.methods import METHODS
 from wflow.certificates import Certificate
-from wflow.convergence import Laboratory, particle_slopes
+from wflow.convergence import LOST, Laboratory, distance, particle_slopes, slope_of
 from wflow.flow import Flow
 from wflow.fourier import FourierDensity
 from wflow.grid import Grid
@@ -25,6 +28,7 @@ from wflow.solver import Solver
 SEED = 20260
 PDE_CELLS = 2000
 """Exact averages by which the spectral answer enters many W2 distances: an error of 1e-6, far below 1/m."""
+_STEPS, _LEVELS, _FEW_SEEDS = 20, 4, 12
 PLANE_CELLS, PLANE_SEEDS, PLANE_SIZES = 128, 10, (100, 200, 400, 800)
 
 
@@ -35,6 +39,26 @@ def of_draws(lab: Laboratory, solver: GradientFlow, quick: bool) -> Iterator[Cer
     # draws of a singular interaction are pushed apart at once: the rates of a Lipschitz field are not theirs
     elif lab.flow.domain.dim == 2 and not quick and not lab.flow.energy.singular:
         yield from _on_two_axes(lab, solver)
+
+
+def of_steps(lab: Laboratory, solver: StochasticGradient | ModifiedEquation, quick: bool) -> Iterator[Certificate]:
+    """RMS over seeds of the distance to `GradientFlow` from the same start: O(dt^(1/2)); the equation's length is dt.
+
+    An observed slope may fall short by LOST and two standard errors.
+    """
+    limit = lab.enough(GradientFlow(solver.particles, solver.start)).final
+    first = lab.enough(solver, _STEPS).steps
+    counts = [first * 2**k for k in range(_LEVELS)]
+    squares = []
+    for steps in counts:
+        length = lab.flow.horizon / steps
+        same = {"length": length} if isinstance(solver, ModifiedEquation) else {}
+        seeds = [replace(solver, seed=SEED + k, **same) for k in range(_FEW_SEEDS if quick else 2 * _FEW_SEEDS)]
+        squares.append(np.array([distance(solve(lab.flow, s, steps=steps).final, limit) ** 2 for s in seeds]))
+    slope, deviation = slope_of(-np.log(counts), squares)
+    detail = f"{len(squares[0])} seeds, {first}..{counts[-1]} steps, s.e. {deviation:.2f}"
+    claim = f"RMS distance to GradientFlow: order in dt ({detail})"
+    yield Certificate(claim, "at least", slope, solver.order(lab.flow).time, LOST + 2.0 * deviation)
 
 
 def _on_the_circle(lab: Laboratory, solver: GradientFlow, quick: bool) -> Iterator[Certificate]:

@@ -25,6 +25,7 @@ from solvers.kinetic import HeavyBall, KineticLangevin, PhaseSpace
 from solvers.langevin import Langevin, Langevin2
 from solvers.particles import DormandPrince, GradientDescent, GradientFlow, NormDescent, Sampled
 from solvers.spectral import Fourier
+from solvers.stochastic import ModifiedEquation, StochasticGradient
 from wflow.solver import Solver
 
 METHODS: tuple[Solver, ...] = (
@@ -70,6 +71,8 @@ FURTHER: tuple[Solver, ...] = (
     KineticLangevin(particles=400, speed=0.25, start=Sampled(0)),
     Langevin(particles=400),
     Langevin2(particles=400),
+    StochasticGradient(particles=100),
+    ModifiedEquation(particles=100),
 )
 """What `wflow run` takes besides, and `wflow verify --further`. Without it verify leaves them out: they say the same as
 Sdirk2 in a table whose agreements grow like the square of the list, and Bdf2 is two-step: its state is the last two
@@ -78,8 +81,8 @@ proves them; Entropic, Heated and Sinkhorn approximate the step that Spline take
 its second order, two-step too. SoftMin is a splitting for long steps of noisy networks, with no energy to certify.
 ConicHeun is ConicParticles at second order, ConicDescent the same with steps that F judges; ConicUpwind is ConicMuscl
 at first order, ConicImplicit so with masses by the potential of the step's end. GradientDescent is GradientFlow at
-first order, as networks are trained, NormDescent that with steps scaled by the norms of neurons. Langevin is
-GradientFlow with noise, for entropic flows, Langevin2 the same at weak order 2: their runs are draws, of which verify
-asks means over seeds. HeavyBall and PhaseSpace solve another equation, that of momentum, and are compared with each
-other alone; KineticLangevin is HeavyBall with noise. FictitiousPlay is an
-equation of its own too."""
+first order, as networks are trained, NormDescent that with steps scaled by the norms of neurons, StochasticGradient
+that on a few data a step, ModifiedEquation the stochastic equation of its steps. Langevin is GradientFlow with noise,
+for entropic flows, Langevin2 the same at weak order 2: their runs are draws, of which verify asks means over seeds.
+HeavyBall and PhaseSpace solve another equation, that of momentum, and are compared with each other alone;
+KineticLangevin is HeavyBall with noise. FictitiousPlay is an equation of its own too."""

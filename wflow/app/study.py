@@ -11,7 +11,8 @@ import numpy as np
 from solvers.kinetic import KineticLangevin
 from solvers.langevin import Langevin
 from solvers.particles import GradientFlow
-from wflow.app.draws import of_draws
+from solvers.stochastic import ModifiedEquation, StochasticGradient
+from wflow.app.draws import of_draws, of_steps
 from wflow.app.long_steps import not_compared, of_long_steps
 from wflow.app.methods import METHODS
 from wflow.app.noise import of_moving_noise, of_noise
@@ -215,6 +216,9 @@ def _of_refinements(
     it is not needed: on several axes, and where stability asks for steps so short that all show the order. So is it of
     a costly method.
     """
+    if isinstance(solver, StochasticGradient | ModifiedEquation):
+        yield from of_steps(lab, solver, quick)
+        return
     if solver.judged:
         return
     order = solver.order(lab.flow)

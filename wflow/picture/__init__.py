@@ -7,6 +7,7 @@ trajectories or a single one is named by its solvers.
 
 from wflow.picture.boundaries import boundaries
 from wflow.picture.charges import charges
+from wflow.picture.clouds import clouds, phases
 from wflow.picture.curves import energies, ledger, numbers, order_plot, relaxation, w2_curves
 from wflow.picture.journey import journey
 from wflow.picture.measures import densities
@@ -14,7 +15,7 @@ from wflow.picture.moves import moves
 from wflow.picture.movie import animation
 from wflow.picture.network import fit, risk, surface
 from wflow.picture.paths import profiles
-from wflow.picture.phase import phases
+from wflow.picture.phase import phase_space
 from wflow.picture.plane import maps, neurons, paths
 from wflow.picture.regions import film, regions
 from wflow.picture.sheets import sheets
@@ -28,6 +29,7 @@ __all__ = [
     "animation",
     "boundaries",
     "charges",
+    "clouds",
     "densities",
     "energies",
     "film",
@@ -41,6 +43,7 @@ __all__ = [
     "numbers",
     "order_plot",
     "paths",
+    "phase_space",
     "phases",
     "png_base64",
     "profiles",

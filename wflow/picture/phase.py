@@ -17,7 +17,7 @@ _POINTS = 400
 
 
 @styled
-def phases(
+def phase_space(
     lines: Mapping[str, tuple[Array, Array]],
     cells: Mapping[str, Density],
     clouds: Mapping[str, Particles] | None = None,
@@ -31,7 +31,7 @@ def phases(
     """
     for name, density in cells.items():
         if density.domain.dim != 2:
-            raise Refused(f"picture.phases: {name!r} has {density.domain.dim} axes; give densities of (w, v)")
+            raise Refused(f"picture.phase_space: {name!r} has {density.domain.dim} axes; give densities of (w, v)")
     figure = canvas(5.2 + 3.8 * len(cells), 4.2)
     first, *panels = np.atleast_1d(figure.subplots(1, 1 + len(cells)))
     scale, shown = log_or_linear([values for _, values in lines.values()])

@@ -10,6 +10,7 @@ from wflow.problems.chemotaxis import keller_segel
 from wflow.problems.circle import circle_teacher, linear_neuron, quadratic_neuron, sawtooth
 from wflow.problems.crowd import congestion, crowd
 from wflow.problems.diffusion import drift_diffusion, heat_mode, ornstein_uhlenbeck
+from wflow.problems.isotropic import isotropic_gaussians
 from wflow.problems.network import two_layer_1d
 from wflow.problems.noisy import gaussian_langevin, von_mises_langevin
 from wflow.problems.pairs import aggregation
@@ -60,6 +61,7 @@ CATALOGUE: dict[str, Callable[..., Problem]] = {
         relu_teacher,
         odd_target,
         axis_target,
+        isotropic_gaussians,
     )
 }
 
@@ -73,6 +75,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "congestion_2d": ("congestion", {"dim": 2, "horizon": 0.3}),
     "circle_teacher_conic": ("circle_teacher", {"b": 2.0, "masses": "conserved", "horizon": 40.0}),
     "barenblatt_2d": ("barenblatt", {"dim": 2, "horizon": 0.003}),
+    "isotropic_gaussians_limit": ("isotropic_gaussians", {"d": "infinity", "delta": 0.2, "window": (0.4, 1.8)}),
     "two_layer_1d_square": (
         "two_layer_1d",
         {"target": "tanh", "initial": "uniform", "spread": 1.0, "reach": 4.0, "horizon": 3.0},
@@ -135,6 +138,7 @@ __all__ = [
     "function_of",
     "gaussian_langevin",
     "heat_mode",
+    "isotropic_gaussians",
     "jump_start",
     "keller_segel",
     "linear_neuron",
