@@ -18,6 +18,8 @@ def entry(problem, m, scale=1.0, *, power=-1.0, late=1.0):
         values = np.full(7, m**power) if exact is None else np.full(7, exact[-1]) if len(exact) == 1 else exact
         values = values * (scale if m == SIZES[-1] else 1.0)
         values[-1] *= late
+        if problem == CIRCLE and name == "coupling":
+            values[4:] *= 3.0
         record[name], record[f"{name}_error"] = values.tolist(), (0.02 * values).tolist()
     return Entry({"problem": problem, "particles": m}, record)
 
@@ -33,6 +35,10 @@ def test_claims_hold_of_the_theory_and_fail_without_it():
     assert sum(not row.holds for row in rooted if "slope" in row.claim) == 4
     grown = list(claims([entry(p, m, late=1.2) for p in (LINE, CIRCLE) for m in SIZES]))
     assert all(not row.holds for row in grown if "half the time" in row.claim)
+    together = [entry(p, m) for p in (LINE, CIRCLE) for m in SIZES]
+    for one in together:
+        one.record["coupling"][4:] = [one.record["coupling"][3]] * 3
+    assert not list(claims(together))[-1].holds
 
 
 def test_closed_forms_solve_the_equations_of_second_moments():

@@ -149,7 +149,8 @@ def chaos(
     right.set(title="at the end", xlabel="particles m", xscale="log", yscale="log")
     right.set_xticks(guide, [f"{m:g}" for m in guide])
     right.minorticks_off()
-    right.legend(loc="best", fontsize=7.0)
+    right.set_ylim(bottom=0.03 * right.get_ylim()[0])  # room for the legend
+    right.legend(loc="lower left", fontsize=7.0)
     return figure
 
 
