@@ -150,7 +150,7 @@ def chaos(
     right.set_xticks(guide, [f"{m:g}" for m in guide])
     right.minorticks_off()
     right.set_ylim(bottom=0.03 * right.get_ylim()[0])  # room for the legend
-    right.legend(loc="lower left", fontsize=7.0)
+    right.legend(loc="lower left", fontsize=7.0, handlelength=3.5)
     return figure
 
 

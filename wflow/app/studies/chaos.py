@@ -44,6 +44,7 @@ from wflow.transport import w2
 LINE, CIRCLE = "gaussian_langevin", "von_mises_langevin"
 SIZES = (10, 20, 40, 80, 160)
 HORIZON = {LINE: 16.0, CIRCLE: 64.0}
+START: dict[str, dict[str, object]] = {LINE: {}, CIRCLE: {"modes": {1: -0.5, 2: 0.3}}}
 TIMES = 7
 PARTICLES, WATCHED, STEP, SEED = 100_000, 64, 0.05, 11
 STANDARD_ERRORS, SLOPE = 4.0, 0.12
@@ -59,7 +60,7 @@ def cells(quick: bool) -> list[Cell]:
 
 def measure(problem: str, particles: int) -> Record:
     """Means over runs with their standard errors, at doubling times."""
-    posed = problems.build(problem, horizon=HORIZON[problem])
+    posed = problems.build(problem, horizon=HORIZON[problem], **START[problem])
     flow, horizon = posed.flow, HORIZON[problem]
     times = [horizon * 2.0**-k for k in range(TIMES - 1, -1, -1)]
     runs, method = PARTICLES // particles, Langevin2(particles, start=Sampled(0))
