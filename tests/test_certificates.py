@@ -11,7 +11,7 @@ from solvers.finite_volume import Muscl, Upwind
 from solvers.jko import Quantile, SplineSdirk2
 from solvers.particles import GradientFlow
 from solvers.spectral import Fourier
-from wflow import FourierDensity, problems, solve, w2
+from wflow import Energy, Entropy, Flow, FourierDensity, Potential, problems, solve, w2
 from wflow.app.study import Outcome, agreements, order_certificate, study
 from wflow.certificates import (
     Certificate,
@@ -92,8 +92,11 @@ def test_the_gap_bounds_the_risk_and_shrinks_with_it(teacher):
 
 
 def test_no_gap_row_where_it_bounds_nothing():
-    """Infinite domain: no bound is known, so there is no row but a reason."""
-    p = problems.build("ornstein_uhlenbeck", horizon=0.1)
+    """An infinite domain and a potential that is a function: no bound is known, so there is no row but a reason."""
+    posed = problems.build("ornstein_uhlenbeck", horizon=0.1)
+    well = posed.flow.energy.terms[0]
+    unknown = Flow(Energy(Potential(well.field), Entropy(1.0)), posed.flow.domain, posed.flow.initial, 0.1)
+    p = replace(posed, flow=unknown)
     run = solve(p.flow, Quantile(points=50), steps=5)
     reason = no_gap(run)
     assert not list(global_gap(p, run)) and reason is not None and "not compact" in reason

@@ -24,7 +24,7 @@ HEADINGS = ["Problem", "Solve", "Check", "Picture", "What would refute this", "E
 ELEMENTS = ("grid_and_elements", "sphere_neurons", "sphere_movie", "round_obstacle", "two_ranks")
 """They need DOLFINx."""
 LONG = (
-    "convex_in_mixtures", "grid_and_elements", "hypothesis_report", "momentum", "sparse_deconvolution",
+    "chaos", "convex_in_mixtures", "grid_and_elements", "hypothesis_report", "momentum", "sparse_deconvolution",
     "sphere_neurons", "stuck_start", "symmetries", "two_clouds", "two_phases", "two_ranks",
 )  # fmt: skip
 """Their claims are slow tests."""
@@ -165,6 +165,7 @@ BROKEN = {
     "momentum": {"friction": 0.5},
     "two_clouds": {"clock": 2.0},
     "stuck_start": {"kappa": 0.8},
+    "chaos": {"kappa": 0.5},
 }
 """What each refutation must find: relu for a good activation, one that sees the mode, the flow's contraction for that
 of a step, gradient descent on R without m/2, R in place of F, another network for the particles, the slides'
@@ -172,7 +173,8 @@ expansion of R, a start whose order is 3/4, directions in a clump, charges on ha
 particles whose time runs twenty times too fast, the flow's radius for that of a step, the velocity of the start, the
 flow in place of a step, a front that only waits, another network for the elements, inputs on the unit sphere, the
 mean of another start, no hole, another step, charges of one sign, masses that stay, students of the wrong sign, five
-inputs for twenty, another friction, the clock of the flow of R, a start that is wide enough."""
+inputs for twenty, another friction, the clock of the flow of R, a start that is wide enough, particles
+that do not meet."""
 
 
 def test_every_demo_has_a_broken_case() -> None:
@@ -227,6 +229,7 @@ def test_the_claim_is_not_refuted_but_could_be(
         pytest.param("momentum", 0.01, marks=pytest.mark.slow),  # the faster root, and a start that is not small
         pytest.param("two_clouds", 1e-7, marks=pytest.mark.slow),  # one atom at t = 20
         ("stuck_start", 1e-9),
+        pytest.param("chaos", 0.05, marks=pytest.mark.slow),  # 4000 draws, six times at rest: 3 standard errors
         pytest.param("two_phases", 0.01, marks=pytest.mark.slow),  # t = 1500
         pytest.param("two_ranks", 0.15, marks=pytest.mark.slow),  # rows of triangles along walls and round the disk
     ],

@@ -145,12 +145,14 @@ def test_the_torus_has_its_gibbs_bound() -> None:
 
 
 def test_heat_alone_has_the_volume_for_its_bound() -> None:
-    """V = 0: inf F = -T log |domain|, on an interval too; with a potential on an axis nothing is claimed."""
+    """V = 0: inf F = -T log |domain|, on an interval too; with a potential that is a function nothing is claimed."""
     flow = problems.heat_mode().flow
     pi = Density(flow.grid(64), np.full(64, 1.0 / float(flow.domain.lengths[0])))
     found = bracket(flow, pi)
     assert found is not None and abs(found.gap) <= 1e-13
-    pushed = Flow(Energy(Potential.linear(1.0), Entropy(1.0)), flow.domain, flow.initial, 1.0)
+    known = Flow(Energy(Potential.linear(1.0), Entropy(1.0)), flow.domain, flow.initial, 1.0)
+    assert bracket(known, pi).lower == pytest.approx(-math.log(1.0 - math.exp(-1.0)), rel=1e-12)
+    pushed = Flow(Energy(Potential(Potential.linear(1.0).field), Entropy(1.0)), flow.domain, flow.initial, 1.0)
     assert bracket(pushed, pi) is None and "not bounded" in unknown(pushed, pi)
 
 

@@ -118,6 +118,42 @@ def two_phases(
     return figure
 
 
+@styled
+def chaos(
+    tables: Mapping[str, Mapping[int, tuple[Sequence[float], Sequence[float], Sequence[float], Sequence[float]]]],
+    known: Mapping[str, tuple[Sequence[float], Array]],
+) -> Figure:
+    """A panel each problem: m E|f_m - f|^2 over time, one curve a size m, and its closed form; right: all at the end.
+
+    tables: by problem and m: times, fluctuation, distance, coupling (mean squares).   known: by problem, times and m
+    times the fluctuation.
+    """
+    figure = canvas(12.6, 4.4)
+    *panels, right = figure.subplots(1, len(tables) + 1)
+    for axes, (name, sizes) in zip(panels, tables.items(), strict=True):
+        for colour, (m, (times, fluctuation, _, _)) in zip(_colours(len(sizes)), sorted(sizes.items()), strict=True):
+            axes.plot(times, m * np.array(fluctuation), color=colour, marker="o", label=f"m = {m}", **_ROWS)
+        if name in known:
+            axes.plot(*known[name], color=KNOWN, linestyle="--", label="closed form")
+        axes.set(title=name, xlabel="time t", xscale="log", ylim=(0.0, None), ylabel=r"$m\, E|f_m - f|^2$")
+        axes.legend(loc="best", fontsize=8.0)
+    for dash, (name, sizes) in zip(("-", "--"), tables.items(), strict=False):
+        numbers = sorted(sizes)
+        for k, (what, marker) in enumerate((("E |f_m - f|^2", "o"), ("E W2^2", "s"), ("coupling", "^"))):
+            ends = [sizes[m][k + 1][-1] for m in numbers]
+            look = {"linestyle": dash, "color": _COLOURS[k], "marker": marker}
+            right.plot(numbers, ends, label=f"{what}, {name.split('_')[0]}", **look, **_ROWS)
+    guide = np.array(numbers, dtype=np.float64)
+    highest = max(row[2][-1] for sizes in tables.values() for row in sizes.values())
+    right.plot(guide, highest * guide[0] / guide, ":", color=KNOWN, label="slope -1")
+    right.set(title="at the end", xlabel="particles m", xscale="log", yscale="log")
+    right.set_xticks(guide, [f"{m:g}" for m in guide])
+    right.minorticks_off()
+    right.set_ylim(bottom=0.03 * right.get_ylim()[0])  # room for the legend
+    right.legend(loc="lower left", fontsize=7.0, handlelength=3.5)
+    return figure
+
+
 def _colours(n: int) -> list[Any]:
     """From dark to light."""
     return [matplotlib.colormaps["viridis"](x) for x in np.linspace(0.0, 0.85, max(n, 1))][:n]

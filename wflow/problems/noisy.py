@@ -83,7 +83,7 @@ def von_mises_langevin(
     a: float = 0.5,
     target: float = 0.8,
     temperature: float = 0.1,
-    modes: Mapping[int, float] = {1: -0.5, 2: 0.3},
+    modes: Mapping[int, float] = {1: -0.5, 3: 0.3},
     horizon: float = 20.0,
 ) -> Problem:
     """F = (a/2)|c_1 - target|^2 + T int rho log rho on the circle, c_1 = int e^{-i theta} dpi: linear neurons, noisy.
