@@ -23,6 +23,7 @@ from wflow.certificates import (
     second_moment,
 )
 from wflow.cone import spread
+from wflow.contracting import contracting
 from wflow.convergence import (
     LOST,
     Laboratory,
@@ -163,6 +164,7 @@ def _studied(problem: Problem, solver: Solver, quick: bool) -> Outcome:
     claims = [
         *_of_run(problem, run, error),
         *second_moment(problem, run, finer),
+        *contracting(problem, run, finer, error),
         *_of_refinements(lab, problem, solver, refinements, quick),
     ]
     if isinstance(solver, GradientFlow):

@@ -8,6 +8,7 @@ from typing import Any
 from wflow.arrays import nearest
 from wflow.problems.chemotaxis import keller_segel
 from wflow.problems.circle import circle_teacher, linear_neuron, quadratic_neuron, sawtooth
+from wflow.problems.concave import displacement_convex
 from wflow.problems.crowd import congestion, crowd
 from wflow.problems.diffusion import drift_diffusion, heat_mode, ornstein_uhlenbeck
 from wflow.problems.network import two_layer_1d
@@ -35,6 +36,7 @@ CATALOGUE: dict[str, Callable[..., Problem]] = {
         drift_diffusion,
         barenblatt,
         porous_well,
+        displacement_convex,
         aggregation,
         keller_segel,
         congestion,
@@ -69,6 +71,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "aggregation_log_plane": ("aggregation", {"kind": "log_plane", "reach": 2.0, "horizon": 0.1}),
     "congestion_2d": ("congestion", {"dim": 2, "horizon": 0.3}),
     "circle_teacher_conic": ("circle_teacher", {"b": 2.0, "masses": "conserved", "horizon": 40.0}),
+    "displacement_convex_noisy": ("displacement_convex", {"temperature": 0.1}),
     "barenblatt_2d": ("barenblatt", {"dim": 2, "horizon": 0.003}),
     "two_layer_1d_square": (
         "two_layer_1d",
@@ -128,6 +131,7 @@ __all__ = [
     "crowd",
     "deconvolution_1d",
     "deconvolution_2d",
+    "displacement_convex",
     "drift_diffusion",
     "function_of",
     "heat_mode",
