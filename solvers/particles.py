@@ -12,6 +12,7 @@ from wflow.coupling import Probe, norm
 from wflow.energy import Energy
 from wflow.errors import Refused
 from wflow.flow import Flow
+from wflow.many import Velocity
 from wflow.measure import Particles
 from wflow.neuron import RidgeNeuron
 from wflow.plane_kernel import ReluPlaneKernel
@@ -112,15 +113,27 @@ class GradientFlow(_ParticleFlow):
     def step(self, flow: Flow, state: State, dt: float) -> Step:
         pi, k1 = _first(flow, state)
         w = pi.points
-        k2 = _velocity(flow, pi, w + 0.5 * dt * k1)
-        k3 = _velocity(flow, pi, w + 0.5 * dt * k2)
-        k4 = _velocity(flow, pi, w + dt * k3)
-        end = flow.domain.retract(w + dt / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + k4))
+        end = flow.domain.retract(_runge_kutta(lambda at: _velocity(flow, pi, at), w, k1, dt))
         last = _velocity(flow, pi, end)
         middle = _velocity(flow, pi, 0.5 * (w + end) + dt / 8.0 * (k1 - last))
         power = [float(pi.weights @ np.sum(v * v, axis=1)) for v in (k1, middle, last)]
         spent = dt / 6.0 * (power[0] + 4.0 * power[1] + power[2])
         return Step(state.after(dt, pi.moved(end), velocity=last), dissipated=spent)
+
+    def moved(self, flow: Flow, velocity: Velocity, w: Array, dt: float, kick: Array) -> Array:
+        """Points (..., m, d) a step later, on lifted angles, for solvers.ensemble; kick is not used."""
+        return _retracted(flow, _runge_kutta(velocity, w, velocity(w), dt))
+
+
+def _retracted(flow: Flow, w: Array) -> Array:
+    return flow.domain.retract(w.reshape(-1, w.shape[-1])).reshape(w.shape)
+
+
+def _runge_kutta(velocity: Velocity, w: Array, k1: Array, dt: float) -> Array:
+    k2 = velocity(w + 0.5 * dt * k1)
+    k3 = velocity(w + 0.5 * dt * k2)
+    k4 = velocity(w + dt * k3)
+    return w + dt / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + k4)
 
 
 _NODES = (
@@ -187,6 +200,11 @@ class GradientDescent(_ParticleFlow):
         last, then = _velocity(flow, pi, end), self._scales(end)
         power = [float(pi.weights @ np.sum(s * v * v, axis=1)) for s, v in ((scale, velocity), (then, last))]
         return Step(state.after(dt, pi.moved(end), velocity=last), dissipated=0.5 * dt * sum(power))
+
+    def moved(self, flow: Flow, velocity: Velocity, w: Array, dt: float, kick: Array) -> Array:
+        """As for GradientFlow."""
+        scale = self._scales(w.reshape(-1, w.shape[-1])).reshape(w.shape)
+        return _retracted(flow, w + dt * scale * velocity(w))
 
     def _scales(self, w: Array) -> Array:
         """By what the step of each coordinate (m, d) is longer."""

@@ -24,9 +24,10 @@ def available() -> bool:
     return find_spec("numba") is not None
 
 
-def kernel[F: Callable[..., Any]](function: F, *, uses: Sequence[ModuleType] = ()) -> F:
+def kernel[F: Callable[..., Any]](function: F, *, uses: Sequence[ModuleType] = (), beside: bool = False) -> F:
     """Compile at the first call, kept on disk. Division follows numpy: Python's zero test would stop vectorisation.
 
+    beside: other threads run meanwhile (the interpreter's lock is given back).
     uses: modules whose functions end up inside the kernel. numba asks only the kernel's own file whether what is on
     disk is out of date, so the kernel's name carries a mark of theirs (and of this one's).
     A cache folder that cannot be written is no failure: the kernel is then compiled once a process.
@@ -35,9 +36,9 @@ def kernel[F: Callable[..., Any]](function: F, *, uses: Sequence[ModuleType] = (
 
     function.__qualname__ = f"{function.__qualname__}_{mark([sys.modules[__name__], *uses])}"
     try:
-        made = numba.njit(cache=True, **options())(function)
+        made = numba.njit(cache=True, nogil=beside, **options())(function)
     except RuntimeError:  # no folder for the cache
-        made = numba.njit(**options())(function)
+        made = numba.njit(nogil=beside, **options())(function)
     return cast("F", made)
 
 

@@ -166,6 +166,24 @@ class Box(Domain):
         high = np.where(free, np.inf, self.upper)
         return np.clip(w, low, high)
 
+    def mirrored(self, w: Array) -> Array:
+        """Points (..., d) beyond a wall reflected back at it, as often as needed; periodic coordinates stay lifted."""
+        if not self.walled:
+            return w
+        out = np.array(w, dtype=np.float64)
+        for axis, (a, b, turns) in enumerate(zip(self.lower, self.upper, self.periodic, strict=True)):
+            if turns or not (math.isfinite(a) or math.isfinite(b)):
+                continue
+            at = out[..., axis]
+            if math.isfinite(a) and math.isfinite(b):
+                beyond = np.mod(at - a, 2.0 * (b - a))
+                # rounding: a point of the box stays as it is, and none leaves it
+                back = np.clip(a + np.minimum(beyond, 2.0 * (b - a) - beyond), a, b)
+                out[..., axis] = np.where((at >= a) & (at <= b), at, back)
+            else:
+                out[..., axis] = a + np.abs(at - a) if math.isfinite(a) else b - np.abs(at - b)
+        return out
+
     def slide(self, w: Array, velocity: Array) -> Array:
         """Velocity (m, d) at w (m, d) without its part that leaves through a wall or goes along a frozen axis."""
         if any(self.frozen):

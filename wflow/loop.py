@@ -66,7 +66,7 @@ def solve(
     saved = _saved_times(times, end, pace)
     watch = Watch.over(flow, solver, _plan(solver, pace, saved))
     now = begun = watch.start if store is None else watch.resumed(store.latest())
-    report = _reporter(progress, end)
+    report = reporter(progress, end)
     try:
         for now in _course(watch, pace, saved, begun, until if callable(until) else None):
             report(now.state.time)
@@ -131,7 +131,8 @@ def _saved_times(times: Sequence[float] | None, end: float, pace: Pace) -> list[
     return [float(t) for t in given if t > 0.0]
 
 
-def _reporter(progress: Progress, end: float) -> Callable[[float], None]:
+def reporter(progress: Progress, end: float) -> Callable[[float], None]:
+    """What is told of a run that has come to a time, from `progress` as `solve` takes it."""
     if callable(progress):  # told on every rank
         return lambda t: progress(t / end)
     if not progress or current().number:
