@@ -18,7 +18,7 @@ from wflow.picture.plane import maps, neurons, paths
 from wflow.picture.regions import film, regions
 from wflow.picture.sheets import sheets
 from wflow.picture.spreading import spreading
-from wflow.picture.studies import limits, starts, success, two_phases
+from wflow.picture.studies import fluctuations, limits, starts, success, two_phases
 from wflow.picture.style import Runs, png_base64, save
 from wflow.picture.verdicts import verdicts
 
@@ -31,6 +31,7 @@ __all__ = [
     "energies",
     "film",
     "fit",
+    "fluctuations",
     "journey",
     "ledger",
     "limits",

@@ -6,6 +6,8 @@ import numpy as np
 
 from wflow.arrays import Array, finite, positive
 from wflow.barenblatt import Barenblatt
+from wflow.bump import BumpNeuron
+from wflow.data import Data
 from wflow.domain import interval
 from wflow.energy import Energy
 from wflow.flow import Flow
@@ -15,7 +17,9 @@ from wflow.lambert import LambertLaw
 from wflow.law import Law
 from wflow.problems.porous import settling
 from wflow.problems.problem import Problem, nothing
-from wflow.terms import Potential
+from wflow.terms import Potential, Risk
+
+_NODES = 64
 
 
 def displacement_convex(
@@ -25,6 +29,7 @@ def displacement_convex(
     temperature: float = 0.0,
     reach: float = 2.0,
     horizon: float = 1.0,
+    bump: float = 0.0,
 ) -> Problem:
     """F = (1/2) int (f - rho)^2 + T int rho log rho on [-reach, reach], no flux, f = (alpha/2)(L^2 - w^2) concave.
 
@@ -33,6 +38,8 @@ def displacement_convex(
     T = 0, from the parabola of half-width `width` about `mean`: it stays one, its centre mean e^{-alpha t}, its
     half-width^3 L^3 + (width^3 - L^3) e^{-3 alpha t}, while it meets no wall (else ValueError); W2 of two is
     hypot(difference of means, of half-widths/sqrt 5). The minimiser is f's positive part.
+    bump > 0: the network itself, F = (1/2) int (f - K * rho)^2 + T int rho log rho, K the density of N(0, bump^2), the
+    integral by Gauss; of it no answer is known.
     T > 0, from the same start as heat would round it, T W(exp((level - (3/(2 width^3))(w - mean)^2/2)/T)/T), W
     Lambert's; the minimiser is T W(exp((level - alpha w^2/2)/T)/T).
     """
@@ -53,12 +60,16 @@ def displacement_convex(
 
     rounded = (LambertLaw(1.5 / width**3, cold, reach, centre), LambertLaw(alpha, cold, reach)) if cold else None
     start, rest = rounded or (parabola(0.0), parabola(math.inf))
+    heat = (Entropy(cold),) if cold else ()
+    source = "Javanmard, Mondelli & Montanari 2020, Ann. Statist. 48(6), arXiv:1901.01375; solutions derived here"
+    if bump:
+        network = Flow(Energy(_network(alpha, bump, reach), *heat), home, start, horizon)
+        return Problem(network, source, "convex along geodesics in the limit of narrow bumps alone")
     # -int f drho + (1/2) int f^2
     fit = Potential.quadratic(alpha), Constant(0.5 * _squared(alpha, edge, reach) - 0.5 * alpha * edge**2)
-    heat = (Entropy(cold),) if cold else ()
     return Problem(
         Flow(Energy(Power(2.0, 0.5), *heat, *fit), home, start, horizon),
-        "Javanmard, Mondelli & Montanari 2020, Ann. Statist. 48(6), arXiv:1901.01375; solutions derived here",
+        source,
         "alpha-convex along geodesics: F - min F falls by e^{-2 alpha t}, W2 of two solutions by e^{-alpha t}",
         exact=nothing if cold else parabola,
         minimiser=rest,
@@ -66,6 +77,17 @@ def displacement_convex(
         limit_reason="the only minimiser, F being alpha-convex along geodesics",
         convexity=alpha,
     )
+
+
+def _network(alpha: float, bump: float, reach: float) -> Risk:
+    """(1/2) int (f - K * pi)^2 over [-reach, reach], as a mean over uniform inputs: both sides times sqrt(2 reach).
+
+    Gauss's nodes lie bump/3 apart in the middle, where two bumps' product, a Gaussian, is integrated to e^-88.
+    """
+    x, weights = np.polynomial.legendre.leggauss(max(_NODES, math.ceil(6.0 * reach / positive("bump", bump))))
+    inputs, scale = reach * x[:, None], math.sqrt(2.0 * reach)
+    neuron = BumpNeuron(bump, interval(-reach, reach), scale / (math.sqrt(2.0 * math.pi) * bump))
+    return Risk(neuron, Data(inputs, scale * concave_target(alpha, inputs), weights / 2.0))
 
 
 def concave_target(alpha: float, w: Array) -> Array:
