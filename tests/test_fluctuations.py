@@ -69,10 +69,10 @@ def test_squared_distances_are_those_of_w2(domain, squared):
 @pytest.mark.parametrize("m", [1, 2, 30])
 def test_mean_squared_distance_of_samples(name, m):
     """E W2^2 = 1/(6m) on [0, 1], pi^2/(3m) on the circle, for every m, within 3 standard errors of 4000 draws."""
-    expected, squared, length = SAMPLES[name]
-    values = squared(np.random.default_rng([5, m]).random((4000, m)) * length)
+    sample = SAMPLES[name]
+    values = sample.squared(np.random.default_rng([5, m]).random((4000, m)) * sample.length)
     error = values.std() / math.sqrt(len(values))
-    assert abs(values.mean() - expected(m)) <= 3.0 * error + 1e-12
+    assert abs(values.mean() - sample.scaled / m) <= 3.0 * error + 1e-12
 
 
 def entries(off=0.0, power=-1.0, rise=0.0, distance=0.0, error=0.01):
@@ -85,8 +85,8 @@ def entries(off=0.0, power=-1.0, rise=0.0, distance=0.0, error=0.01):
             mean = known * (m / 200) ** (power + 1.0) * (1.0 + off * error) + rise * np.arange(len(t))
             record = {"times": t.tolist(), "mean": mean.tolist(), "error": (error * known).tolist()}
             out.append(Entry({"of": name, "particles": m, "seed": 0}, record))
-    for name, (expected, _, _) in SAMPLES.items():
-        mean, spread = [expected(1) * (1.0 + distance * error)], [expected(1) * error]
+    for name, sample in SAMPLES.items():
+        mean, spread = [sample.scaled * (1.0 + distance * error)], [sample.scaled * error]
         out.append(Entry({"of": name, "particles": 5, "seed": 0}, {"times": [0.0], "mean": mean, "error": spread}))
     return out
 

@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from wflow.arrays import Array
+from wflow.arrays import Array, ComplexArray
 from wflow.domain import TURN
 
 
@@ -34,7 +34,7 @@ def relu_tail(times: Array) -> Array:
     return np.asarray(math.pi**1.5 / 16.0 * np.asarray(times) ** -1.5)
 
 
-def observed(modes: Array, coefficients: Array) -> Array:
+def observed(modes: ComplexArray, coefficients: Array) -> Array:
     """sum_{n>=1} a_n |c_n|^2 (R,) of modes (R, N + 1), c_0 the mass: that is E_x |f_m - f|^2, cut off after N."""
     return np.asarray(np.abs(modes[:, 1:]) ** 2 @ np.asarray(coefficients)[1:])
 

@@ -142,10 +142,16 @@ def fluctuations(
     left.set(xlabel="time t", ylabel="m E|f_m - f|^2", xscale="log", yscale="log")
     left.legend(loc="best", fontsize=8.0)
     for colour, (name, found) in zip(_COLOURS[2:], samples.items(), strict=False):
-        m = np.array(list(found))
+        sizes_drawn = np.array(list(found))
         mean, error = np.array(list(found.values())).T
         right.errorbar(
-            m, mean / levels[name], 2.0 * error / levels[name], color=colour, marker="o", label=name, capsize=3.0
+            sizes_drawn,
+            mean / levels[name],
+            2.0 * error / levels[name],
+            color=colour,
+            marker="o",
+            label=name,
+            capsize=3.0,
         )
     right.axhline(1.0, color=KNOWN, linestyle="--", linewidth=1.2)
     right.set(xlabel="points m", ylabel="E W2^2 over its exact value", xscale="log")

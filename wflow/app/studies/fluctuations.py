@@ -5,7 +5,9 @@ flow, thousands at once; E|f_m(t) - f|^2 is held against the closed sum of wflow
 `samples` of the uniform law on [0, 1] and on the circle: E W2^2 against 1/(6m) and pi^2/(3m).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +29,20 @@ NETWORKS: dict[str, tuple[float | None, int, tuple[float, ...]]] = {
     "relu": (None, 100, (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)),
 }
 """The activation's parameter, steps over the last time, and times."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Of m points: m E W2^2, W2^2 by rows of points (R, m), and the length of the domain."""
+
+    scaled: float
+    squared: Callable[[Array], Array]
+    length: float
+
+
 SAMPLES = {
-    "interval": (lambda m: 1.0 / (6.0 * m), squared_on_interval, 1.0),
-    "circle": (lambda m: np.pi**2 / (3.0 * m), squared_on_circle, TURN),
+    "interval": Sample(1.0 / 6.0, squared_on_interval, 1.0),
+    "circle": Sample(math.pi**2 / 3.0, squared_on_circle, TURN),
 }
 SIZES, DRAWN, RUNS, SEEDS = (50, 100, 200, 400), (5, 20, 80), 500, 4
 ERRORS, SLOPE = 3.0, 0.1
@@ -41,17 +54,17 @@ def cells(quick: bool) -> list[Cell]:
     """Every network and size by groups of 500 runs (four groups of the largest, two of others), and every sample."""
     sizes = SIZES[:3] if quick else SIZES
     groups = {m: 1 if quick else SEEDS if m == SIZES[-1] else SEEDS // 2 for m in sizes}
-    moved = [{"of": name, "particles": m, "seed": s} for name in NETWORKS for m in sizes for s in range(groups[m])]
+    moved: list[Cell] = [
+        {"of": name, "particles": m, "seed": s} for name in NETWORKS for m in sizes for s in range(groups[m])
+    ]
     return moved + [{"of": name, "particles": m, "seed": s} for name in SAMPLES for m in DRAWN for s in range(SEEDS)]
 
 
 def measure(of: str, particles: int, seed: int) -> Record:
     """Mean and standard error over 500 runs at each time, times m; for samples of W2^2 at one time."""
     if of in SAMPLES:
-        _, squared, length = SAMPLES[of]
-        drawn = np.random.default_rng([list(SAMPLES).index(of), seed, particles]).random((RUNS, particles)) * length
-        values = particles * squared(drawn)[None]
-        return _record(np.zeros(1), values)
+        drawn = np.random.default_rng([list(SAMPLES).index(of), seed, particles]).random((RUNS, particles))
+        return _record(np.zeros(1), particles * SAMPLES[of].squared(drawn * SAMPLES[of].length)[None])
     b, steps, times = NETWORKS[of]
     flow = problems.circle_teacher(of, b, modes={}, horizon=times[-1]).flow
     a = kernel_coefficients(activation(of, b), "gaussian", _MODES)
@@ -115,10 +128,10 @@ def claims(entries: Sequence[Entry]) -> Iterator[Certificate]:
         claim = f"slope of log E|f_m - f|^2 in log m, m = {min(sizes)} to {m}, farthest from -1 at t = {times[k]:g}"
         half = 1.96 * spread
         yield Certificate(f"{name}: {claim}, 95 %: +-{half:.3f}", "equal", slope, -1.0, SLOPE)
-    for name, (expected, _, _) in SAMPLES.items():
+    for name, sample in SAMPLES.items():
         for m, (_, mean, error, runs) in pooled(entries, name).items():
             claim = f"E W2^2 of m = {m} points on the {name}, {runs} draws, allowed {ERRORS:g} standard errors"
-            yield Certificate(claim, "equal", float(mean[0]) / m, expected(m), ERRORS * float(error[0]) / m)
+            yield Certificate(claim, "equal", float(mean[0]) / m, sample.scaled / m, ERRORS * float(error[0]) / m)
 
 
 def draw(entries: Sequence[Entry], path: Path) -> Path:
@@ -131,7 +144,7 @@ def draw(entries: Sequence[Entry], path: Path) -> Path:
         times = np.geomspace(0.3, next(iter(sizes.values()))[0][-1], 200)
         known[name] = times, closed(name, times)
     drawn = {name: {m: (float(v[1][0]), float(v[2][0])) for m, v in pooled(entries, name).items()} for name in SAMPLES}
-    levels = {name: expected(1) for name, (expected, _, _) in SAMPLES.items()}
+    levels = {name: sample.scaled for name, sample in SAMPLES.items()}
     return save(fluctuations(curves, known, drawn, levels), path)
 
 
