@@ -32,6 +32,7 @@ def test_the_sum_ends_as_derived():
     assert np.all(np.diff(closed("relu", np.linspace(0.0, 50.0, 60))) < 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_modes_fall_at_the_rates_of_the_sum(name):
     """512 equispaced neurons shifted by e cos(n theta) move by -lambda_n e cos(n theta), lambda_n = n^2 a_n/2."""
