@@ -77,4 +77,4 @@ if __name__ == "__main__":
     print("exercise: predicted {}, found {}".format(*exercise()))
 
 # References: [1] McCann 1997, Adv. Math. 128(1) (displacement convexity). [2] Ambrosio, Gigli & Savare 2008, Gradient
-# Flows, Birkhauser. [3] Chizat & Bach 2018, NeurIPS, arXiv:1805.09545.    Next lesson: singular_start.py
+# Flows, Birkhauser. [3] Chizat & Bach 2018, NeurIPS, arXiv:1805.09545.    Next lesson: displacement_convexity.py

@@ -227,7 +227,7 @@ def test_smooth_neurons_on_the_circle_are_enclosed(name: str) -> None:
     ("neuron", "domain", "width"),
     [
         (RidgeNeuron(activation("tanh"), 1), interval(-3.0, 2.0), 1e-10),
-        (BumpNeuron(0.2, interval(0.0, 1.0)), interval(0.0, 1.0), 1e-10),
+        (BumpNeuron(0.2, interval(0.0, 1.0), 3.0), interval(0.0, 1.0), 1e-10),
         (RidgeNeuron(activation("tanh"), 1, bias=True), box([-3.0, -2.0], [3.0, 2.0]), 1e-5),
         (RidgeNeuron(activation("gelu"), 1, outer=True), box([-1.0, -2.0], [1.0, 2.0]), 1e-3),
         (BumpNeuron(0.3, box([0.0, 0.0], [1.0, 1.0])), box([0.0, 0.0], [1.0, 1.0]), 1e-5),

@@ -6,7 +6,7 @@ On d axes c = Gamma(q + 1 + d/2)/(pi^(d/2) Gamma(q + 1) R^d), and E|x - centre|^
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.special import betainc, betaincinv
@@ -25,22 +25,32 @@ def peak(power: float, dim: int) -> float:
 
 @dataclass(frozen=True)
 class Barenblatt(Law):
-    """c (1 - ((x - centre)/reach)^2)_+^power on the line; (1 + z)/2 of z = (x - centre)/reach is Beta(q + 1, q + 1)."""
+    """c (1 - ((x - centre)/reach)^2)_+^power on the line; (1 + z)/2 of z = (x - centre)/reach is Beta(q + 1, q + 1).
+
+    home: the line, or an interval that holds the support (ValueError where it does not).
+    """
 
     power: float
     reach: float
     centre: float = 0.0
+    home: Box = field(default_factory=line)
 
     def __post_init__(self) -> None:
         if not float(finite("Barenblatt power", self.power)) >= 0.0:
             raise ValueError(f"Barenblatt power: {self.power!r} is below 0; give q >= 0 (0: uniform)")
         positive("Barenblatt reach", self.reach)
         finite("Barenblatt centre", self.centre)
+        low, high = self.support
+        if self.home.dim != 1 or self.home.periodic[0] or low < self.home.lower[0] or high > self.home.upper[0]:
+            raise ValueError(
+                f"Barenblatt home: the support [{low:g}, {high:g}] does not lie in {self.home}; give the line, or a "
+                "longer interval"
+            )
 
     @property
     def domain(self) -> Box:
-        """The line."""
-        return line()
+        """The line or the interval."""
+        return self.home
 
     @property
     def regularity(self) -> Regularity:

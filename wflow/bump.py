@@ -11,13 +11,15 @@ from wflow.domain import Box
 
 @dataclass(frozen=True)
 class BumpNeuron:
-    """psi(x; w) = exp(-|x - w|^2/(2 width^2)), x and w in a box with walls: a bump that moves."""
+    """psi(x; w) = height exp(-|x - w|^2/(2 width^2)), x and w in a box with walls: a bump that moves."""
 
     width: float
     box: Box
+    height: float = 1.0
 
     def __post_init__(self) -> None:
         positive("BumpNeuron width", self.width)
+        positive("BumpNeuron height", self.height)
         if any(self.box.periodic):
             raise ValueError(f"BumpNeuron box: {self.box} has a periodic axis; give walls, or use TranslationNeuron")
 
@@ -43,7 +45,7 @@ class BumpNeuron:
 
     def value(self, x: Array, w: Array) -> Array:
         """(n, m)."""
-        return np.asarray(np.exp(-0.5 * sum(z**2 for z in self._away(x, w))))
+        return np.asarray(self.height * np.exp(-0.5 * sum(z**2 for z in self._away(x, w))))
 
     def gradient(self, x: Array, w: Array) -> Array:
         """(n, m, d)."""

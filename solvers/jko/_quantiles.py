@@ -98,13 +98,13 @@ def space_order(flow: Flow) -> float:
     2 where the axis is bounded and the density stays positive, 3/2 if it jumps, 1/2 if its support has gaps. Where it
     vanishes like d^(1/(p - 1)) at a front, as the power p makes it, the last gap is h^(1 - 1/p) of h = 1/m and the
     error in it sqrt(h) times that. 1/2 (or more) on infinite axes otherwise: an infinite tail of mass h is off by about
-    its length.
+    its length; and where heat draws such a front out into a tail.
     """
     energy = flow.energy
     ends = np.isfinite(flow.initial.quantile(np.array([0.0, 1.0])))
     if energy.power is not None and not energy.temperature and np.all(ends):
         return 1.5 - 1.0 / energy.power.exponent
-    if not (flow.domain.bounded and flow.initial.connected):
+    if energy.power is not None or not (flow.domain.bounded and flow.initial.connected):
         return 0.5
     return 2.0 if flow.initial.regularity == "smooth" else 1.5
 

@@ -27,6 +27,7 @@ from wflow.certificates import (
     second_moment,
 )
 from wflow.cone import spread
+from wflow.contracting import contracting
 from wflow.convergence import (
     LOST,
     Laboratory,
@@ -176,6 +177,7 @@ def _studied(problem: Problem, solver: Solver, quick: bool) -> Outcome:
     claims = [
         *_of_run(problem, run, error),
         *(second_moment(problem, run, finer) if not solver.equation else ()),
+        *(contracting(problem, run, finer, error) if not solver.equation else ()),
         *_of_refinements(lab, problem, solver, refinements, quick),
     ]
     if isinstance(solver, GradientFlow):

@@ -124,7 +124,7 @@ def neuron_bounds(neuron: Neuron, x: Array, box: Box) -> Array | None:
     if not box.bounded:
         return None
     if type(neuron) is BumpNeuron:
-        return np.tile(np.array(_BELL) / neuron.width ** np.arange(4.0), (len(x), 1))
+        return np.tile(neuron.height * np.array(_BELL) / neuron.width ** np.arange(4.0), (len(x), 1))
     if type(neuron) is CircleNeuron:
         rho = np.linalg.norm(x, axis=1)
         found = _scalar(neuron.activation, float(rho.max(initial=0.0)))

@@ -20,7 +20,7 @@ from wflow.picture.plane import maps, neurons, paths
 from wflow.picture.regions import film, regions
 from wflow.picture.sheets import sheets
 from wflow.picture.spreading import spreading
-from wflow.picture.studies import chaos, limits, starts, success, two_phases
+from wflow.picture.studies import chaos, fluctuations, limits, starts, success, two_phases
 from wflow.picture.style import Runs, png_base64, save
 from wflow.picture.verdicts import verdicts
 
@@ -35,6 +35,7 @@ __all__ = [
     "energies",
     "film",
     "fit",
+    "fluctuations",
     "journey",
     "ledger",
     "limits",

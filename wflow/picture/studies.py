@@ -154,6 +154,50 @@ def chaos(
     return figure
 
 
+@styled
+def fluctuations(
+    curves: Mapping[str, Mapping[int, tuple[Array, Array, Array, int]]],
+    known: Mapping[str, tuple[Array, Array]],
+    samples: Mapping[str, Mapping[int, tuple[float, float]]],
+    levels: Mapping[str, float],
+) -> Figure:
+    """Left: m E|f_m - f|^2 by time, bars of two standard errors, closed sums dashed; right: E W2^2 of samples by m.
+
+    curves: name -> m -> times, mean, standard error, runs.   known: name -> times, sum.   samples: name -> m ->
+    m E W2^2, standard error, with their exact levels.
+    """
+    figure = canvas(10.4, 4.4)
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    for colour, (name, sizes) in zip(_COLOURS, curves.items(), strict=False):
+        for k, (m, (times, mean, error, _)) in enumerate(sizes.items()):
+            look = {"color": colour, "marker": "osD^v"[k % 5], "linestyle": "", "alpha": 0.8, "markersize": 4.5}
+            shift = 1.0 + 0.03 * (k - 1)
+            left.errorbar(times[1:] * shift, mean[1:], 2.0 * error[1:], label=f"{name}, m = {m}", **look)
+        left.plot(*known[name], "--", color=KNOWN, linewidth=1.2)
+    left.plot([], [], "--", color=KNOWN, label="closed sum")
+    left.set(xlabel="time t", ylabel="m E|f_m - f|^2", xscale="log", yscale="log")
+    left.legend(loc="best", fontsize=8.0)
+    for colour, (name, found) in zip(_COLOURS[2:], samples.items(), strict=False):
+        sizes_drawn = np.array(list(found))
+        mean, error = np.array(list(found.values())).T
+        right.errorbar(
+            sizes_drawn,
+            mean / levels[name],
+            2.0 * error / levels[name],
+            color=colour,
+            marker="o",
+            label=name,
+            capsize=3.0,
+        )
+    right.axhline(1.0, color=KNOWN, linestyle="--", linewidth=1.2)
+    right.set(xlabel="points m", ylabel="E W2^2 over its exact value", xscale="log")
+    ticks = sorted({m for found in samples.values() for m in found})
+    right.set_xticks(ticks, [f"{m:g}" for m in ticks])
+    right.minorticks_off()
+    right.legend(loc="best", fontsize=9.0)
+    return figure
+
+
 def _colours(n: int) -> list[Any]:
     """From dark to light."""
     return [matplotlib.colormaps["viridis"](x) for x in np.linspace(0.0, 0.85, max(n, 1))][:n]

@@ -8,6 +8,7 @@ from typing import Any
 from wflow.arrays import nearest
 from wflow.problems.chemotaxis import keller_segel
 from wflow.problems.circle import circle_teacher, linear_neuron, quadratic_neuron, sawtooth
+from wflow.problems.concave import displacement_convex
 from wflow.problems.crowd import congestion, crowd
 from wflow.problems.diffusion import drift_diffusion, heat_mode, ornstein_uhlenbeck
 from wflow.problems.isotropic import isotropic_gaussians
@@ -39,6 +40,7 @@ CATALOGUE: dict[str, Callable[..., Problem]] = {
         von_mises_langevin,
         barenblatt,
         porous_well,
+        displacement_convex,
         aggregation,
         keller_segel,
         congestion,
@@ -74,6 +76,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "aggregation_log_plane": ("aggregation", {"kind": "log_plane", "reach": 2.0, "horizon": 0.1}),
     "congestion_2d": ("congestion", {"dim": 2, "horizon": 0.3}),
     "circle_teacher_conic": ("circle_teacher", {"b": 2.0, "masses": "conserved", "horizon": 40.0}),
+    "displacement_convex_noisy": ("displacement_convex", {"temperature": 0.1}),
     "barenblatt_2d": ("barenblatt", {"dim": 2, "horizon": 0.003}),
     "isotropic_gaussians_limit": ("isotropic_gaussians", {"d": "infinity", "delta": 0.2, "window": (0.4, 1.8)}),
     "two_layer_1d_square": (
@@ -134,6 +137,7 @@ __all__ = [
     "crowd",
     "deconvolution_1d",
     "deconvolution_2d",
+    "displacement_convex",
     "drift_diffusion",
     "function_of",
     "gaussian_langevin",

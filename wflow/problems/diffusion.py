@@ -57,6 +57,7 @@ def ornstein_uhlenbeck(
         limit=gibbs,
         limit_reason="exact solution",
         coarsest=_PLANE_CELLS,
+        convexity=lam,
     )
 
 

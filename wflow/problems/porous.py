@@ -1,6 +1,7 @@
 """This file owns flows of power energies: the porous medium equation, free and in a quadratic well."""
 
 import math
+from collections.abc import Callable
 
 from wflow.arrays import count, positive
 from wflow.barenblatt import barenblatt_law, peak
@@ -50,35 +51,44 @@ def porous_well(
     mean: float = 0.5,
     reach: float = 2.0,
     horizon: float = 1.0,
+    well: float = 1.0,
 ) -> Problem:
-    """F = strength int rho^m/(m-1) + int |x|^2/2 drho: the porous medium in a well. Barenblatt's profile stays so.
+    """F = strength int rho^m/(m-1) + well int |x|^2/2 drho: porous medium in a well. Barenblatt's profile stays so.
 
-    From centre (mean, 0) and radius `reach`: centre(t) = mean e^{-t}, R(t)^q = kappa + (reach^q - kappa) e^{-q t} with
-    q = d(m-1) + 2, kappa = 2 strength m/(m-1) c_1^(m-1), c_1 the density at the centre for R = 1. The limit is the
-    minimiser, R^q = kappa: rho = ((m-1)/(m strength) (R^2 - |x|^2)/2)_+^(1/(m-1)).
+    From centre (mean, 0) and radius `reach`: centre(t) = mean e^{-well t}, R(t)^q = K + (reach^q - K) e^{-q well t}
+    with q = d(m-1) + 2, K = 2 strength m/(well (m-1)) c_1^(m-1), c_1 the density at the centre for R = 1. The limit is
+    the minimiser, R^q = K: rho = ((m-1) well/(m strength) (R^2 - |x|^2)/2)_+^(1/(m-1)).
     """
-    q, kappa = _rates(exponent, strength, dim)
-    first = positive("reach", reach)
+    radius = settling(exponent, strength, dim, reach, well)
 
-    def exact(t: float) -> Law:
-        return profile((kappa + (first**q - kappa) * math.exp(-q * t)) ** (1.0 / q), mean * math.exp(-t))
+    def profile(size: float, centre: float) -> Law:
+        return barenblatt_law(1.0 / (exponent - 1.0), size, (centre, 0.0)[:dim] if dim > 1 else centre, dim)
 
-    def profile(radius: float, centre: float) -> Law:
-        return barenblatt_law(1.0 / (exponent - 1.0), radius, (centre, 0.0)[:dim] if dim > 1 else centre, dim)
-
-    rest, widest = profile(kappa ** (1.0 / q), 0.0), max(first, kappa ** (1.0 / q))
-    far = _MARGIN * widest
+    rest = radius(math.inf)
+    far = _MARGIN * max(reach, rest)
     ends = (min(mean, 0.0) - far, max(mean, 0.0) + far), (-far, far)
+    energy = Energy(Power(exponent, strength), Potential.quadratic(well))
     return Problem(
-        Flow(Energy(Power(exponent, strength), Potential.quadratic(1.0)), space(dim), exact(0.0), horizon, ends[:dim]),
+        Flow(energy, space(dim), profile(reach, mean), horizon, ends[:dim]),
         "Carrillo & Toscani 2000, Indiana Univ. Math. J. 49(1), 113-142; solution derived for this project",
-        "uniformly convex along geodesics: W2 of two solutions contracts by e^{-t}",
-        exact=exact,
-        minimiser=rest,
-        limit=rest,
+        "uniformly convex along geodesics: W2 of two solutions contracts by e^{-well t}",
+        exact=lambda t: profile(radius(t), mean * math.exp(-well * t)),
+        minimiser=profile(rest, 0.0),
+        limit=profile(rest, 0.0),
         limit_reason="exact solution",
         coarsest=_PLANE_CELLS,
+        convexity=well,
     )
+
+
+def settling(exponent: float, strength: float, dim: int, reach: float, well: float) -> Callable[[float], float]:
+    """R(t) of Barenblatt's profile in the potential well |x|^2/2: R' = kappa R^(1-q) - well R, from R(0) = reach.
+
+    R(t)^q = K + (reach^q - K) e^{-q well t}, K = kappa/well; R(inf) = K^(1/q).
+    """
+    q, kappa = _rates(exponent, strength, dim)
+    first, limit = positive("reach", reach) ** q, kappa / positive("well", well)
+    return lambda t: float((limit + (first - limit) * math.exp(-q * well * t)) ** (1.0 / q))
 
 
 def _rates(exponent: float, strength: float, dim: int) -> tuple[float, float]:

@@ -24,6 +24,7 @@ class Problem:
     columns: names and units of the table that was learnt, or None.   note: one sentence on what the problem shows.
     coarsest: on several axes, the fewest cells an axis on which the flow is studied.
     lowest: inf F where it is known, or None.   charges: a signed measure that attains it, or None.
+    convexity: a lambda > 0 for which F is lambda-convex along W2 geodesics, proved, or None.
     """
 
     flow: Flow
@@ -39,5 +40,6 @@ class Problem:
     coarsest: int = 32
     lowest: float | None = None
     charges: SignedParticles | None = None
+    convexity: float | None = None
     name: str = ""
     parameters: Mapping[str, object] = field(default_factory=dict)
