@@ -294,6 +294,7 @@ def test_points_in_either_order_come_back_in_it() -> None:
         assert again.points.strides == pi.points.strides and np.array_equal(again.points, pi.points)
 
 
+@pytest.mark.slow
 def test_every_recomputable_of_the_list_is_recomputed() -> None:
     """A step without what need not be stored has the same bits: here the factors of a fixed potential."""
     seen = 0

@@ -66,10 +66,20 @@ GIVEN = {
     "warm teacher": problems.circle_teacher(b=2.0, temperature=0.1),
     "relu teacher": problems.circle_teacher(activation="relu"),
 }
+SLOW = {
+    "displacement_convex_noisy", "gaussian_langevin", "isotropic_gaussians", "isotropic_gaussians_limit",
+    "keller_segel", "ornstein_uhlenbeck_2d", "two_layer_1d_waves", "two_layer_1d_square",
+}  # fmt: skip
+"""Kin of others, or of many cells: their pairs are slow tests."""
 PAIRS = [(p, s) for p in GIVEN for s in TRIED]
 TAKEN = [(p, s) for p, s in PAIRS if TRIED[s].refusal(GIVEN[p].flow) is None]
 REFUSED = [(p, s) for p, s in PAIRS if (p, s) not in TAKEN]
 KEPT = [(p, s, promise) for p, s in TAKEN for promise in sorted(TRIED[s].keeps(GIVEN[p].flow))]
+
+
+def marked(cases):
+    """Cases that begin with a problem, slow where it is."""
+    return [pytest.param(*case, marks=pytest.mark.slow) if case[0] in SLOW else case for case in cases]
 
 
 @functools.cache
@@ -107,14 +117,14 @@ def falling(trajectory):
     return np.max(np.diff(F)) <= 1e-13 * max(1.0, abs(F[0]))
 
 
-@pytest.mark.parametrize(("problem", "solver", "promise"), KEPT)
+@pytest.mark.parametrize(("problem", "solver", "promise"), marked(KEPT))
 def test_what_a_method_says_it_keeps(problem, solver, promise):
     """Mass to 1e-12; no negative density; energy that never rises, computed afresh from each measure."""
     check = {"mass": total, "positivity": nonnegative, "energy": falling}[promise]
     assert check(run(problem, solver))
 
 
-@pytest.mark.parametrize(("problem", "solver"), [(p, s) for p, s in TAKEN if TRIED[s] not in NOISY])
+@pytest.mark.parametrize(("problem", "solver"), marked([(p, s) for p, s in TAKEN if TRIED[s] not in NOISY]))
 def test_a_method_moves(problem, solver):
     """A taken flow is not silently left where it was: F falls by more than rounding over that time."""
     trajectory = run(problem, solver)
@@ -133,7 +143,7 @@ def test_a_refusal_is_a_sentence(problem, solver):
     assert reason in str(caught.value)
 
 
-@pytest.mark.parametrize(("problem", "solver"), TAKEN)
+@pytest.mark.parametrize(("problem", "solver"), marked(TAKEN))
 def test_a_run_repeats_itself(problem, solver):
     """The same flow, solver and seed: the same bits."""
     flow = GIVEN[problem].flow
@@ -142,7 +152,7 @@ def test_a_run_repeats_itself(problem, solver):
     np.testing.assert_array_equal(again.final.weights, run(problem, solver).final.weights)
 
 
-@pytest.mark.parametrize(("problem", "solver"), TAKEN)
+@pytest.mark.parametrize(("problem", "solver"), marked(TAKEN))
 def test_what_a_state_carries_only_saves_work(problem, solver):
     """A step from a state without its memory has the same bits, whatever dt came before."""
     flow, method = GIVEN[problem].flow, TRIED[solver]
