@@ -11,12 +11,13 @@ from scipy.integrate import dblquad, quad
 from solvers.ensemble import ensemble
 from solvers.langevin import Langevin
 from solvers.particles import GradientFlow, Sampled
-from wflow import problems, solve
+from wflow import picture, problems, solve
 from wflow.arrays import Array
 from wflow.data import Data
 from wflow.duality.active_set import priced
 from wflow.errors import NotConverged
 from wflow.knots import (
+    Verdict,
     at_dual,
     designed,
     knots,
@@ -204,20 +205,55 @@ def test_what_is_refused_names_the_argument() -> None:
         noisy_fit(some(5, size=8.0), 0.003, 1e-9)
 
 
+def drawn(kind: int, rng: np.random.Generator) -> Data:
+    """Random data; alternating large targets; inputs in a cluster .01 wide and two elsewhere."""
+    if kind == 0:
+        n = int(rng.integers(2, 11))
+        x = np.sort(rng.uniform(-3.0, 3.0, n))
+        return Data(x[:, None], rng.standard_normal(n) * rng.choice([0.5, 2.0, 8.0]))
+    if kind == 1:
+        n = int(rng.integers(3, 11))
+        x = np.sort(rng.uniform(-5.0, 5.0, n))
+        return Data(x[:, None], 8.0 * (-1.0) ** np.arange(n) * rng.uniform(0.5, 1.0, n))
+    n = int(rng.integers(3, 9))
+    cluster = rng.choice([-1.0, 1.0]) * rng.uniform(0.5, 1.0) + 0.01 * rng.standard_normal(n - 2)
+    return Data(np.sort(np.append(rng.uniform(-6.0, 6.0, 2), cluster))[:, None], 3.0 * rng.standard_normal(n))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_bound_on_knots_on_random_and_adversarial_data() -> None:
-    """30 sets: random, alternating targets, clustered inputs. None refutes the bound; the counts are those at T = 0."""
+    """150 sets, lam .003, .03 or .3. None refutes the bound, which is attained; of those that rounding lets be
+    followed down to T = 1e-6 J(0) 95 % have the counts of T = 0 there, and J* in their brackets."""
     rng = np.random.default_rng(2)
-    agreed = 0
-    for k in range(30):
-        n, lam = int(rng.integers(3, 9)), float(rng.choice([0.03, 0.3]))
-        x = np.sort(rng.uniform(-4.0, 4.0, n)) if k % 3 < 2 else np.sort(0.7 + 0.01 * rng.standard_normal(n))
-        y = 8.0 * (-1.0) ** np.arange(n) * rng.uniform(0.5, 1.0, n) if k % 3 == 1 else 2.0 * rng.standard_normal(n)
-        found = verdict(Data(x[:, None], y), lam)
-        assert not found.refuted and str(found).startswith("consistent at a stated resolution")
-        agreed += found.agrees
-    assert agreed >= 28
+    done: list[Verdict] = []
+    for k in range(150):
+        lam = float(rng.choice([0.003, 0.03, 0.3]))
+        try:
+            done.append(verdict(drawn(k % 3, rng), lam))
+        except NotConverged:
+            continue
+    assert len(done) >= 147 and not any(v.refuted for v in done)
+    assert all(str(v).startswith("consistent at a stated resolution") for v in done)
+    assert sum(v.agrees for v in done) >= 0.95 * len(done)
+    closed = np.concatenate([v.found[-1].closed for v in done])
+    inside = np.concatenate([v.found[-1].inside for v in done])
+    print("closed", np.bincount(closed), "open", np.bincount(inside), "agree", sum(v.agrees for v in done), len(done))
+    assert (closed.max(), inside.max(), max(v.found[-1].beyond for v in done)) == (3, 2, 1)
+    for v in done:
+        lower, upper = v.fits[-1].noiseless
+        assert lower <= v.still.bracket.value + 1e-9 and v.still.bracket.lower <= upper + 1e-9
+
+
+@pytest.mark.slow
+def test_a_picture_of_knots_shows_them() -> None:
+    """Each temperature is a curve, each knot a circle, the bounds are dashed."""
+    found = verdict(two_inside(LAM)[0], LAM, (1e-2, 1e-3))
+    above, below, side = picture.knots(found).axes
+    named = {line.get_label(): line for line in above.lines}
+    assert {"without noise", "knots", "data"} <= set(named) and len(below.lines) == 4
+    assert np.asarray(named["knots"].get_xdata()) == pytest.approx([-0.5, 0.5], abs=1e-6)
+    assert np.asarray(side.lines[0].get_ydata()).tolist() == [2, 2]
 
 
 @pytest.mark.slow

@@ -13,9 +13,10 @@ from wflow.knots.counted import Knots, Peaks, knots, peaks
 from wflow.knots.designed import designed, three_on_closed, two_inside
 from wflow.knots.minimiser import NoisyFit, at_dual, noisy_fit, path
 from wflow.knots.sparse import Noiseless, noiseless, predictions
-from wflow.knots.verdict import Verdict, verdict
+from wflow.knots.verdict import MOST_CLOSED, MOST_INSIDE, Verdict, verdict
 
 __all__ = [
+    "MOST_CLOSED", "MOST_INSIDE",
     "Knots", "Noiseless", "NoisyFit", "Peaks", "Verdict", "at_dual", "designed", "knots", "noiseless", "noisy_fit",
     "path", "peaks", "predictions", "three_on_closed", "two_inside", "verdict",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from wflow.picture.boundaries import boundaries
 from wflow.picture.charges import charges
 from wflow.picture.curves import energies, ledger, numbers, order_plot, relaxation, w2_curves
 from wflow.picture.journey import journey
+from wflow.picture.knots import knots
 from wflow.picture.measures import densities
 from wflow.picture.moves import moves
 from wflow.picture.movie import animation
@@ -32,6 +33,7 @@ __all__ = [
     "film",
     "fit",
     "journey",
+    "knots",
     "ledger",
     "limits",
     "maps",
