@@ -153,6 +153,7 @@ def test_as_many_knots_as_there_can_be(
     assert known.places == pytest.approx(places, abs=1e-6)
     sizes = sorted(float(c) for c in nu.weights)
     assert sorted(still.sizes[np.abs(still.sizes) > 1e-6]) == pytest.approx(sizes, abs=1e-6)
+    assert not verdict(data, LAM, (1e-2,)).refuted
     cold = knots(noisy_fit(data, LAM, 1e-5), 1e-2)
     assert cold.closed.tolist() == closed == known.closed.tolist()
     assert cold.inside.tolist() == inside and cold.beyond == 0
@@ -182,8 +183,8 @@ def test_least_squares_with_a_price_where_columns_depend() -> None:
     """The optimality conditions, columns many more than rows: a column twice another serves for half the price."""
     rng = np.random.default_rng(0)
     assert priced(np.array([[1.0, 2.0]]), np.array([3.0]), 0.5) == pytest.approx([0.0, 1.375])
-    for n in (1, 2, 5):
-        b, y = np.abs(rng.standard_normal((n, 60))), 3.0 * rng.standard_normal(n) + 2.0
+    for n in (1, 2, 3, 5, 8) * 4:
+        b, y = rng.standard_normal((n, 200)), 3.0 * rng.standard_normal(n)
         w = priced(b, y, 0.1)
         gain = b.T @ (y - b @ w) - 0.1
         assert np.max(gain) < 1e-12 and np.max(np.abs(gain[w > 0.0])) < 1e-12 and np.sum(w > 0.0) <= n
