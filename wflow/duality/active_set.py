@@ -5,8 +5,9 @@
 
 One column enters at a time, the one whose gradient is steepest; the problem on the columns in play is solved without
 signs; where that makes a weight negative the way is cut at the first that vanishes, and that column leaves. F falls
-with each column, and no set of columns comes twice. A column that depends on those in play cannot gain, so at most as
-many are left as B has rows (one more on the simplex): the answer is sparse.
+with each column, and no set of columns comes twice. On the simplex a column that depends (affinely) on those in play
+cannot gain. With a price it can: b = sum s_j b_j, sum s_j > 1, serves as well for less; then B w stays while w goes
+along (-s, 1) until a weight vanishes. So at most as many are left as B has rows (one more on the simplex).
 Source: Lawson and Hanson 1974, Solving Least Squares Problems, chapter 23.
 """
 
@@ -18,6 +19,8 @@ from wflow.arrays import Array
 Indices = NDArray[np.int64]
 _ROUNDS = 20
 _STEEP = 1e-13
+_DEPENDENT = 1e-10
+"""Of a column's length: what it has outside of the span of the others."""
 
 
 def priced(b: Array, y: Array, price: float) -> Array:
@@ -59,6 +62,8 @@ def _entered(b: Array, y: Array, price: float, w: Array, enters: int, *, simplex
     """The minimiser on the columns in play and one more, after those have left that would be negative."""
     play = np.append(np.flatnonzero(w > 0.0), enters)
     w = w.copy()
+    if not simplex and len(play) > 1 and (s := _dependence(b[:, play])) is not None:
+        play = _exchanged(w, play, s)
     while True:
         wanted = _mass_one(b[:, play], y) if simplex else _free(b[:, play], y, price)
         low = wanted <= 0.0
@@ -78,6 +83,26 @@ def _entered(b: Array, y: Array, price: float, w: Array, enters: int, *, simplex
         play = play[~leaves]
         if not len(play):
             return w
+
+
+def _dependence(b: Array) -> Array | None:
+    """s with last column = sum s_j column_j, None where there is none."""
+    s = np.linalg.lstsq(b[:, :-1], b[:, -1], rcond=None)[0]
+    off = float(np.linalg.norm(b[:, :-1] @ s - b[:, -1]))
+    return np.asarray(s) if off <= _DEPENDENT * float(np.linalg.norm(b[:, -1])) else None
+
+
+def _exchanged(w: Array, play: Indices, s: Array) -> Indices:
+    """w moved, in place, along (-s, 1) until one vanishes; the columns that stay in play."""
+    now = w[play[:-1]]
+    spans = np.where(s > 0.0, now / np.where(s > 0.0, s, 1.0), np.inf)
+    first = int(np.argmin(spans))
+    if not np.isfinite(spans[first]):  # sum s <= 0 does not gain: rounding let it in
+        return play[:-1]
+    w[play[:-1]] = np.maximum(now - spans[first] * s, 0.0)
+    w[play[-1]] = spans[first]
+    w[play[first]] = 0.0
+    return np.delete(play, first)
 
 
 def _free(b: Array, y: Array, price: float) -> Array:

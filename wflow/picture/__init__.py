@@ -10,6 +10,7 @@ from wflow.picture.charges import charges
 from wflow.picture.clouds import clouds, phases
 from wflow.picture.curves import energies, ledger, numbers, order_plot, relaxation, w2_curves
 from wflow.picture.journey import journey
+from wflow.picture.knots import knots
 from wflow.picture.measures import densities
 from wflow.picture.moves import moves
 from wflow.picture.movie import animation
@@ -37,6 +38,7 @@ __all__ = [
     "fit",
     "fluctuations",
     "journey",
+    "knots",
     "ledger",
     "limits",
     "maps",

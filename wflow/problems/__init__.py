@@ -25,6 +25,7 @@ from wflow.problems.space import planar_optimum, relu_teacher_space
 from wflow.problems.sparse import deconvolution_1d, deconvolution_2d, one_spike, relu_teacher
 from wflow.problems.sphere import sphere_drift, sphere_teacher
 from wflow.problems.symmetric import axis_target, odd_target
+from wflow.problems.univariate import univariate_relu
 
 CATALOGUE: dict[str, Callable[..., Problem]] = {
     function.__name__: function
@@ -54,6 +55,7 @@ CATALOGUE: dict[str, Callable[..., Problem]] = {
         relu_teacher_plane,
         relu_teacher_space,
         regression,
+        univariate_relu,
         blown_region,
         sphere_teacher,
         sphere_drift,
@@ -162,5 +164,6 @@ __all__ = [
     "sphere_drift",
     "sphere_teacher",
     "two_layer_1d",
+    "univariate_relu",
     "von_mises_langevin",
 ]
