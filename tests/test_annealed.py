@@ -33,6 +33,7 @@ from wflow import (
 )
 from wflow.app.config import interpret
 from wflow.app.settings import UsageError
+from wflow.certificates import above_the_minimum
 from wflow.schedules import Exponential, Logarithmic, Piecewise, Power, Schedule
 from wflow.store import pack
 from wflow.store.checkpoints import decoded
@@ -245,3 +246,12 @@ def test_a_config_names_a_schedule(tmp_path) -> None:
     ):
         with pytest.raises(UsageError, match=said):
             interpret(TEXT % text, tmp_path / "a.toml")
+
+
+def test_inf_f_is_compared_with_f_of_the_problem() -> None:
+    """F_{T(t)} at a hotter T is below inf F: the row is of F at the problem's own temperature."""
+    posed = problems.von_mises_langevin(horizon=1.0)
+    run = solve(posed.flow, Annealed(ScharfetterGummel(32), Piecewise((0.5,), (0.5, 0.4))), steps=10)
+    (row,) = above_the_minimum(posed, run)
+    assert run.energies[-1] < posed.lowest and row.holds
+    assert row.measured == pytest.approx(posed.flow.energy.value(run.final) - posed.lowest, abs=1e-15)

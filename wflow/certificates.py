@@ -76,11 +76,14 @@ def above_the_minimum(problem: Problem, run: Trajectory) -> Iterator[Certificate
     With an internal energy F of quantiles is that of no measure: V is taken at the edges, the entropy of the pieces
     between them. It may be below inf F by an error of space; no row.
     """
-    lumped = isinstance(run.final, Quantiles) and bool(run.flow.energy.internal)
-    if problem.lowest is not None and not np.isnan(run.energies[-1]) and not lumped:
+    pi, energy = run.final, run.flow.energy
+    if problem.lowest is None or (energy.internal and (pi.atomic or isinstance(pi, Quantiles))):
+        return
+    # of the measure: energies of another equation are not F, and at another temperature may be below inf F
+    last = float(run.energies[-1]) if not run.solver.equation else energy.value(pi)
+    if not math.isnan(last):
         scale = max(1.0, abs(float(run.energies[0])))
-        excess = float(run.energies[-1]) - problem.lowest
-        yield Certificate("F - inf F at the end, inf F known", "at least", excess, 0.0, ROUNDING * scale)
+        yield Certificate("F - inf F at the end, inf F known", "at least", last - problem.lowest, 0.0, ROUNDING * scale)
 
 
 def kept(run: Trajectory) -> Iterator[Certificate]:
