@@ -24,7 +24,7 @@ HEADINGS = ["Problem", "Solve", "Check", "Picture", "What would refute this", "E
 ELEMENTS = ("grid_and_elements", "sphere_neurons", "sphere_movie", "round_obstacle", "two_ranks")
 """They need DOLFINx."""
 LONG = (
-    "convex_in_mixtures", "grid_and_elements", "hypothesis_report", "momentum", "sparse_deconvolution",
+    "annealing", "convex_in_mixtures", "grid_and_elements", "hypothesis_report", "momentum", "sparse_deconvolution",
     "sphere_neurons", "symmetries", "two_phases", "two_ranks",
 )  # fmt: skip
 """Their claims are slow tests."""
@@ -163,6 +163,7 @@ BROKEN = {
     "two_phases": {"method": NormDescent, "negative": True},
     "symmetries": {"dim": 5},
     "momentum": {"friction": 0.5},
+    "annealing": {"rate": 1.0},
 }
 """What each refutation must find: relu for a good activation, one that sees the mode, the flow's contraction for that
 of a step, gradient descent on R without m/2, R in place of F, another network for the particles, the slides'
@@ -170,7 +171,7 @@ expansion of R, a start whose order is 3/4, directions in a clump, charges on ha
 particles whose time runs twenty times too fast, the flow's radius for that of a step, the velocity of the start, the
 flow in place of a step, a front that only waits, another network for the elements, inputs on the unit sphere, the
 mean of another start, no hole, another step, charges of one sign, masses that stay, students of the wrong sign, five
-inputs for twenty, another friction."""
+inputs for twenty, another friction, cooling within a few units of time."""
 
 
 def test_every_demo_has_a_broken_case() -> None:
@@ -223,6 +224,7 @@ def test_the_claim_is_not_refuted_but_could_be(
         ("round_obstacle", 1e-3),  # 64 triangles an axis
         ("symmetries", 1e-3),  # the rate at t = 40
         pytest.param("momentum", 0.01, marks=pytest.mark.slow),  # the faster root, and a start that is not small
+        pytest.param("annealing", 1e-3, marks=pytest.mark.slow),  # quantiles, and steps of order two
         pytest.param("two_phases", 0.01, marks=pytest.mark.slow),  # t = 1500
         pytest.param("two_ranks", 0.15, marks=pytest.mark.slow),  # rows of triangles along walls and round the disk
     ],

@@ -1,6 +1,7 @@
 """This file owns THE list of solvers, one instance each at its default resolution."""
 
 from solvers.conic import ConicDescent, ConicHeun, ConicParticles
+from solvers.dual_averaging import ParticleDualAveraging
 from solvers.fem import DG0, DG1, Ljko, Ljko2, TwoPoint
 from solvers.finite_volume import ConicImplicit, ConicMuscl, ConicUpwind, Muscl, ScharfetterGummel, Upwind
 from solvers.jko import (
@@ -68,6 +69,7 @@ FURTHER: tuple[Solver, ...] = (
     KineticLangevin(particles=400, speed=0.25, start=Sampled(0)),
     Langevin(particles=400),
     Langevin2(particles=400),
+    ParticleDualAveraging(particles=400),
 )
 """What `wflow run` takes besides, and `wflow verify --further`. Without it verify leaves them out: they say the same as
 Sdirk2 in a table whose agreements grow like the square of the list, and Bdf2 is two-step: its state is the last two
@@ -79,4 +81,5 @@ at first order, ConicImplicit so with masses by the potential of the step's end.
 first order, as networks are trained, NormDescent that with steps scaled by the norms of neurons. Langevin is
 GradientFlow with noise, for entropic flows, Langevin2 the same at weak order 2: their runs are draws, of which verify
 asks means over seeds. HeavyBall and PhaseSpace solve another equation, that of momentum, and are compared with each
-other alone; KineticLangevin is HeavyBall with noise."""
+other alone; KineticLangevin is HeavyBall with noise. ParticleDualAveraging is Langevin in a mean of past potentials,
+with the same minimiser."""
