@@ -76,4 +76,4 @@ if __name__ == "__main__":
     print("exercise: predicted {:.5f}, measured {:.5f}".format(*exercise()))
 
 # References: [1] Wu, Kungurtsev & Mondelli 2022, arXiv:2210.06819 (abstract). [2] Polyak 1964, USSR Comput. Math.
-# Math. Phys. 4(5). [3] Leimkuhler & Matthews 2013, Appl. Math. Res. Express 2013(1).    Next lesson: measured_data.py
+# Math. Phys. 4(5). [3] Leimkuhler & Matthews 2013, Appl. Math. Res. Express 2013(1).    Next lesson: annealing.py

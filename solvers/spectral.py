@@ -26,6 +26,7 @@ class Fourier(Solver):
     modes: int
     resolution: ClassVar[str] = "modes"
     needs: ClassVar[Literal["density", "quantile", "sample"]] = "density"
+    recalled: ClassVar[frozenset[str]] = frozenset({"slope", "power"})
 
     def __post_init__(self) -> None:
         count("Fourier modes", self.modes, least=2)

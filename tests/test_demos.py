@@ -24,9 +24,9 @@ HEADINGS = ["Problem", "Solve", "Check", "Picture", "What would refute this", "E
 ELEMENTS = ("grid_and_elements", "sphere_neurons", "sphere_movie", "round_obstacle", "two_ranks")
 """They need DOLFINx."""
 LONG = (
-    "chaos", "convex_in_mixtures", "displacement_convexity", "fluctuations", "grid_and_elements", "hypothesis_report",
-    "knots", "momentum", "sparse_deconvolution", "sphere_neurons", "stuck_start", "symmetries", "two_clouds",
-    "two_phases", "two_ranks",
+    "annealing", "chaos", "convex_in_mixtures", "displacement_convexity", "fluctuations", "grid_and_elements",
+    "hypothesis_report", "knots", "momentum", "sparse_deconvolution", "sphere_neurons", "stuck_start", "symmetries",
+    "two_clouds", "two_phases", "two_ranks",
 )  # fmt: skip
 """Their claims are slow tests."""
 RUNNABLE = [path for path in DEMOS if path.stem not in ELEMENTS or toolchain.missing() is None]
@@ -170,6 +170,7 @@ BROKEN = {
     "displacement_convexity": {"alpha": 1.5},
     "fluctuations": {"first": 0},
     "knots": {"limit": 2},
+    "annealing": {"rate": 1.0},
 }
 """What each refutation must find: relu for a good activation, one that sees the mode, the flow's contraction for that
 of a step, gradient descent on R without m/2, R in place of F, another network for the particles, the slides'
@@ -177,9 +178,8 @@ expansion of R, a start whose order is 3/4, directions in a clump, charges on ha
 particles whose time runs twenty times too fast, the flow's radius for that of a step, the velocity of the start, the
 flow in place of a step, a front that only waits, another network for the elements, inputs on the unit sphere, the
 mean of another start, no hole, another step, charges of one sign, masses that stay, students of the wrong sign, five
-inputs for twenty, another friction, the clock of the flow of R, a start that is wide enough, particles
-that do not meet, a target that is more concave, a sum with n = 0, two
-knots for three."""
+inputs for twenty, another friction, the clock of the flow of R, a start that is wide enough, particles that do not
+meet, a target that is more concave, a sum with n = 0, two knots for three, cooling within a few units of time."""
 
 
 def test_every_demo_has_a_broken_case() -> None:
@@ -238,6 +238,7 @@ def test_the_claim_is_not_refuted_but_could_be(
         pytest.param("chaos", 0.05, marks=pytest.mark.slow),  # 4000 draws, six times at rest: 3 standard errors
         pytest.param("displacement_convexity", 5e-3, marks=pytest.mark.slow),  # 64 cells
         pytest.param("fluctuations", 0.2, marks=pytest.mark.slow),  # 400 draws of two sizes: three standard errors
+        pytest.param("annealing", 1e-3, marks=pytest.mark.slow),  # quantiles, and steps of order two
         pytest.param("two_phases", 0.01, marks=pytest.mark.slow),  # t = 1500
         pytest.param("two_ranks", 0.15, marks=pytest.mark.slow),  # rows of triangles along walls and round the disk
     ],

@@ -4,7 +4,7 @@ A Flow is an Energy on a Domain, started from a Law, up to a horizon. A Solver h
 Measure; `solve` returns a Trajectory; Certificates say what is true of it.
 """
 
-from wflow import problems
+from wflow import problems, schedules
 from wflow.activation import activation
 from wflow.barenblatt import Barenblatt, barenblatt_law
 from wflow.charged import Charged
@@ -66,5 +66,5 @@ __all__ = [
     "Within", "Zonal", "ZonalDensity", "activation", "annulus", "barenblatt_law", "box", "circle", "circle_kernel",
     "cylinder",
     "disk", "geodesic", "interval", "line", "on_ranks", "plane", "polygon", "population_risk", "problems", "punched",
-    "read_csv", "region", "solve", "space", "sphere", "sphere_kernel", "torus", "w2",
+    "read_csv", "region", "schedules", "solve", "space", "sphere", "sphere_kernel", "torus", "w2",
 ]  # fmt: skip

@@ -79,7 +79,7 @@ def _shaped(values: Array, derivative: int) -> Array:
     return values.reshape((len(values),) + (1,) * derivative)
 
 
-def _series(a: Array, c: ComplexArray, w: Array, derivative: int) -> Array:
+def series(a: Array, c: ComplexArray, w: Array, derivative: int) -> Array:
     """d^j/dw^j sum_n a_n Re(c_n e^{i n w}); FFT where w are the centres of a circle grid or the nodes of a density."""
     n = np.arange(len(a))
     spectrum = 0.5 * a * c
@@ -128,7 +128,7 @@ class FourierKernel:
     def against(self, pi: Measure | Law, w: Array, derivative: int) -> Array:
         """Exact for the modes of pi up to N."""
         c = circle_modes_of(pi, len(self.modes) - 1)
-        return _shaped(_series(self.modes, c, w, derivative), derivative)
+        return _shaped(series(self.modes, c, w, derivative), derivative)
 
     def double(self, pi: Measure | Law) -> float:
         """sum_n a_n |c_n|^2."""
@@ -190,7 +190,7 @@ class PiecewiseKernel:
             isinstance(pi, Law) and not isinstance(pi, Atoms)
         ):
             count = pi.degree if isinstance(pi, FourierDensity) else _modes_kept(pi)
-            values = _series(self.coefficients(count), circle_modes_of(pi, count), w, derivative)
+            values = series(self.coefficients(count), circle_modes_of(pi, count), w, derivative)
             return _shaped(values, derivative)
         return _shaped(self.jet(pi, w[:, 0], (derivative,))[0], derivative)
 

@@ -143,6 +143,9 @@ class Solver(ABC):
     multistep: ClassVar[bool] = False
     """A step needs the measures before the last: they are in State.memory, which then does more than save work."""
 
+    recalled: ClassVar[frozenset[str]] = frozenset()
+    """Names of memory that only save work and belong to the flow of the step before: dropped where a flow changes."""
+
     remapping: ClassVar[bool] = False
     """Steps move mass over whole cells: at fixed cells its error, h^q/dt, grows as dt falls, and orders in time are
     studied with cells refined along."""

@@ -3,6 +3,7 @@
 [problem]        name = "circle_teacher", then its parameters; `csv` and `mesh` are relative to the config
 [solver]         name = "Muscl", then its fields (particles: start = "sampled", seed = 1;
                  StochasticGradient: rows = "replaced", "epochs", "one_pass" or "fresh"); or several [[solver]]
+                 schedule = {name = "Exponential", temperature = 0.1, rate = 0.05}: annealed, see wflow.schedules
 [solve]          at most one of steps, dt, tolerance; times = [...]; may be left out
 """
 
@@ -12,12 +13,14 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from solvers.annealed import Annealed
 from solvers.rows import Epochs, Fresh, OnePass, Replaced, Rows
 from solvers.starts import Quantised, Sampled
 from solvers.stochastic import StochasticGradient
 from wflow.app.methods import FURTHER, METHODS
 from wflow.app.settings import MOST_BYTES, UsageError, fitted, parsed, problem, refused
 from wflow.problems import Problem, nearest
+from wflow.schedules import SCHEDULES
 from wflow.solver import Solver
 
 TABLES = ("problem", "solver", "solve")
@@ -117,7 +120,29 @@ def _solvers(where: str, given: Any, posed: Problem) -> dict[str, Solver]:
 
 
 def _solver(where: str, settings: dict[str, Any]) -> Solver:
-    """One solver: the default instance of THE list with the given fields."""
+    """One solver, annealed where the table has a schedule."""
+    given = settings.pop("schedule", None)
+    method = _method(where, settings)
+    if given is None:
+        return method
+    here = f"{where}: schedule"
+    if not isinstance(given, dict):
+        raise refused(here, given, "a table", 'write schedule = {name = "Exponential", temperature = 0.1, rate = 0.05}')
+    table = dict(given)
+    known = {kind.__name__: kind for kind in SCHEDULES}
+    name = _named(here, table)
+    if name not in known:
+        raise UsageError(f"{here}: unknown schedule {name!r}; {nearest(name, list(known))}")
+    kind = known[name]
+    hints = {key: hint for key, hint in get_type_hints(kind).items() if not key.startswith("_")}
+    try:
+        return Annealed(method, kind(**fitted(here, table, hints)))
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{here}: {error}") from error
+
+
+def _method(where: str, settings: dict[str, Any]) -> Solver:
+    """The default instance of THE list with the given fields."""
     known = {type(method).__name__: method for method in (*METHODS, *FURTHER)}
     name = _named(where, settings)
     if name not in known:

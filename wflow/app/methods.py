@@ -1,6 +1,7 @@
 """This file owns THE list of solvers, one instance each at its default resolution."""
 
 from solvers.conic import ConicDescent, ConicHeun, ConicParticles
+from solvers.dual_averaging import ParticleDualAveraging
 from solvers.fem import DG0, DG1, Ljko, Ljko2, TwoPoint
 from solvers.fictitious_play import FictitiousPlay
 from solvers.finite_volume import ConicImplicit, ConicMuscl, ConicUpwind, Muscl, ScharfetterGummel, Upwind
@@ -73,6 +74,7 @@ FURTHER: tuple[Solver, ...] = (
     Langevin2(particles=400),
     StochasticGradient(particles=100),
     ModifiedEquation(particles=100),
+    ParticleDualAveraging(particles=400),
 )
 """What `wflow run` takes besides, and `wflow verify --further`. Without it verify leaves them out: they say the same as
 Sdirk2 in a table whose agreements grow like the square of the list, and Bdf2 is two-step: its state is the last two
@@ -85,4 +87,5 @@ first order, as networks are trained, NormDescent that with steps scaled by the 
 that on a few data a step, ModifiedEquation the stochastic equation of its steps. Langevin is GradientFlow with noise,
 for entropic flows, Langevin2 the same at weak order 2: their runs are draws, of which verify asks means over seeds.
 HeavyBall and PhaseSpace solve another equation, that of momentum, and are compared with each other alone;
-KineticLangevin is HeavyBall with noise. FictitiousPlay is an equation of its own too."""
+KineticLangevin is HeavyBall with noise. FictitiousPlay is an equation of its own too.
+ParticleDualAveraging is Langevin in a mean of past potentials, with the same minimiser."""

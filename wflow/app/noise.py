@@ -5,6 +5,7 @@ A run of them is a draw: its distance to another says nothing of an order in tim
     means of cos, sin or powers over all particles of RUNS runs against the PDE, in standard errors     at most 4
     RMS W2(m particles, PDE) at the end: slope in m, on one axis                                        -1/2 +- .1
     weak order in the step by an exact recursion of moments (wflow.affine), where the drift is affine   p - .15
+    dual averaging on cells: F(qbar) less its own lower bound, against the O(1/t) proved
 """
 
 import math
@@ -14,6 +15,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from solvers.dual_averaging import ParticleDualAveraging, dual_averaging
 from solvers.ensemble import ensemble
 from solvers.kinetic import KineticLangevin, PhaseSpace
 from solvers.langevin import Langevin
@@ -35,6 +37,7 @@ from wflow.shapes import Sphere
 from wflow.solver import Solver
 
 RUNS, SEEDS, STEPS = 16, 24, 256
+AVERAGED_CELLS, OUTER = 128, 100
 STANDARD_ERRORS = 4.0
 
 
@@ -61,6 +64,18 @@ def of_moving_noise(problem: Problem, solver: KineticLangevin) -> Iterator[Certi
         means = _observed(flow, ends).mean(axis=1)
         error = means.std(axis=0, ddof=1) / math.sqrt(RUNS)
         yield _in_errors(flow, limit, means.mean(axis=0), error, RUNS * solver.particles)
+
+
+def of_averages(problem: Problem, solver: ParticleDualAveraging) -> Iterator[Certificate]:
+    """Of particle dual averaging what it keeps; of its outer iteration on cells, on one axis, the proved rate."""
+    flow = problem.flow
+    yield from of_run(problem, solve(flow, solver, steps=2 * SAVED))
+    if isinstance(flow.domain, Box) and flow.domain.dim == 1:
+        found = dual_averaging(flow, cells=AVERAGED_CELLS, iterations=OUTER)
+        # psi(p) - psi(q_1) <= max osc(g_s) for the p of the lower bound
+        most = float(found.rate(float(found.oscillation.max()))[-1])
+        claim = f"dual averaging on {AVERAGED_CELLS} cells: proved gap of F after {OUTER} outer steps"
+        yield Certificate(claim, "at most", float(found.averaged[-1] - found.lower[-1]), most)
 
 
 def _limit(problem: Problem, quick: bool) -> Measure | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from solvers.dual_averaging import ParticleDualAveraging
 from solvers.kinetic import KineticLangevin
 from solvers.langevin import Langevin
 from solvers.particles import GradientFlow
@@ -15,7 +16,7 @@ from solvers.stochastic import ModifiedEquation, StochasticGradient
 from wflow.app.draws import of_draws, of_steps
 from wflow.app.long_steps import not_compared, of_long_steps
 from wflow.app.methods import METHODS
-from wflow.app.noise import of_moving_noise, of_noise
+from wflow.app.noise import of_averages, of_moving_noise, of_noise
 from wflow.arrays import Array
 from wflow.certificates import (
     Certificate,
@@ -169,6 +170,8 @@ def _studied(problem: Problem, solver: Solver, quick: bool) -> Outcome:
         return Outcome(problem.name, solver, _rows(problem, solver, of_noise(problem, solver, quick), began))
     if isinstance(solver, KineticLangevin):
         return Outcome(problem.name, solver, _rows(problem, solver, of_moving_noise(problem, solver), began))
+    if isinstance(solver, ParticleDualAveraging):
+        return Outcome(problem.name, solver, _rows(problem, solver, of_averages(problem, solver), began))
     lab = Laboratory(problem.flow)
     run = lab.enough(solver, BASE_STEPS, SAVED)
     error = estimated_error(lab, run)
