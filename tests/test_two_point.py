@@ -186,7 +186,9 @@ def rest_of_a_well(domain, cells):
     return mesh, flow, rest / (rest @ mesh.volumes)
 
 
-@pytest.mark.parametrize("domain", [interval(-1.0, 1.0), disk()], ids=["interval", "disk"])
+@pytest.mark.parametrize(
+    "domain", [interval(-1.0, 1.0), pytest.param(disk(), marks=pytest.mark.slow)], ids=["interval", "disk"]
+)
 def test_an_edge_at_rest_stays_and_a_narrow_start_climbs_to_it(domain):
     """(level - V)_+ is a fixed point, its empty cells empty to 1e-14; mass in the middle comes there."""
     mesh, flow, rest = rest_of_a_well(domain, 12)
