@@ -1,4 +1,4 @@
-"""TwoPoint: equilibria without flux, heat on the sphere, Ornstein-Uhlenbeck on a disk, porous media, what it keeps."""
+"""TwoPoint: equilibria without flux, heat on the sphere, Ornstein-Uhlenbeck on a disk, fronts, what it keeps."""
 
 import itertools
 import math
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 
 from solvers.fem import TwoPoint, toolchain
 from tests.meshes import Given
@@ -25,6 +26,7 @@ from wflow import (
     annulus,
     box,
     disk,
+    interval,
     polygon,
     problems,
     solve,
@@ -137,6 +139,69 @@ def test_barenblatt_on_a_disk():
     missed = [mean_difference(end, Given(domain, problem.exact(0.003).density)) for end in ends]
     assert math.log2(missed[0] / missed[2]) / 2.0 >= 1.0 - LOST
     assert missed[2] <= 1.5e-3
+
+
+FRONTS = {
+    "advancing": lambda: problems.porous_well(strength=0.5, mean=0.8, reach=0.8),
+    "climbing": lambda: problems.porous_well(strength=0.5, mean=0.0, reach=0.4),
+    "receding": lambda: problems.porous_well(),
+    "concave": lambda: problems.displacement_convex(),
+    "cubic": lambda: problems.porous_well(exponent=3.0, strength=0.5, mean=0.8, reach=0.6),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FRONTS)
+def test_fronts_of_a_power_have_order_one_and_are_those_of_finite_volumes(name):
+    """W2 from the exact profile with dt ~ h, and from the same fluxes on a grid, whose start alone differs."""
+    from solvers.finite_volume import ScharfetterGummel
+
+    problem = FRONTS[name]()
+    exact = problem.exact(problem.flow.horizon)
+    ends = [solve(problem.flow, TwoPoint(cells=n), steps=n).final for n in (32, 64, 128)]
+    missed = [w2(end, exact) for end in ends]
+    assert math.log2(missed[0] / missed[2]) / 2.0 >= 1.0 - LOST
+    assert missed[2] <= 4e-3
+    assert w2(ends[2], solve(problem.flow, ScharfetterGummel(cells=128), steps=128).final) <= 1e-4
+
+
+@pytest.mark.slow
+def test_a_front_climbs_on_a_disk():
+    """Barenblatt's profile in a well, off its centre and narrower than at rest: L1 falls at order 1 in h and dt."""
+    problem, domain = problems.porous_well(strength=0.05, dim=2, mean=0.3, reach=0.4), disk(1.2)
+    flow = Flow(problem.flow.energy, domain, Given(domain, problem.exact(0.0).density), 1.0)
+    ends = [solve(flow, TwoPoint(cells=n), steps=n).final for n in (8, 16, 32)]
+    missed = [mean_difference(end, Given(domain, problem.exact(1.0).density)) for end in ends]
+    assert math.log2(missed[0] / missed[2]) / 2.0 >= 1.0 - LOST
+    assert missed[2] <= 4e-2
+
+
+def rest_of_a_well(domain, cells):
+    """A mesh, the flow of V = 4 |w|^2 and U' = rho, and its discrete rest (level - V)_+ of mass one."""
+    mesh = mesh_of(domain, cells)
+    v = 4.0 * np.sum(mesh.centres**2, axis=1)
+    level = brentq(lambda c: np.maximum(c - v, 0.0) @ mesh.volumes - 1.0, 0.0, 20.0, xtol=1e-15)
+    flow = Flow(Energy(Potential.quadratic(8.0), Power(2.0, 0.5)), domain, uniform(domain), 1.0)
+    rest = np.maximum(level - v, 0.0)
+    return mesh, flow, rest / (rest @ mesh.volumes)
+
+
+@pytest.mark.parametrize(
+    "domain", [interval(-1.0, 1.0), pytest.param(disk(), marks=pytest.mark.slow)], ids=["interval", "disk"]
+)
+def test_an_edge_at_rest_stays_and_a_narrow_start_climbs_to_it(domain):
+    """(level - V)_+ is a fixed point, its empty cells empty to 1e-14; mass in the middle comes there."""
+    mesh, flow, rest = rest_of_a_well(domain, 12)
+    assert np.any(rest == 0.0)
+    solver = TwoPoint(cells=12)
+    new = solver.step(flow, State(0.0, MeshDensity(mesh, rest[:, None])), 1.0).state.measure.averages
+    np.testing.assert_allclose(new, rest, atol=1e-10)
+    assert new[rest == 0.0].max() <= 1e-14
+    narrow = np.where(rest > 0.7 * rest.max(), 1.0, 0.0)
+    state = State(0.0, MeshDensity(mesh, (narrow / (narrow @ mesh.volumes))[:, None]))
+    for _ in range(10):
+        state = solver.step(flow, state, 0.05).state
+    assert np.abs(state.measure.averages - rest) @ mesh.volumes <= 1e-3
 
 
 @pytest.mark.parametrize("internal", [(Entropy(0.2),), (Power(2.0, 0.3),), (Entropy(0.1), Power(1.5, 0.2))])

@@ -31,8 +31,9 @@ class TwoPoint(Solver):
     between circumcentres, B(x) = x/(e^x - 1), s = T + jump(U')/jump(log rho) with a Power term: J vanishes exactly
     where V + T log rho + U'(rho) is constant. V is that of the mean of both ends of the step and s that of the new
     end, by PETSc's SNES with the M-matrix for a derivative (Picard's iteration): a solve with it keeps sign and mass.
-    (Newton's method stops at fronts, where s has no derivative.) For quadratic F the energy decreases for every dt,
-    as for finite_volume.ScharfetterGummel.
+    (Newton's method stops at fronts, where s has no derivative.) Beside an empty cell rho counts as 1e-18 of its
+    neighbour's, so that fronts climb V into it as far as U' drives them. For quadratic F the energy decreases for
+    every dt, as for finite_volume.ScharfetterGummel.
     Order (1, 2); (1, 1) with a Power term.
     Raises NotConverged with SNES's reason if it misses `tolerance` (mass that an iteration still moves), LostDensity
     where rounding in a solve is above what is expected.
@@ -43,7 +44,7 @@ class TwoPoint(Solver):
     cells: int
     window: Window | None = None
     tolerance: float = 1e-11
-    limit: int = 100
+    limit: int = 400
     resolution: ClassVar[str] = "cells"
     needs: ClassVar[Literal["density", "quantile", "sample"]] = "density"
     shaped: ClassVar[bool] = True

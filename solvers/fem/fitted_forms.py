@@ -13,6 +13,7 @@ from solvers.fem.simplices import SHAPES, abstract_simplices
 
 _COLDEST = 1e-12
 _LEVEL = 1e-6
+_EMPTY = 1e-18
 _FLAT = 1e-3
 _ONE_POINT = {"quadrature_degree": 0}
 
@@ -69,9 +70,15 @@ def _bernoulli(x: Any) -> Any:
 
 
 def _mean_stiffness(a: Any, b: Any, scale: Any, degree: Any) -> Any:
-    """jump(scale rho^degree)/jump(log rho): degree scale rho^degree at the mean where the jump is small; 0 beside 0."""
+    """jump(scale rho^degree)/jump(log rho): degree scale rho^degree at the mean where the jump is small.
+
+    The lesser density counts as at least 1e-18 of the greater: beside an empty cell the jump of the logarithm is 41 and
+    not infinite. With 0 there, no flux goes up V, an empty cell stays empty and Picard's iteration ends at that fixed
+    point of its own, which no front that climbs V leaves. Where it may not climb the cell gets e^-41 of its neighbour.
+    """
     a, b = ufl.max_value(a, 0.0), ufl.max_value(b, 0.0)
-    top, low = ufl.max_value(a, b), ufl.min_value(a, b)
+    top = ufl.max_value(a, b)
+    low = ufl.max_value(ufl.min_value(a, b), _EMPTY * top)
     level = ufl.ge(low, top * (1.0 - _LEVEL))
     apart = ufl.And(ufl.gt(low, 0.0), ufl.Not(level))
     high, deep = ufl.conditional(apart, top, 2.0), ufl.conditional(apart, low, 1.0)

@@ -43,7 +43,7 @@ class ScharfetterGummel(Solver):
     cells: int
     window: Window | None = None
     tolerance: float = 1e-12
-    limit: int = 100
+    limit: int = 400
     resolution: ClassVar[str] = "cells"
     needs: ClassVar[Literal["density", "quantile", "sample"]] = "density"
 
