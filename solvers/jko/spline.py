@@ -1,6 +1,7 @@
 """This file owns the JKO step on grids of one or two axes, by the dual whose potential is a spline."""
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -180,15 +181,23 @@ class Spline(Solver):
         a step that stretches mass land far apart. With limits then with sixteen (on one axis eight): where a crowd
         parts before an obstacle, an atom that might go either way goes as a whole.
         """
+        from solvers.jko._few import few, taken_apart
         from solvers.jko._stage import Stage
 
+        stage = Stage(flow, start.grid, False)
+        if stage.idle(start):
+            return Taken(start, 0.0, 0.0, flow.energy.value(start))
+        apart = taken_apart(stage, start)
+        if apart and few(start):
+            with suppress(NotConverged):
+                return self.attempt_of_few(stage, start, dt, time)
+        missed: NotConverged | None = None
         edged = self._edged(flow, start)
         far = edged or cells_a_time(flow, start) * dt > _FAR
         split = _SPLIT[flow.domain.dim]
         ways = [(far, 1), (True, split)] if edged else [(far, 1), (not far, 1), (True, split)]
         if flow.energy.limits:
             ways.append((True, 2 * split))
-        missed: NotConverged | None = None
         for coarse, split in ways:
             try:
                 return replace(self.attempt(Stage(flow, start.grid, coarse, split), start, dt, time), coarse=coarse)
@@ -196,6 +205,9 @@ class Spline(Solver):
                 return Taken(start, 0.0, 0.0, math.nan, fallback=True)
             except NotConverged as error:
                 missed = missed or error
+        if apart and not few(start):
+            with suppress(NotConverged):
+                return self.attempt_of_few(stage, start, dt, time)
         assert missed is not None
         raise missed
 
@@ -212,6 +224,15 @@ class Spline(Solver):
         self.check(stage.flow, found, time, dt)
         end, spent = self.certified(stage, start, found, dt, time)
         return Taken(end, spent, found.off, found.dual)
+
+    def attempt_of_few(self, stage: "Stage", start: Density, dt: float, time: float) -> Taken:
+        """One JKO step of mass in few cells, of first order also where steps are of second (a fallback there)."""
+        from solvers.jko._few import minimum_of_few
+
+        found = minimum_of_few(stage, start, dt, self.tolerance, self.limit)
+        self.check(stage.flow, found, time, dt)
+        end, spent = self.certified(stage, start, found, dt, time)
+        return Taken(end, spent, found.off, found.dual, fallback=not self.variational)
 
     def check(self, flow: Flow, found: "Minimum", time: float, dt: float) -> None:
         """NotConverged where mass is off by more than the tolerance, or goes too far through an obstacle."""
@@ -265,6 +286,8 @@ class Spline(Solver):
             ways = spent if not energy.limits else min(spent, found.moved**2 / (2.0 * dt))
             if spent <= fallen + slack and gained - ways >= _GAINED * promised - still:
                 return end, spent
+        if abs(promised) <= still:
+            return start, 0.0  # no end gains more than rounding
         least = self.smallest_step(stage.flow)
         other = "another dt" if dt >= least else f"a dt of at least {least:.3g}, half a cell's way or a quarter"
         raise (AtRest if idle else NotConverged)(
