@@ -78,6 +78,8 @@ class Spline(Solver):
     of a coupling of the two densities, hence above W2^2/(2 dt): Knothe's of the cells or of smoother readings, or that
     of the step's own map, repaired (Stage.couplings). V[pi] of an interacting energy is that of the end of the step, by
     fixed point. Order 1 in dt, 2 in h where rho is smooth.
+    Mass in up to eight cells, and in up to 512 where splines miss, goes by the exact dual of its atoms to a density
+    that is constant in cells (solvers.jko._heights), if it moves further than parts of cells are wide.
     residual: the distance by which mass is off at the end, in the metric of the ascent; NotConverged where it is above
     `tolerance` times the distance that mass moved in the step and the width of a cell of the spline (two of the
     density's), or where the energy inequality is not met. With halvings > 0 such a step is taken as two halves
@@ -175,11 +177,9 @@ class Spline(Solver):
         )  # fmt: skip
 
     def moved(self, flow: Flow, start: Density, dt: float, time: float) -> Taken:
-        """One step, on a fine spline or a coarse one: first on that which is right for how far mass moves.
+        """One step: of mass in few cells by their dual (solvers.jko._heights), else on splines.
 
-        Never on a fine one where there is an edge. Where these miss, on the coarse one with four atoms a cell: those of
-        a step that stretches mass land far apart. With limits then with sixteen (on one axis eight): where a crowd
-        parts before an obstacle, an atom that might go either way goes as a whole.
+        Where those miss, by the other, as far as each cell can be an atom: the same step, held to the same certificate.
         """
         from solvers.jko._few import few, taken_apart
         from solvers.jko._stage import Stage
@@ -187,10 +187,27 @@ class Spline(Solver):
         stage = Stage(flow, start.grid, False)
         if stage.idle(start):
             return Taken(start, 0.0, 0.0, flow.energy.value(start))
-        apart = taken_apart(stage, start)
-        if apart and few(start):
+        apart, first = taken_apart(stage, start), few(start)
+        if apart and first:
             with suppress(NotConverged):
                 return self.attempt_of_few(stage, start, dt, time)
+        try:
+            return self._on_splines(flow, start, dt, time)
+        except NotConverged:
+            if apart and not first:
+                with suppress(NotConverged):
+                    return self.attempt_of_few(stage, start, dt, time)
+            raise
+
+    def _on_splines(self, flow: Flow, start: Density, dt: float, time: float) -> Taken:
+        """On a fine spline or a coarse one: first on that which is right for how far mass moves.
+
+        Never on a fine one where there is an edge. Where these miss, on the coarse one with four atoms a cell: those of
+        a step that stretches mass land far apart. With limits then with sixteen (on one axis eight): where a crowd
+        parts before an obstacle, an atom that might go either way goes as a whole.
+        """
+        from solvers.jko._stage import Stage
+
         missed: NotConverged | None = None
         edged = self._edged(flow, start)
         far = edged or cells_a_time(flow, start) * dt > _FAR
@@ -205,9 +222,6 @@ class Spline(Solver):
                 return Taken(start, 0.0, 0.0, math.nan, fallback=True)
             except NotConverged as error:
                 missed = missed or error
-        if apart and not few(start):
-            with suppress(NotConverged):
-                return self.attempt_of_few(stage, start, dt, time)
         assert missed is not None
         raise missed
 
