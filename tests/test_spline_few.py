@@ -200,3 +200,25 @@ def test_second_order_counts_it_as_a_fallback():
     flow, start = lonely((32,), {9: 1.0}, PULL, HEAT)
     assert taken(flow, start, 0.5, SplineSdirk2).fallback
     assert not taken(flow, start, 0.5).fallback
+
+
+@pytest.mark.slow
+def test_forty_extreme_steps():
+    """tau from 1e-1 to 1e3, one, two or five cells of 4 to 64 (8^2 to 32^2), walls or periodic: none raises."""
+    rng = np.random.default_rng(5)
+    kinds = [(HEAT,), (SQUARE,), (CUBE,), (HEAT, SQUARE), (SQUARE, None), (HEAT, None), (None,)]
+    missed = []
+    for case in range(40):
+        dim = 1 + case % 2
+        n = int(rng.choice([4, 5, 7, 16, 17, 32, 64] if dim == 1 else [8, 9, 16, 32]))
+        shape, many = (n,) * dim, min(int(rng.choice([1, 2, 5])), n - 1)
+        held = dict(zip(rng.choice(n**dim, many, replace=False).tolist(), rng.uniform(0.2, 1.0, many), strict=True))
+        limit = Congestion(1.5 * n**dim)
+        terms = [limit if term is None else term for term in kinds[rng.integers(len(kinds))]]
+        pull = [PULL] if rng.random() < 0.7 else []
+        flow, start = lonely(shape, held, *pull, *terms, periodic=tuple((rng.random(dim) < 0.4).tolist()))
+        try:
+            taken(flow, start, 10.0 ** rng.uniform(-1.0, 3.0))
+        except NotConverged as error:
+            missed.append((case, str(error)))
+    assert not missed
