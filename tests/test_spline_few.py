@@ -188,6 +188,13 @@ def test_limits_alone_leave_a_crowd_where_it_is():
         assert step.state.measure is start and step.dissipated == 0.0
 
 
+def test_a_start_that_nothing_beats_is_the_end():
+    """Five cells far apart, tau = h^2/500: max D is F(start) to 1e-9, and no coupling is cheap enough to move."""
+    flow, start = lonely((32,), {2: 1.0, 9: 0.7, 15: 0.4, 22: 1.0, 29: 0.3}, PULL, HEAT)
+    step = taken(flow, start, 2e-6)
+    assert step.state.measure is start and step.dual == pytest.approx(flow.energy.value(start), abs=1e-9)
+
+
 def test_parts_that_are_too_rough_are_named():
     """A step much shorter than the finest part of a cell says so."""
     flow, start = lonely((8, 8), {3: 1.0, 30: 1.0}, PULL, HEAT)
