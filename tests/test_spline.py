@@ -305,7 +305,8 @@ def splines_tried(monkeypatch, failing):
 def test_the_spline_is_as_wide_as_mass_moves(crossed, coarse, monkeypatch):
     """V = -w over a uniform density: mass crosses dt/h cells. From two on a coarse spline, else a fine one.
 
-    Where it fails the other: the step is then that of the other, bit for bit; where both fail, NotConverged.
+    Where it fails the other: the step is then that of the other, bit for bit; where both fail, that of cells as atoms,
+    and where that fails too NotConverged.
     """
     from solvers.jko._stage import Stage
 
@@ -320,7 +321,15 @@ def test_the_spline_is_as_wide_as_mass_moves(crossed, coarse, monkeypatch):
         assert tried == expected
         assert np.array_equal(step.state.measure.values, other.end.values) == bool(failing)
     splines_tried(monkeypatch, {False, True})
-    with pytest.raises(NotConverged):
+    third = solver.attempt_of_few(Stage(flow, start.measure.grid, False), start.measure, dt, 0.0)
+    assert np.array_equal(solver.step(flow, start, dt).state.measure.values, third.end.values)
+    assert w2(third.end, other.end) <= 1e-3
+
+    def misses(*_):
+        raise NotConverged("neither", 1.0)
+
+    monkeypatch.setattr(Spline, "attempt_of_few", misses)
+    with pytest.raises(NotConverged, match=r"^no$"):
         solver.step(flow, start, dt)
 
 

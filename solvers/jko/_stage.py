@@ -43,7 +43,7 @@ _REPAIRS = 4, 8
 """Parts of a cell on each axis whose map gives a coupling where that of Knothe is too dear."""
 _THIN = 0.0, 1e-2
 """Of the largest density: whether fluxes of a repair pass between what is thinner and what is not."""
-_SETTLED = 1e-10
+SETTLED = 1e-10
 """Mass that may still change from one V to the next."""
 _BALANCED, _CORRECTIONS = 1e-14, 50
 _FELT = 1e-13
@@ -54,7 +54,8 @@ class Minimum:
     """The minimiser, its potential's coefficients (n0, n1), the maximum of D, how far mass moved and how far it is off.
 
     price: U* and V of D.   moved, off: lengths, roots of mean squares.   free: under limits what a step under V alone
-    costs, all that any can gain.   detours: of ways that meet obstacles, if there are any.
+    costs, all that any can gain.   detours: of ways that meet obstacles, if there are any.   square: of a coupling of
+    start and end that the minimiser itself knows, if it does.
     """
 
     end: Density
@@ -65,6 +66,7 @@ class Minimum:
     off: float
     free: float = 0.0
     detours: Detours | None = None
+    square: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +125,12 @@ class Stage:
         """(n0, n1) the largest density of each node; None without limits."""
         return self.flow.energy.bound(self.grid).reshape(self.shape) if self.flow.energy.limits else None
 
+    def idle(self, pi: Density) -> bool:
+        """Whether F is the same of all that limits allow: there are no terms but limits and a constant V."""
+        if self.bound is None or self.flow.energy.internal or self.flow.energy.interacting:
+            return False
+        return float(np.ptp(self.potential(pi)[self.bound > 0.0])) == 0.0
+
     def atoms(self, pi: Density) -> Atoms:
         """Of a density; with entropy its faint cells are lifted."""
         closed = None if self.bound is None else self.bound.ravel() <= 0.0
@@ -139,19 +147,19 @@ class Stage:
         Climbs until mass is off by a fifth of `tolerance` times the distance moved, or as far as it goes.
         """
         field, before = self.potential(start), start
-        price, guesses, free = self._begun(mu, tau, field, guess)
+        price, guesses, free = self.begun(mu, tau, field, guess)
         for _ in range(limit):
             mu, dual, climbed = self._climb(tau, price, tolerance, limit)(mu, guesses, self._well(start, price))
             end, c = self._balanced(dual, climbed.here, start.mass)
             change = float(np.abs(end.values - before.values).sum()) * self.grid.cell_volume
-            if not self.flow.energy.interacting or change <= _SETTLED:
+            if not self.flow.energy.interacting or change <= SETTLED:
                 break
             before, last, field = end, field, self.potential(end)
             price = replace(price, field=field)
             guesses = [c + fitted(field - last, self.parts, self.sides)]
         else:
             raise NotConverged(
-                f"JKO step: the fixed point for V moves {change:.3g} > {_SETTLED:g} of mass after {limit} rounds, "
+                f"JKO step: the fixed point for V moves {change:.3g} > {SETTLED:g} of mass after {limit} rounds, "
                 f"tau = {tau:.3g}; shorten dt or raise `limit`",
                 change,
             )
@@ -159,7 +167,7 @@ class Stage:
         moved, off = length * math.sqrt(here.distance), length * climbed.residual
         return Minimum(end, c, price, here.value, moved, off, free, self._detours(mu, here))
 
-    def _begun(self, mu: Atoms, tau: float, field: Array, guess: Array) -> tuple[Price, Iterable[Array], float]:
+    def begun(self, mu: Atoms, tau: float, field: Array, guess: Array) -> tuple[Price, Iterable[Array], float]:
         """U*, first guesses of p, and under limits what a step under V alone costs, which spreads mu to a density.
 
         Without entropy and power U has that density, cut at the bound, as its centre.
@@ -216,6 +224,10 @@ class Stage:
         Knothe's is far from the best where a density is rough in the plane; that of the step's own map is not.
         """
         limited = bool(self.flow.energy.limits)
+        if found.square is not None:
+            yield Coupled(start, end, found.square)
+            yield Coupled(start, end, next(couplings(start, end)).square)
+            return
         yield from islice(couplings(start, end), 1 if limited else None)
         if 1 in self.shape:
             return  # Knothe's is exact

@@ -1,6 +1,7 @@
 """This file owns the JKO step on grids of one or two axes, by the dual whose potential is a spline."""
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -77,6 +78,8 @@ class Spline(Solver):
     of a coupling of the two densities, hence above W2^2/(2 dt): Knothe's of the cells or of smoother readings, or that
     of the step's own map, repaired (Stage.couplings). V[pi] of an interacting energy is that of the end of the step, by
     fixed point. Order 1 in dt, 2 in h where rho is smooth.
+    Mass in up to eight cells, and in up to 512 where splines miss, goes by the exact dual of its atoms to a density
+    that is constant in cells (solvers.jko._heights), if it moves further than parts of cells are wide.
     residual: the distance by which mass is off at the end, in the metric of the ascent; NotConverged where it is above
     `tolerance` times the distance that mass moved in the step and the width of a cell of the spline (two of the
     density's), or where the energy inequality is not met. With halvings > 0 such a step is taken as two halves
@@ -174,7 +177,30 @@ class Spline(Solver):
         )  # fmt: skip
 
     def moved(self, flow: Flow, start: Density, dt: float, time: float) -> Taken:
-        """One step, on a fine spline or a coarse one: first on that which is right for how far mass moves.
+        """One step: of mass in few cells by their dual (solvers.jko._heights), else on splines.
+
+        Where those miss, by the other, as far as each cell can be an atom: the same step, held to the same certificate.
+        """
+        from solvers.jko._few import few, taken_apart
+        from solvers.jko._stage import Stage
+
+        stage = Stage(flow, start.grid, False)
+        if stage.idle(start):
+            return Taken(start, 0.0, 0.0, flow.energy.value(start))
+        apart, first = taken_apart(stage, start), few(start)
+        if apart and first:
+            with suppress(NotConverged):
+                return self.attempt_of_few(stage, start, dt, time)
+        try:
+            return self._on_splines(flow, start, dt, time)
+        except NotConverged:
+            if apart and not first:
+                with suppress(NotConverged):
+                    return self.attempt_of_few(stage, start, dt, time)
+            raise
+
+    def _on_splines(self, flow: Flow, start: Density, dt: float, time: float) -> Taken:
+        """On a fine spline or a coarse one: first on that which is right for how far mass moves.
 
         Never on a fine one where there is an edge. Where these miss, on the coarse one with four atoms a cell: those of
         a step that stretches mass land far apart. With limits then with sixteen (on one axis eight): where a crowd
@@ -182,13 +208,13 @@ class Spline(Solver):
         """
         from solvers.jko._stage import Stage
 
+        missed: NotConverged | None = None
         edged = self._edged(flow, start)
         far = edged or cells_a_time(flow, start) * dt > _FAR
         split = _SPLIT[flow.domain.dim]
         ways = [(far, 1), (True, split)] if edged else [(far, 1), (not far, 1), (True, split)]
         if flow.energy.limits:
             ways.append((True, 2 * split))
-        missed: NotConverged | None = None
         for coarse, split in ways:
             try:
                 return replace(self.attempt(Stage(flow, start.grid, coarse, split), start, dt, time), coarse=coarse)
@@ -212,6 +238,15 @@ class Spline(Solver):
         self.check(stage.flow, found, time, dt)
         end, spent = self.certified(stage, start, found, dt, time)
         return Taken(end, spent, found.off, found.dual)
+
+    def attempt_of_few(self, stage: "Stage", start: Density, dt: float, time: float) -> Taken:
+        """One JKO step of mass in few cells, of first order also where steps are of second (a fallback there)."""
+        from solvers.jko._few import minimum_of_few
+
+        found = minimum_of_few(stage, start, dt, self.tolerance, self.limit)
+        self.check(stage.flow, found, time, dt)
+        end, spent = self.certified(stage, start, found, dt, time)
+        return Taken(end, spent, found.off, found.dual, fallback=not self.variational)
 
     def check(self, flow: Flow, found: "Minimum", time: float, dt: float) -> None:
         """NotConverged where mass is off by more than the tolerance, or goes too far through an obstacle."""
@@ -265,6 +300,8 @@ class Spline(Solver):
             ways = spent if not energy.limits else min(spent, found.moved**2 / (2.0 * dt))
             if spent <= fallen + slack and gained - ways >= _GAINED * promised - still:
                 return end, spent
+        if abs(promised) <= still:
+            return start, 0.0  # no end gains more than rounding
         least = self.smallest_step(stage.flow)
         other = "another dt" if dt >= least else f"a dt of at least {least:.3g}, half a cell's way or a quarter"
         raise (AtRest if idle else NotConverged)(
