@@ -58,6 +58,7 @@ NEEDED = {
     "regression": {"csv": str(MOTORCYCLE), "inputs": ["time_ms"], "target": "acceleration_g"},
     "blown_region": {"mesh": str(HARBOUR), "wind": (0.5, 0.3), "temperature": 15.0, "horizon": 60.0},
     "isotropic_gaussians": {"nodes": 8},  # time
+    "anisotropic_gaussians": {"nodes": 2},
 }
 NOISY = (Langevin(50), Langevin2(50))
 TRIED = {str(s): s for s in (*(m.refined(0.5) for m in METHODS), GradientFlow(51, Sampled(0)), *NOISY)}
