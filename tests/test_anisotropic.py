@@ -71,7 +71,7 @@ def test_the_energy_is_that_of_the_space():
     """
     given = {"d": 80, "block": 15, "delta": 0.5, "lean": 1.0, "outer": 0.1}
     full, flow = in_two_blocks(**given, rows=1000, seed=0), problems.anisotropic_gaussians(**given).flow
-    w = full.initial.sample(1000, np.random.default_rng(5)) * [1.0, *[2.0] * 15, *[1.0] * 65, 1.0]
+    w = full.initial.sample(1000, np.random.default_rng(5)) * [1.0, *[3.0] * 15, *[1.0] * 65, 1.0]
     thin = Particles(flow.domain, lengths(w, 15))
     x, y = full.energy.risk.data.inputs, full.energy.risk.data.targets
     s = np.column_stack([np.linalg.norm(x[:, :15], axis=1) / 15**0.5, np.linalg.norm(x[:, 15:], axis=1) / 65**0.5])
@@ -91,14 +91,14 @@ def test_the_quadrature_of_lengths_has_converged():
 
 
 def test_first_growth_has_the_sign_of_the_outer_weight():
-    """At b = 0, sum a = 0 (f = 0): d log r_i/dt = a/2 phi(0) [s_i^2/tau]_-^+ of d = infinity, to 3 % at d = 80."""
+    """At b = 0, sum a = 0 (f = 0): d log r_i/dt = a/2 phi(0) [s_i^2/tau]_-^+ of d = infinity, to 1 % at d = 80."""
     flow = problems.anisotropic_gaussians().flow
     w = np.array([[a, 0.0, 0.35, 0.7] for a in (-2.0, -1.0, 1.0, 2.0)])
     rate = flow.energy.velocity(Particles(flow.domain, w), w)[:, 2:] / w[:, 2:]
     np.testing.assert_allclose(rate / w[:, :1], [rate[-1] / 2.0] * 4, rtol=1e-12)
     high, low = (math.hypot(0.35 * s, 0.7) for s in (1.5, 0.5))
     known = np.array([1.5**2 / high - 0.5**2 / low, 1.0 / high - 1.0 / low]) / math.sqrt(8.0 * math.pi)
-    np.testing.assert_allclose(rate[-1] / 2.0, known, rtol=0.03)
+    np.testing.assert_allclose(rate[-1] / 2.0, known, rtol=0.01)
     assert known[0] > 0.0 > known[1]
 
 
@@ -110,6 +110,19 @@ def test_the_flow_conserves_what_layers_balance():
         first, last = (pi.points**2 @ [1.0, -1.0, -1.0, -1.0] for pi in (run.measures[0], run.final))
         errors.append(np.max(np.abs(last - first)))
     assert errors[1] <= 1e-5 and errors[0] / errors[1] >= 2.0**3.5
+
+
+@pytest.mark.slow
+def test_neurons_of_one_sign_learn_less():
+    """From a ~ N(1, .1^2): all listen to the signal, block 2 fades below .02, R > .6 at t = 20; from N(0, 1) R < .2."""
+    ends = []
+    for start in ({"lean": 1.0, "outer": 0.1}, {}):
+        flow = problems.anisotropic_gaussians(**start, nodes=3, horizon=20.0).flow
+        ends.append(solve(flow, GradientFlow(200), dt=0.1, times=[20.0]))
+    print("R at t = 20:", [2.0 * run.energies[-1] for run in ends])
+    one_sign = ends[0].final.points
+    assert np.all(one_sign[:, 0] > 0.0) and one_sign[:, 3].mean() <= 0.02 and one_sign[:, 2].mean() >= 1.0
+    assert 2.0 * ends[0].energies[-1] >= 0.6 and 2.0 * ends[1].energies[-1] <= 0.2
 
 
 def departures(d, block, batch):
