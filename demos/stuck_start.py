@@ -77,4 +77,4 @@ if __name__ == "__main__":
     print("exercise: predicted {:.6f}, found {:.6f}".format(*exercise()))
 
 # References: [1] Mei, Montanari & Nguyen 2018, PNAS 115. [2] Chizat & Bach 2018, NeurIPS, on starts that separate.
-# [3] Robbins & Monro 1951, Ann. Math. Statist. 22.  Next lesson: two_phases.py
+# [3] Robbins & Monro 1951, Ann. Math. Statist. 22.  Next lesson: two_blocks.py

@@ -26,7 +26,7 @@ ELEMENTS = ("grid_and_elements", "sphere_neurons", "sphere_movie", "round_obstac
 LONG = (
     "annealing", "chaos", "convex_in_mixtures", "displacement_convexity", "fluctuations", "grid_and_elements",
     "hypothesis_report", "knots", "momentum", "sparse_deconvolution", "sphere_neurons", "stuck_start", "symmetries",
-    "two_clouds", "two_phases", "two_ranks",
+    "two_blocks", "two_clouds", "two_phases", "two_ranks",
 )  # fmt: skip
 """Their claims are slow tests."""
 RUNNABLE = [path for path in DEMOS if path.stem not in ELEMENTS or toolchain.missing() is None]
@@ -166,6 +166,7 @@ BROKEN = {
     "momentum": {"friction": 0.5},
     "two_clouds": {"clock": 2.0},
     "stuck_start": {"kappa": 0.8},
+    "two_blocks": {"block": 30},
     "chaos": {"kappa": 0.5},
     "displacement_convexity": {"alpha": 1.5},
     "fluctuations": {"first": 0},
@@ -235,6 +236,7 @@ def test_the_claim_is_not_refuted_but_could_be(
         pytest.param("momentum", 0.01, marks=pytest.mark.slow),  # the faster root, and a start that is not small
         pytest.param("two_clouds", 1e-7, marks=pytest.mark.slow),  # one atom at t = 20
         ("stuck_start", 1e-9),
+        pytest.param("two_blocks", 0.02, marks=pytest.mark.slow),  # E a^2 of 400 points
         pytest.param("chaos", 0.05, marks=pytest.mark.slow),  # 4000 draws, six times at rest: 3 standard errors
         pytest.param("displacement_convexity", 5e-3, marks=pytest.mark.slow),  # 64 cells
         pytest.param("fluctuations", 0.2, marks=pytest.mark.slow),  # 400 draws of two sizes: three standard errors

@@ -7,7 +7,7 @@ trajectories or a single one is named by its solvers.
 
 from wflow.picture.boundaries import boundaries
 from wflow.picture.charges import charges
-from wflow.picture.clouds import clouds, phases
+from wflow.picture.clouds import blocks, clouds, phases
 from wflow.picture.curves import energies, ledger, numbers, order_plot, relaxation, w2_curves
 from wflow.picture.journey import journey
 from wflow.picture.knots import knots
@@ -28,6 +28,7 @@ from wflow.picture.verdicts import verdicts
 __all__ = [
     "Runs",
     "animation",
+    "blocks",
     "boundaries",
     "chaos",
     "charges",

@@ -1,4 +1,4 @@
-"""This file owns pictures of the sizes |w| of neurons: beside networks of many inputs, and over two clouds' widths."""
+"""This file owns pictures of sizes |w| of neurons: beside networks, by blocks of inputs, over two clouds' widths."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -40,6 +40,32 @@ def clouds(flows: Mapping[str, Trajectory], networks: Mapping[str, Dots]) -> Fig
     left.set(xlabel="time t", ylabel="R = E (f - y)^2", ylim=(0.0, None))
     right.set(xlabel="time t", ylabel="|w|: mean and deviation", ylim=(0.0, None))
     legend(figure, left)
+    return figure
+
+
+@styled
+def blocks(flow: Trajectory, network: tuple[Sequence[float], Sequence[float], Sequence[Array]]) -> Figure:
+    """Left: R of a flow of (a, b, r_1, r_2) (line) and of a network (dots); middle, a > 0, and right, a < 0: mean r_i.
+
+    network: times, risks R, and (a, b, r_1, r_2) (m, 4) of its neurons. R of the flow is 2 F.
+    """
+    figure = canvas(11.0, 4.0)
+    left, *others = figure.subplots(1, 3)
+    times, risks, neurons = network
+    left.plot(flow.times, 2.0 * flow.energies, color=KNOWN, label="flow")
+    left.plot(times, risks, "o", color=KNOWN, fillstyle="none", label="network")
+    for sign, title, axes in zip((1.0, -1.0), ("a > 0", "a < 0"), others, strict=True):
+        for k, colour in zip((2, 3), _COLOURS, strict=False):
+            line, dots = (
+                [w[sign * w[:, 0] > 0.0, k].mean() for w in clouds_of]
+                for clouds_of in ([pi.points for pi in flow.measures], neurons)
+            )
+            axes.plot(flow.times, line, color=colour, label=f"r_{k - 1}")
+            axes.plot(times, dots, "o", color=colour, fillstyle="none")
+        axes.set(xlabel="time t", ylabel="mean length", title=title, ylim=(0.0, None))
+    left.set(xlabel="time t", ylabel="R = E (f - y)^2", ylim=(0.0, None))
+    left.legend()
+    others[0].legend()
     return figure
 
 

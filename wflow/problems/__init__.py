@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from wflow.arrays import nearest
+from wflow.problems.anisotropic import anisotropic_gaussians
 from wflow.problems.chemotaxis import keller_segel
 from wflow.problems.circle import circle_teacher, linear_neuron, quadratic_neuron, sawtooth
 from wflow.problems.concave import displacement_convex
@@ -66,6 +67,7 @@ CATALOGUE: dict[str, Callable[..., Problem]] = {
         odd_target,
         axis_target,
         isotropic_gaussians,
+        anisotropic_gaussians,
     )
 }
 
@@ -129,6 +131,7 @@ __all__ = [
     "VARIANTS",
     "Problem",
     "aggregation",
+    "anisotropic_gaussians",
     "atom_start",
     "axis_target",
     "barenblatt",

@@ -59,7 +59,7 @@ def isotropic_gaussians(
     Raises ValueError for d < 2 and for delta outside (0, 1).
     """
     size = dimension("d", d)
-    energy = Energy(*_risk(size, _delta(delta), knots, nodes), *noise(size, ridge, temperature))
+    energy = Energy(*_risk(size, separation(delta), knots, nodes), *noise(size, ridge, temperature))
     first = size if start is None else dimension("start", start)
     begin: Law = Atoms(half_line(), np.array([[positive("spread", spread)]]))
     if first < math.inf:
@@ -84,7 +84,7 @@ def in_full_space(
 
     Start N(0, (spread^2/d) I_d), horizon 2. For StochasticGradient(rows=Fresh()), to be compared with the radial flow.
     """
-    n, gap = count("d", d, least=2), _delta(delta)
+    n, gap = count("d", d, least=2), separation(delta)
 
     def law(size: int, rng: np.random.Generator) -> Data:
         y = np.where(rng.random(size) < 0.5, 1.0, -1.0)
@@ -138,7 +138,8 @@ def _outward(strength: float) -> Potential:
     return Potential(field, f"-{strength:g} log r")
 
 
-def _delta(delta: float) -> float:
+def separation(delta: float) -> float:
+    """delta, inside (0, 1)."""
     size = float(finite("delta", delta))
     if not 0.0 < size < 1.0:
         raise ValueError(f"delta: {delta!r} is not allowed; give a number between 0 and 1")
