@@ -145,8 +145,8 @@ def _by_splines(a: AtomsOf, b: AtomsOf, frame: "_Frame", tolerance: float, sprea
     found = transported(source, target, frame.lattice, tolerance, _LIMIT, frame.saved)
     if found.apart > tolerance * math.sqrt(found.squared) + spreads * frame.lattice.hidden:
         raise NotConverged(
-            f"w2: the roots of the map's cost and of the dual are {found.apart:.3g} apart; compare merged densities, or "
-            "Particles at the cells",
+            f"w2: the roots of the map's cost and of the dual are {found.apart:.3g} apart; compare merged densities, "
+            "or Particles at the cells",
             found.apart,
         )
     widths = np.asarray(frame.widths)
