@@ -26,6 +26,8 @@ _STIFFER = 30.0
 _CURVED, _LEAST = 1e-12, 1e-250
 """Bends that are told from rounding: a cosine, and a product, below which others would vanish by underflow."""
 _RESCUES = 3
+_PATIENCE = 4
+"""Steps whose gain is looked at."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Manner:
     floor: see Dual.metric.   base: V, where no mass means p <= V; holes in p below it are filled where the ascent
     stops at one.   rise: from a point the most by which each coefficient rises in a step, None: anything.   limit: of
     iterations.   stiffest: up to what the floor is raised where the metric's own step gains nothing; 0: the ascent ends
-    there.
+    there.   least: what four steps have to gain together from a point; None: anything.
     """
 
     floor: float
@@ -43,6 +45,7 @@ class Manner:
     rise: Callable[[Reached], Array] | None = None
     limit: int = 200
     stiffest: float = 30.0
+    least: Callable[[Reached], float] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,14 +62,16 @@ class Climbed:
 
 
 def ascend(dual: Dual, start: Reached, goal: Callable[[Reached], float], manner: Manner) -> Climbed:
-    """Up from a point until the residual is at most `goal` of it, or no step gains beyond rounding, or the limit.
+    """Up from a point until the residual is at most `goal` of it, or steps gain little, or nothing, or the limit.
 
-    Where it ends by one of the last two: the point of least residual, which at a tie of an atom between two places
-    (D has a kink there, and a node may be on the wrong side of it) is not the one with the largest D found.
+    Little is `manner.least`, and the answer is then where it stands. Where it ends by one of the last two: the point of
+    least residual, which at a tie of an atom between two places (D has a kink there, and a node may be on the wrong
+    side of it) is not the one with the largest D found.
     """
     here, floor, rescues = start, manner.floor, _RESCUES
     pairs: list[tuple[Array, Array]] = []
     best: Climbed | None = None
+    values: list[float] = []
     steps = 0
     for steps in range(1, manner.limit + 1):
         metric = dual.metric(here, floor)
@@ -76,6 +81,9 @@ def ascend(dual: Dual, start: Reached, goal: Callable[[Reached], float], manner:
             best = Climbed(here, residual, here)
             if residual <= goal(here):
                 return replace(best, steps=steps)
+        values.append(here.value)
+        if manner.least is not None and _slow(values, manner.least(here)):
+            return Climbed(here, residual, here, steps)
         there = _ahead(dual, here, direction, manner)
         if there is None:
             if not pairs:
@@ -93,6 +101,10 @@ def ascend(dual: Dual, start: Reached, goal: Callable[[Reached], float], manner:
             pairs = [*pairs[1 - _MEMORY :], (step, change)]
         here, floor = there, max(floor / _STIFFER, manner.floor)
     return Climbed(here, np.inf, here, steps) if best is None else replace(best, last=here, steps=steps)
+
+
+def _slow(values: list[float], least: float) -> bool:
+    return len(values) > _PATIENCE and values[-1] - values[-1 - _PATIENCE] <= least
 
 
 def _direction(slope: Array, pairs: list[tuple[Array, Array]], metric: Multigrid) -> Array:

@@ -8,7 +8,6 @@ what counts.
 
 import math
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -23,8 +22,13 @@ COARSEST = 16
 _FLOOR = 1e-3
 _UNSEEN = 400.0
 """What max D - D is at most, over the squared residual: the metric with its floor makes slopes small (measured)."""
-_CLOSER, _CLOSEST, _NEARER = 1e-2, 1e-3, 0.1
-"""Of the tolerance: what is aimed at in W2^2; where W2 is below a cell; and what W2 may be short by there."""
+_LEFT = 10.0
+"""The same where D still climbs: for smooth p it is 1/2, at a jump of the map up to 7 (measured)."""
+_ENOUGH, _CLOSER, _CLOSEST, _NEARER = 5e-2, 1e-2, 1e-3, 0.1
+"""Of the tolerance: what is aimed at in W2^2; where coarser splines had nothing to gain; in what they leave to others;
+where W2 is below a cell; and what W2 may be short by there."""
+_STILL = 0.5
+"""Of what is aimed at: four steps that gain no more end the ascent on a spline."""
 _WHILE_COARSE, _WHILE_NEAR = 60, 40
 _ROUNDING = 1e-10
 """Of the lattice's length: residuals below it are not asked for."""
@@ -82,11 +86,15 @@ class Lattice:
 
 @dataclass(frozen=True, eq=False)
 class Transported:
-    """Where atoms go (m, 2), D, a bound of W2^2 from below, and by how much the root of W2^2 may be above D's."""
+    """Where atoms go (m, 2), D, a bound of W2^2 from below, and by how much the root of W2^2 may be above D's.
+
+    apart: the roots of D and of what the map costs, which are one where it ends at the target.
+    """
 
     ends: Array
     squared: float
     short: float
+    apart: float
 
 
 def transported(
@@ -102,24 +110,43 @@ def transported(
     near = _nearby(source, target, lattice, tolerance, min(known, min(lattice.widths) ** 2))
     if near is not None:
         return near
-    c = np.zeros(tuple(n >> lattice.halvings for n in lattice.shape))
-    squared = 0.0
-    for level in range(lattice.halvings, -1, -1):
+    c, level, still = np.zeros(tuple(n >> lattice.halvings for n in lattice.shape)), lattice.halvings, False
+    few = min(known, min(lattice.widths) ** 2)
+    while True:
         factor, parts = 2.0**level, 1 if level == 0 else 2
         cloud = source if level == 0 else source.joined(factor / 2.0)
         dual = _dual(cloud, target, lattice, c.shape, factor, parts)
-        manner = Manner(_FLOOR, limit=limit if level == 0 else _WHILE_COARSE)
-        scale = squared + min(known, min(lattice.widths) ** 2)
-        goal = max(math.sqrt(_CLOSER * tolerance * scale / _UNSEEN), _ROUNDING * lattice.extent)
-        climbed = ascend(dual, dual.at(c), partial(_asked, goal), manner)
-        squared = max(climbed.here.value, 0.0)
-        c = refined(climbed.here.c, lattice.sides) if level else c
-    return _checked(climbed, tolerance * math.sqrt(squared) + lattice.hidden, limit)
+        here, aim = dual.at(c), _Aim((_ENOUGH if still else _CLOSER) * tolerance, few, _ROUNDING * lattice.extent)
+        manner = Manner(_FLOOR, limit=_WHILE_COARSE if level else limit, least=aim.least)
+        climbed = ascend(dual, here, aim.residual, manner)
+        if level == 0:
+            break
+        # where a spline gains little, the next gain less: of D as of the atoms, one look at the finest is left
+        still = climbed.last.value - here.value <= aim.gap(climbed.last)
+        finer = 0 if still else level - 1
+        c = climbed.last.c
+        for _ in range(level - finer):
+            c = refined(c, lattice.sides)
+        level = finer
+    return _checked(climbed, tolerance * math.sqrt(max(climbed.here.value, 0.0)) + lattice.hidden, limit)
 
 
-def _asked(residual: float, _: Reached) -> float:
-    """Everywhere the same."""
-    return residual
+@dataclass(frozen=True)
+class _Aim:
+    """By how much D may be short: a share of it and of what is known besides; no residual below `rounding` is asked."""
+
+    share: float
+    known: float
+    rounding: float
+
+    def gap(self, here: Reached) -> float:
+        return self.share * (max(here.value, 0.0) + self.known)
+
+    def residual(self, here: Reached) -> float:
+        return max(math.sqrt(self.gap(here) / _LEFT), self.rounding)
+
+    def least(self, here: Reached) -> float:
+        return _STILL * self.gap(here)
 
 
 def _nearby(source: Cloud, target: Cloud, lattice: Lattice, tolerance: float, known: float) -> Transported | None:
@@ -129,12 +156,13 @@ def _nearby(source: Cloud, target: Cloud, lattice: Lattice, tolerance: float, kn
     """
     dual = _dual(source, target, lattice, lattice.shape, 1.0, 1)
     here = dual.at(np.zeros(lattice.shape))
-    squared = 0.5 * ascend(dual, here, partial(_asked, math.inf), Manner(_FLOOR)).residual ** 2
+    squared = 0.5 * ascend(dual, here, lambda _: math.inf, Manner(_FLOOR)).residual ** 2
     if squared > min(lattice.widths) ** 2:
         return None
-    goal = max(math.sqrt(_CLOSEST * tolerance * (squared + known) / _UNSEEN), _ROUNDING * lattice.extent)
-    found = _found(ascend(dual, here, partial(_asked, goal), Manner(_FLOOR, limit=_WHILE_NEAR)))
-    return found if found.short <= _NEARER * tolerance * math.sqrt(squared + known) + goal else None
+    aim = _Aim(_CLOSEST * tolerance, known, _ROUNDING * lattice.extent)
+    climbed = ascend(dual, here, aim.residual, Manner(_FLOOR, limit=_WHILE_NEAR, least=aim.least))
+    found, total = _found(climbed), math.sqrt(squared + known)
+    return found if found.short <= _NEARER * tolerance * total + aim.residual(climbed.here) else None
 
 
 def _dual(
@@ -153,7 +181,8 @@ def _found(climbed: Climbed) -> Transported:
     squared, cost = max(climbed.here.value, 0.0), climbed.here.distance
     short = math.sqrt(squared + _UNSEEN * climbed.residual**2) - math.sqrt(squared)
     # where an empty gap parts the two the residual is blind; what the map costs is not
-    return Transported(climbed.here.places, squared, max(short, math.sqrt(cost) - math.sqrt(squared)))
+    off = math.sqrt(cost) - math.sqrt(squared)
+    return Transported(climbed.here.places, squared, max(short, off), abs(off))
 
 
 def _checked(climbed: Climbed, allowed: float, limit: int) -> Transported:
