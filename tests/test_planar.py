@@ -246,7 +246,6 @@ def test_too_many_lonely_cells_are_refused(monkeypatch):
     """Where they are too many it says what to do, on one grid and two."""
     monkeypatch.setattr(planar, "_FEW", 100)
     monkeypatch.setattr(planar, "_MANY", 100)
-    monkeypatch.setattr(planar, "_LOOSE", 0.25)
     a, b = lonely(40, 0.1)
     for other in (b, Density(Grid(box([0.0, 0.0], [1.0, 1.0]), (40, 40)), b.values)):
         with pytest.raises(NotConverged, match="Particles at the cells"):

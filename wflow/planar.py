@@ -28,8 +28,6 @@ TOLERANCE = 1e-3
 _LIMIT = 80
 _COARSEST, _LEAST = 16, 8
 _FAINT = 1e-15
-_STRICT, _LOOSE = 0.25, 1.0
-"""Spreads by which the roots of D and of what its map costs may be apart, with a plan at hand and without."""
 _FEW = 4_000_000
 """Pairs of atoms that POT takes in seconds."""
 _MANY = 20_000
@@ -102,7 +100,7 @@ def between(a: Density, b: Density, tolerance: float = TOLERANCE) -> Moved:
     if not few or _fit(a.grid, b.grid):
         try:
             frame = _Frame(a.grid, b.grid, first, second)
-            return _by_splines(first, second, frame, tolerance, _STRICT if few else _LOOSE)
+            return _by_splines(first, second, frame, tolerance)
         except NotConverged:
             if not few:
                 raise
@@ -136,19 +134,13 @@ def _atoms(pi: Density) -> AtomsOf:
     return AtomsOf(pi.points[kept], masses / masses.sum())
 
 
-def _by_splines(a: AtomsOf, b: AtomsOf, frame: "_Frame", tolerance: float, spreads: float) -> Moved:
+def _by_splines(a: AtomsOf, b: AtomsOf, frame: "_Frame", tolerance: float) -> Moved:
     from wflow.spline.transport import transported
 
     first, second = frame.cloud(a), frame.cloud(b, frame.apart)
     turned = first.crowding > second.crowding
     source, target = (second, first) if turned else (first, second)
     found = transported(source, target, frame.lattice, tolerance, _LIMIT, frame.saved)
-    if found.apart > tolerance * math.sqrt(found.squared) + spreads * frame.lattice.hidden:
-        raise NotConverged(
-            f"w2: the roots of the map's cost and of the dual are {found.apart:.3g} apart; compare merged densities, "
-            "or Particles at the cells",
-            found.apart,
-        )
     widths = np.asarray(frame.widths)
     here, there = (frame.lower + places * widths for places in (source.places, found.ends))
     start, end = (there, here) if turned else (here, there)

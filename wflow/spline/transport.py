@@ -27,6 +27,8 @@ _LEFT = 10.0
 _ENOUGH, _CLOSER, _CLOSEST, _NEARER = 5e-2, 1e-2, 1e-3, 0.1
 """Of the tolerance: what is aimed at in W2^2; where coarser splines had nothing to gain; in what they leave to others;
 where W2 is below a cell; and what W2 may be short by there."""
+_TOGETHER = 0.25
+"""Of what a cell hides: by how much the roots of D and of what its map costs may be apart after a hurried climb."""
 _STILL = 0.5
 """Of what is aimed at: four steps that gain no more end the ascent on a spline."""
 _WHILE_COARSE, _WHILE_NEAR = 60, 40
@@ -110,25 +112,41 @@ def transported(
     near = _nearby(source, target, lattice, tolerance, min(known, min(lattice.widths) ** 2))
     if near is not None:
         return near
+    quick = _climbed(source, target, lattice, tolerance, limit, known, hurried=True)
+    found = _found(quick)
+    if found.apart <= tolerance * math.sqrt(found.squared) + _TOGETHER * lattice.hidden:
+        return _checked(quick, tolerance * math.sqrt(found.squared) + lattice.hidden, limit)
+    climbed = _climbed(source, target, lattice, tolerance, limit, known, hurried=False)
+    return _checked(climbed, tolerance * math.sqrt(max(climbed.here.value, 0.0)) + lattice.hidden, limit)
+
+
+def _climbed(
+    source: Cloud, target: Cloud, lattice: Lattice, tolerance: float, limit: int, known: float, *, hurried: bool
+) -> Climbed:
+    """Up the splines, from the coarsest to the finest.
+
+    Hurried, each is left when it gains little, and where a whole spline gains little the finest is next: enough where
+    the map's cost and D then agree. Else each is climbed until its residual is small, or to its limit.
+    """
     c, level, still = np.zeros(tuple(n >> lattice.halvings for n in lattice.shape)), lattice.halvings, False
     few = min(known, min(lattice.widths) ** 2)
     while True:
         factor, parts = 2.0**level, 1 if level == 0 else 2
         cloud = source if level == 0 else source.joined(factor / 2.0)
         dual = _dual(cloud, target, lattice, c.shape, factor, parts)
-        here, aim = dual.at(c), _Aim((_ENOUGH if still else _CLOSER) * tolerance, few, _ROUNDING * lattice.extent)
-        manner = Manner(_FLOOR, limit=_WHILE_COARSE if level else limit, least=aim.least)
-        climbed = ascend(dual, here, aim.residual, manner)
+        share, left = (_ENOUGH if still else _CLOSER) * tolerance, _LEFT if hurried else _UNSEEN
+        here, aim = dual.at(c), _Aim(share, few, _ROUNDING * lattice.extent, left)
+        least = aim.least if hurried else None
+        climbed = ascend(dual, here, aim.residual, Manner(_FLOOR, limit=_WHILE_COARSE if level else limit, least=least))
         if level == 0:
-            break
+            return climbed
         # where a spline gains little, the next gain less: of D as of the atoms, one look at the finest is left
-        still = climbed.last.value - here.value <= aim.gap(climbed.last)
+        still = hurried and climbed.last.value - here.value <= aim.gap(climbed.last)
         finer = 0 if still else level - 1
-        c = climbed.last.c
+        c = climbed.last.c if hurried else climbed.here.c
         for _ in range(level - finer):
             c = refined(c, lattice.sides)
         level = finer
-    return _checked(climbed, tolerance * math.sqrt(max(climbed.here.value, 0.0)) + lattice.hidden, limit)
 
 
 @dataclass(frozen=True)
@@ -138,12 +156,13 @@ class _Aim:
     share: float
     known: float
     rounding: float
+    left: float = _LEFT
 
     def gap(self, here: Reached) -> float:
         return self.share * (max(here.value, 0.0) + self.known)
 
     def residual(self, here: Reached) -> float:
-        return max(math.sqrt(self.gap(here) / _LEFT), self.rounding)
+        return max(math.sqrt(self.gap(here) / self.left), self.rounding)
 
     def least(self, here: Reached) -> float:
         return _STILL * self.gap(here)
