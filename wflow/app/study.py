@@ -22,6 +22,7 @@ from wflow.certificates import (
     Certificate,
     distance_to_exact,
     distance_to_limit,
+    gap_on_cells,
     global_gap,
     no_gap,
     of_run,
@@ -204,6 +205,7 @@ def _rows(problem: Problem, solver: Solver, found: Iterable[Certificate], began:
 def _of_run(problem: Problem, run: Trajectory, error: float) -> Iterator[Certificate]:
     yield from of_run(problem, run)
     yield from global_gap(problem, run)
+    yield from gap_on_cells(problem, run)
     if not run.solver.equation:
         yield from distance_to_exact(problem, run, error)
         yield from distance_to_limit(problem, run, error)
