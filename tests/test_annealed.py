@@ -181,7 +181,7 @@ def test_energies_are_those_at_the_temperature_of_the_time_and_may_rise() -> Non
         (Fourier(8), problems.von_mises_langevin(horizon=0.2)),
         (PhaseSpace(32, speed=0.5), problems.von_mises_langevin(horizon=0.2)),
     ],
-    ids=str,
+    ids=lambda given: getattr(given, "name", "") or type(given).__name__,
 )
 def test_an_annealed_run_is_resumed_with_the_same_bits(method: Langevin, posed: problems.Problem) -> None:
     """From every checkpoint k the next has the bytes of checkpoint k + 1; jumps of T lie on and between steps."""
