@@ -3,6 +3,8 @@
 F - min F <= T sum m log(m/g): at any density, against the least F that a long run finds on the same cells.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -58,6 +60,15 @@ def test_the_gap_is_above_what_long_play_shows_the_excess_to_be(case):
     assert 0.0 <= cells_gap(flow.energy, state.measure) < 1e-9
     excess = flow.energy.value(pi) - best
     assert excess <= cells_gap(flow.energy, pi) < 100.0 * excess
+
+
+def test_a_power_is_part_of_what_is_convex():
+    """Lambert's law on cells: the gap of a long run of ScharfetterGummel, whose F is stationary, vanishes with it."""
+    flow = replace(problems.build("displacement_convex_noisy").flow, horizon=20.0)
+    run = solve(flow, ScharfetterGummel(40), steps=200)
+    gaps = [cells_gap(flow.energy, pi) for pi in run.measures]
+    assert np.all(run.energies - run.energies[-1] <= np.array(gaps) + 1e-12)
+    assert gaps[-1] < 1e-9 < 1e-3 < gaps[0]
 
 
 def test_runs_have_the_row_where_nothing_else_is_known():

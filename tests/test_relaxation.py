@@ -8,6 +8,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.optimize import minimize
 
+from solvers.fictitious_play import FictitiousPlay
 from solvers.finite_volume import Muscl, ScharfetterGummel
 from solvers.jko import Quantile
 from solvers.langevin import Langevin
@@ -35,6 +36,7 @@ from wflow import (
     problems,
     solve,
 )
+from wflow.app.figures import of_runs
 from wflow.certificates import relaxes
 from wflow.duality import bounds, bracket, gibbs_bracket, log_sobolev, quadratic_bracket, unknown
 from wflow.duality.gibbs import modes_between
@@ -255,3 +257,12 @@ def test_a_start_at_rest_needs_no_time():
     turning = problems.von_mises_langevin()
     pi = FourierDensity(np.pad(turning.minimiser.coefficients, (0, 40)))
     assert 0.0 <= bracket(turning.flow, pi).gap < 1e-12
+
+
+def test_a_run_with_a_known_least_energy_gets_the_picture():
+    """`wflow run`: of the first density that is a W2 flow, not of fictitious play."""
+    posed = problems.build("von_mises_langevin", horizon=2.0)
+    runs = {"play": solve(posed.flow, FictitiousPlay(32), steps=4), "cells": solve(posed.flow, Muscl(32))}
+    drawn = [p for p in of_runs(posed, runs) if p.name == "relaxation"]
+    assert len(drawn) == 1 and drawn[0].caption.startswith("cells:")
+    assert not [p for p in of_runs(posed, {"play": runs["play"]}) if p.name == "relaxation"]

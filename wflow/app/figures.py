@@ -66,12 +66,24 @@ def of_runs(problem: Problem, runs: Runs) -> Iterator[Picture]:
         yield from _of_network(problem, runs)
     elif any(np.isfinite(run.energies).all() for run in runs.values()):
         yield Picture("energies", "The energy F over time.", picture.energies(runs))
+    yield from _relaxation(problem, runs)
     if free:
         return  # W2 and neurons of one sign are no pictures of them
     if problem.flow.domain.dim == 1:
         yield from _distances(problem, runs)
     else:
         yield from _in_plane(problem, runs)
+
+
+def _relaxation(problem: Problem, runs: Runs) -> Iterator[Picture]:
+    """At a temperature, where inf F is known: of the first W2 flow of a density, between what is proved of it."""
+    if not problem.flow.energy.temperature or problem.lowest is None:
+        return
+    for name, run in runs.items():
+        if not run.solver.equation and isinstance(run.final, Density) and np.all(run.energies > problem.lowest):
+            caption = f"{name}: F - inf F over time, between the gap that is proved and the log-Sobolev bound."
+            yield Picture("relaxation", caption, picture.relaxation(run, problem.lowest))
+            return
 
 
 def _charges(problem: Problem, runs: Runs) -> Iterator[Picture]:
