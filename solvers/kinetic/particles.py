@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from solvers.kinetic._equation import check, equation, largest_step, refusal, speed_of
 from solvers.starts import Quantised, Sampled, first, refusal_of_start, space_order
 from solvers.starts import check as check_start
 from wflow.arrays import Array, count
-from wflow.domain import Domain
+from wflow.domain import Box
 from wflow.flow import Flow
 from wflow.law import Atoms, Gaussian
 from wflow.measure import Particles
@@ -92,15 +93,15 @@ class HeavyBall(Solver):
         return State(0.0, state.measure, memory={"velocities": velocities})
 
     def step(self, flow: Flow, state: State, dt: float) -> Step:
-        pi, v = state.measure, state.memory["velocities"]
-        assert isinstance(pi, Particles) and isinstance(v, np.ndarray)
+        pi, v, domain = state.measure, state.memory["velocities"], flow.domain
+        assert isinstance(pi, Particles) and isinstance(v, np.ndarray) and isinstance(domain, Box)
         force = state.memory.get("force")
         w = pi.points
         v = v + 0.5 * dt * (force if isinstance(force, np.ndarray) else flow.energy.velocity(pi, w))
-        w, v = drifted(flow.domain, w, v, 0.5 * dt)
+        w, v = drifted(domain, w, v, 0.5 * dt)
         slowed = self._rubbed(flow, state, v, dt)
         spent = 0.5 * float(pi.weights @ np.sum(v * v - slowed * slowed, axis=1))
-        w, v = drifted(flow.domain, w, slowed, 0.5 * dt)
+        w, v = drifted(domain, w, slowed, 0.5 * dt)
         moved = pi.moved(w)
         force = flow.energy.velocity(moved, w)
         return Step(state.after(dt, moved, velocities=v + 0.5 * dt * force, force=force), dissipated=spent)
@@ -145,23 +146,20 @@ class KineticLangevin(HeavyBall):
         return slower * v + math.sqrt(flow.energy.temperature * (1.0 - slower * slower)) * noise
 
 
-def drifted(domain: Domain, w: Array, v: Array, dt: float) -> tuple[Array, Array]:
+def drifted(domain: Box, w: Array, v: Array, dt: float) -> tuple[Array, Array]:
     """w + dt v and v (m, d); beyond a wall both are its mirror images, as often as it takes. Angles stay lifted."""
-    there, turned = w + dt * v, v.copy()
+    free, turned = w + dt * v, v.copy()
     for axis, (low, high) in enumerate(zip(domain.lower, domain.upper, strict=True)):
-        if domain.periodic[axis] or not (math.isfinite(low) or math.isfinite(high)):
-            continue
-        x = there[:, axis]
-        if math.isfinite(low) and math.isfinite(high):
-            round_trip = np.mod(x - low, 2.0 * (high - low))
-            back = round_trip > high - low
-            x = low + np.where(back, 2.0 * (high - low) - round_trip, round_trip)
-        else:
-            wall, back = (low, x < low) if math.isfinite(low) else (high, x > high)
-            x = np.where(back, 2.0 * wall - x, x)
-        there[:, axis] = x
-        turned[:, axis] = np.where(back, -v[:, axis], v[:, axis])
-    return there, turned
+        if not domain.periodic[axis]:
+            turned[:, axis] = np.where(_back(free[:, axis], low, high), -v[:, axis], v[:, axis])
+    return domain.mirrored(free), turned
+
+
+def _back(x: Array, low: float, high: float) -> NDArray[np.bool_]:
+    """After an odd number of mirrors."""
+    if math.isfinite(low) and math.isfinite(high):
+        return np.mod(x - low, 2.0 * (high - low)) > high - low
+    return (x < low) | (x > high)
 
 
 def _quantised(flow: Flow) -> bool:
