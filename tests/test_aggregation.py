@@ -494,6 +494,7 @@ def test_the_point_of_pure_attraction():
 
 
 @pytest.mark.parametrize("solver", [Upwind(64), Muscl(64)], ids=str)
+@pytest.mark.slow
 def test_the_disc_on_cells(solver):
     """log_plane at t = 4, 64 x 64 cells: H^-1 and W2 to the unit disc below 1 % of its standard deviation 1/sqrt 2.
 

@@ -194,6 +194,7 @@ def test_a_run_that_fails_is_one_row_that_does_not_hold():
     assert outcome.trajectory(problems.build("linear_neuron", horizon=1.0)) is None
 
 
+@pytest.mark.slow
 def test_base_runs_of_all_methods_share_their_saved_times():
     """Their steps are multiples of 64; MUSCL on fine cells needs a step smaller than RK4 does."""
     p = problems.build("linear_neuron")
@@ -221,6 +222,7 @@ class Overpaid(SplineSdirk2):
 
 
 @pytest.mark.parametrize(("method", "holds"), [(SplineSdirk2, True), (Overpaid, False)])
+@pytest.mark.slow
 def test_an_identity_that_is_met_has_no_order(method, holds):
     """Drift and heat in the plane over a time .01: |F_0 - F - dissipated| is 1e-9 to 1e-7 for 20 to 80 steps, erratic.
 

@@ -44,6 +44,7 @@ def test_strength_scales_the_logarithm():
 @pytest.mark.parametrize(
     "solver", [ScharfetterGummel(80), Spline(80), Sinkhorn(80), pytest.param(SplineSdirk2(80), marks=pytest.mark.slow)]
 )
+@pytest.mark.slow
 def test_the_second_moment_grows_as_it_should(share, solver):
     """4 T (1 - share) t, to 2 % of what diffusion alone would give."""
     p = problems.keller_segel(share, TEMPERATURE, STD)
@@ -90,6 +91,7 @@ def test_above_the_critical_mass_a_run_ends_at_the_stated_density():
     ("share", "cells"),
     [(2.0, 48), (3.0, 64), *(pytest.param(*one, marks=pytest.mark.slow) for one in ((1.5, 48), (2.0, 64), (3.0, 96)))],
 )
+@pytest.mark.slow
 def test_jko_steps_end_where_cells_resolve_no_more(share, cells):
     """Above the critical mass, to densest = 20: Concentrated at a tenth of all mass in a cell, before t* and before 20.
 

@@ -274,6 +274,7 @@ def test_the_study_says_why_it_does_not_compare():
     assert not any("step" in row.certificate.claim and "KKT" not in row.certificate.claim for row in others)
 
 
+@pytest.mark.slow
 def test_two_steps_are_compared_with_the_flow():
     """MUSCL and its kind within the errors in tau and in h; a method that stands still is not."""
     good, bad = (

@@ -402,6 +402,7 @@ def test_the_steady_state_in_the_plane():
 
 
 @pytest.mark.parametrize("name", ["sawtooth", "aggregation"])
+@pytest.mark.slow
 def test_order_one_against_exact_answers(name):
     """W2 to the exact answer after 5, 10, 20 steps on 1024 cells falls by at least 2^.8 each time."""
     problem = problems.build(name)

@@ -186,6 +186,7 @@ def test_two_axes_of_which_one_does_nothing_are_one():
     np.testing.assert_allclose(columns, np.repeat(first.measure.values[:, None], 6, axis=1), atol=1e-9)
 
 
+@pytest.mark.slow
 def test_an_energy_that_interacts_is_taken_at_the_end_of_the_step():
     """circle_teacher at T = 0.1: order 1 in dt, F + price never above F_0, and V[pi] of the end to 1e-10."""
     flow = problems.circle_teacher(temperature=0.1, horizon=1.0).flow

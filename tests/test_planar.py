@@ -103,7 +103,7 @@ def products(n: int, domain: Box, line: Box):
         yield density(np.outer(a0, a1), domain), density(np.outer(b0, b1), domain), sum(along)
 
 
-@pytest.mark.parametrize("case", range(3))
+@pytest.mark.parametrize("case", [0, 1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("turns", [False, True])
 def test_products(case, turns):
     """Walls and torus, 128^2 cells: W2^2 to 2e-3, where the map jumps and where mass moves by a hundredth of a cell."""
@@ -353,6 +353,7 @@ def test_a_torus_of_bells():
     assert w2(a, b) == pytest.approx(w2(Density(ring, line), Density(ring, np.roll(line, -6))), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_atoms_and_a_density_are_not_gathered():
     """One atom: the root of its mean squared distance from the piecewise constant density, h^2/12 an axis with it."""
     a = bell(64, (0.1, 0.0), 0.1**2 * np.eye(2))

@@ -107,6 +107,7 @@ def test_every_step_pays_for_its_way(dt):
     assert step.dissipated == pytest.approx(start.measure.weights @ away**2 / (2 * dt), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_order_one_in_time():
     """Against jko.Quantile's flow with 640 steps: W2 of 10, 20, 40 steps falls by at least 2^.85 each time."""
     flow = on_circle(2.0)

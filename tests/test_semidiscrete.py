@@ -88,6 +88,7 @@ def test_two_atoms_in_a_square(share):
     np.testing.assert_allclose(found.barycentres, [[share / 2.0, 0.5], [(1.0 + share) / 2.0, 0.5]], atol=1e-11)
 
 
+@pytest.mark.slow
 def test_three_atoms_at_a_corner_of_a_square():
     """x_0 = (0, 0) with 1/8, x_1 = (1, 0) with 3/8 and x_2 = (0, 1) with 1/2, by the conditions on masses alone.
 
@@ -349,6 +350,7 @@ def test_two_separate_bumps(m, scale):
 
 
 @pytest.mark.parametrize("turns", [pytest.param((False, False), marks=pytest.mark.slow), (True, False), (True, True)])
+@pytest.mark.slow
 def test_cells_in_the_void_are_fed(turns):
     """g = 0 and two bumps: most cells lie in the void. Raised, each holds a hundredth of its mass at least.
 

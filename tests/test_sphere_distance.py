@@ -130,6 +130,7 @@ def test_a_mesh_on_a_square_is_gathered_exactly():
     assert of_mesh(pi, 32).floor > atoms.floor
 
 
+@pytest.mark.slow
 def test_w2_of_meshes_on_a_square():
     """rho = 2x against uniform: (int |s^(1/2) - s|^2 ds)^(1/2) = (1/30)^(1/2), within the floors."""
     mesh = square(16)

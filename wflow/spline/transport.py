@@ -27,8 +27,9 @@ _LEFT = 10.0
 _ENOUGH, _CLOSER, _CLOSEST, _NEARER = 5e-2, 1e-2, 1e-3, 0.1
 """Of the tolerance: what is aimed at in W2^2; where coarser splines had nothing to gain; in what they leave to others;
 where W2 is below a cell; and what W2 may be short by there."""
-_TOGETHER = 0.25
-"""Of what a cell hides: by how much the roots of D and of what its map costs may be apart after a hurried climb."""
+_TOGETHER, _HIDDEN = 2.0, 0.02
+"""Of the tolerance, and of what a cell hides: by how much the roots of D and of what its map costs may be apart after a
+hurried climb. Smooth densities are below .0015 of W2; noise is above .01 (measured)."""
 _STILL = 0.5
 """Of what is aimed at: four steps that gain no more end the ascent on a spline."""
 _WHILE_COARSE, _WHILE_NEAR = 60, 40
@@ -114,7 +115,7 @@ def transported(
         return near
     quick = _climbed(source, target, lattice, tolerance, limit, known, hurried=True)
     found = _found(quick)
-    if found.apart <= tolerance * math.sqrt(found.squared) + _TOGETHER * lattice.hidden:
+    if found.apart <= _TOGETHER * tolerance * math.sqrt(found.squared) + _HIDDEN * lattice.hidden:
         return _checked(quick, tolerance * math.sqrt(found.squared) + lattice.hidden, limit)
     climbed = _climbed(source, target, lattice, tolerance, limit, known, hurried=False)
     return _checked(climbed, tolerance * math.sqrt(max(climbed.here.value, 0.0)) + lattice.hidden, limit)
