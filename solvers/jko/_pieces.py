@@ -54,6 +54,22 @@ def _measure(p: Array, n: int, x0: float, x1: float, pull: tuple[float, float]) 
 
 
 @_kernel
+def _nearby(x: Array, phi: Array, c0: float, c1: float, pull: tuple[float, float], high: Array, near: Indices) -> int:
+    """How many sites may be highest somewhere in the cell about (c0, c1): `near`. `high`: all at its middle."""
+    best = count = 0
+    for s in range(len(x)):
+        high[s] = phi[s] - 0.5 * (pull[0] * (c0 - x[s, 0]) ** 2 + pull[1] * (c1 - x[s, 1]) ** 2)
+        if high[s] > high[best]:
+            best = s
+    for s in range(len(x)):
+        reach = 0.5 * (pull[0] * abs(x[s, 0] - x[best, 0]) + pull[1] * abs(x[s, 1] - x[best, 1]))
+        if s == best or high[s] - high[best] + reach > 0.0:
+            near[count] = s
+            count += 1
+    return count
+
+
+@_kernel
 def _pieces(
     x: Array,
     phi: Array,
@@ -72,17 +88,7 @@ def _pieces(
     for i in range(shape[0]):
         for j in range(shape[1]):
             c0, c1 = i + 0.5, j + 0.5
-            best = 0
-            for s in range(sites):
-                high[s] = phi[s] - 0.5 * (pull[0] * (c0 - x[s, 0]) ** 2 + pull[1] * (c1 - x[s, 1]) ** 2)
-                if high[s] > high[best]:
-                    best = s
-            count = 0
-            for s in range(sites):
-                reach = 0.5 * (pull[0] * abs(x[s, 0] - x[best, 0]) + pull[1] * abs(x[s, 1] - x[best, 1]))
-                if s == best or high[s] - high[best] + reach > 0.0:
-                    near[count] = s
-                    count += 1
+            count = _nearby(x, phi, c0, c1, pull, high, near)
             for a in range(count):
                 s = near[a]
                 p, q, labels, kept = room[0], room[1], names[0], names[1]

@@ -8,6 +8,7 @@ what counts.
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -30,6 +31,8 @@ where W2 is below a cell; and what W2 may be short by there."""
 _TOGETHER, _HIDDEN = 2.0, 0.02
 """Of the tolerance, and of what a cell hides: by how much the roots of D and of what its map costs may be apart after a
 hurried climb. Smooth densities are below .0015 of W2; noise is above .01 (measured)."""
+_SMALL = 1 << 12
+"""Cells up to which nothing is won by haste."""
 _STILL = 0.5
 """Of what is aimed at: four steps that gain no more end the ascent on a spline."""
 _WHILE_COARSE, _WHILE_NEAR = 60, 40
@@ -113,10 +116,11 @@ def transported(
     near = _nearby(source, target, lattice, tolerance, min(known, min(lattice.widths) ** 2))
     if near is not None:
         return near
-    quick = _climbed(source, target, lattice, tolerance, limit, known, hurried=True)
-    found = _found(quick)
-    if found.apart <= _TOGETHER * tolerance * math.sqrt(found.squared) + _HIDDEN * lattice.hidden:
-        return _checked(quick, tolerance * math.sqrt(found.squared) + lattice.hidden, limit)
+    if math.prod(lattice.shape) > _SMALL:
+        quick = _climbed(source, target, lattice, tolerance, limit, known, hurried=True)
+        found = _found(quick)
+        if found.apart <= _TOGETHER * tolerance * math.sqrt(found.squared) + _HIDDEN * lattice.hidden:
+            return _checked(quick, tolerance * math.sqrt(found.squared) + lattice.hidden, limit)
     climbed = _climbed(source, target, lattice, tolerance, limit, known, hurried=False)
     return _checked(climbed, tolerance * math.sqrt(max(climbed.here.value, 0.0)) + lattice.hidden, limit)
 
@@ -130,17 +134,18 @@ def _climbed(
     the map's cost and D then agree. Else each is climbed until its residual is small, or to its limit.
     """
     c, level, still = np.zeros(tuple(n >> lattice.halvings for n in lattice.shape)), lattice.halvings, False
-    few = min(known, min(lattice.widths) ** 2)
+    few, squared = min(known, min(lattice.widths) ** 2), 0.0
     while True:
         factor, parts = 2.0**level, 1 if level == 0 else 2
         cloud = source if level == 0 else source.joined(factor / 2.0)
         dual = _dual(cloud, target, lattice, c.shape, factor, parts)
-        share, left = (_ENOUGH if still else _CLOSER) * tolerance, _LEFT if hurried else _UNSEEN
-        here, aim = dual.at(c), _Aim(share, few, _ROUNDING * lattice.extent, left)
-        least = aim.least if hurried else None
-        climbed = ascend(dual, here, aim.residual, Manner(_FLOOR, limit=_WHILE_COARSE if level else limit, least=least))
+        here, aim = dual.at(c), _Aim((_ENOUGH if still else _CLOSER) * tolerance, few, _ROUNDING * lattice.extent)
+        steps, least = _WHILE_COARSE if level else limit, aim.least if hurried else None
+        goal = aim.residual if hurried else partial(aim.small, squared)
+        climbed = ascend(dual, here, goal, Manner(_FLOOR, limit=steps, least=least))
         if level == 0:
             return climbed
+        squared = max(climbed.here.value, 0.0)
         # where a spline gains little, the next gain less: of D as of the atoms, one look at the finest is left
         still = hurried and climbed.last.value - here.value <= aim.gap(climbed.last)
         finer = 0 if still else level - 1
@@ -157,13 +162,16 @@ class _Aim:
     share: float
     known: float
     rounding: float
-    left: float = _LEFT
 
     def gap(self, here: Reached) -> float:
         return self.share * (max(here.value, 0.0) + self.known)
 
     def residual(self, here: Reached) -> float:
-        return max(math.sqrt(self.gap(here) / self.left), self.rounding)
+        return max(math.sqrt(self.gap(here) / _LEFT), self.rounding)
+
+    def small(self, squared: float, _: Reached) -> float:
+        """Everywhere the same, of D on the spline before: on the coarsest all that rounding leaves."""
+        return max(math.sqrt(self.share * (squared + self.known) / _UNSEEN), self.rounding)
 
     def least(self, here: Reached) -> float:
         return _STILL * self.gap(here)
