@@ -176,13 +176,10 @@ def test_gaussians_on_meshes() -> None:
 
 
 def test_a_mesh_of_squares_is_its_grid() -> None:
-    """Constant on both halves of each cell: the same density, and the same W2 to another one.
-
-    Not of noise, of which W2 is known to a spread: by splines or by a plan, as rounding decides.
-    """
+    """Constant on both halves of each cell: the same density, and the same W2 to another one."""
     grid = Grid(SQUARE, (16, 16))
-    values = 1.0 + 0.5 * np.sin(6.0 * grid.centres[:, 0]) + grid.centres[:, 1] ** 2
-    cells = Density(grid, values / values.mean())
+    values = np.random.default_rng(3).random((16, 16))
+    cells = Density(grid, (values / values.mean()).ravel())
     mesh = square_mesh(16)
     place = np.floor(mesh.centres * 16).astype(int)
     same = MeshDensity(mesh, cells.values.reshape(16, 16)[tuple(place.T)][:, None])

@@ -29,8 +29,8 @@ _ENOUGH, _CLOSER, _CLOSEST, _NEARER = 5e-2, 1e-2, 1e-3, 0.1
 """Of the tolerance: what is aimed at in W2^2; where coarser splines had nothing to gain; in what they leave to others;
 where W2 is below a cell; and what W2 may be short by there."""
 _TOGETHER, _HIDDEN = 2.0, 0.02
-"""Of the tolerance, and of what a cell hides: by how much the roots of D and of what its map costs may be apart after a
-hurried climb. Smooth densities are below .0015 of W2; noise is above .01 (measured)."""
+"""Of the tolerance, and of what a cell hides: what W2 may be short by after a hurried climb, and how far the roots of D
+and of what its map costs may be apart. Smooth densities are below .0015 of W2; noise is short by .1 (measured)."""
 _SMALL = 1 << 12
 """Cells up to which nothing is won by haste."""
 _STILL = 0.5
@@ -117,10 +117,10 @@ def transported(
     if near is not None:
         return near
     if math.prod(lattice.shape) > _SMALL:
-        quick = _climbed(source, target, lattice, tolerance, limit, known, hurried=True)
-        found = _found(quick)
-        if found.apart <= _TOGETHER * tolerance * math.sqrt(found.squared) + _HIDDEN * lattice.hidden:
-            return _checked(quick, tolerance * math.sqrt(found.squared) + lattice.hidden, limit)
+        found = _found(_climbed(source, target, lattice, tolerance, limit, known, hurried=True))
+        allowed = _TOGETHER * tolerance * math.sqrt(found.squared) + _HIDDEN * lattice.hidden
+        if max(found.short, found.apart) <= allowed:
+            return found
     climbed = _climbed(source, target, lattice, tolerance, limit, known, hurried=False)
     return _checked(climbed, tolerance * math.sqrt(max(climbed.here.value, 0.0)) + lattice.hidden, limit)
 
