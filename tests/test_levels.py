@@ -30,8 +30,8 @@ def test_cells_are_at_most_six_tenths_of_the_law(given, cells, times):
 
 
 def test_a_wide_window_does_not_hide_the_order():
-    """lam = .05: the minimiser is four times as wide as the start, so is the window; from 32 cells on order 2 seen as
-    .94 and 1.48 (cells of 1.6 to .2 against .5), from 128 on as 1.94.
+    """lam = .05: the minimiser is four times as wide as the start, so is the window; from 32 cells on order 2 is seen
+    as .94 and 1.48 (cells of 1.6 to .2 against .5), from 128 on as 1.94.
     """
     (order,) = rows(problems.build("gaussian_langevin", lam=0.05), ScharfetterGummel(64), "order in space")
     assert order.holds and order.measured > 1.9
@@ -46,7 +46,7 @@ def test_a_quick_study_asks_the_levels_of_the_full_one(temperature, claim):
 
 
 def test_modes_that_are_cut_off_on_the_way_are_kept():
-    """von_mises_langevin at T = .01: twelve modes leave 1.6e-2 at t = 4, though 1e-4 at the end, and the energy identity
+    """von_mises_langevin, T = .01: twelve modes leave 1.6e-2 at t = 4, though 1e-4 at the end, and the energy identity
     stalls at 8e-7; with twice as many its order is that of the steps.
     """
     (identity,) = rows(problems.build("von_mises_langevin", temperature=0.01), Fourier(24), "energy identity")

@@ -47,7 +47,7 @@ from wflow.convergence import (
 )
 from wflow.dual_norm import nested
 from wflow.errors import Truncated, WflowError
-from wflow.flow import SHEETS, Flow
+from wflow.flow import SHEETS
 from wflow.fourier import FourierDensity
 from wflow.held import held
 from wflow.loop import SAVED
