@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from wflow.arrays import Array
 from wflow.dual_norm import dual_norm
 from wflow.duality.cells import cells_gap
 from wflow.duality.log_sobolev import log_sobolev
@@ -95,16 +96,20 @@ def relaxes(problem: Problem, run: Trajectory) -> Iterator[Certificate]:
         return
     above = run.energies - problem.lowest
     if (rate := run.solver.decay(run.flow)) is not None:
-        bound = np.exp(-rate * run.times)
-        early = bound >= _EARLY  # later F is that of cells
-        worst = float(np.max((above / bound)[early] / above[0]))
+        worst = _share(above, np.exp(-rate * run.times))
         yield Certificate(f"F - inf F over e^(-{rate:g} t)(F_0 - inf F), largest", "at most", worst, 1.0, ROUNDING)
     lsi = None if run.solver.equation else log_sobolev(run.flow)
     if lsi is None:
         return
-    share = float(np.max(above / lsi.bound(run.times, float(above[0]))))
+    share = _share(above, lsi.bound(run.times, 1.0))
     claim = f"F - inf F over e^(-2 rho T t)(F_0 - inf F), rho = {lsi.constant:.3g}: {lsi.reason}, largest"
     yield Certificate(claim, "at most", share, 1.0, ROUNDING)
+
+
+def _share(above: Array, bound: Array) -> float:
+    """The largest of above / (bound above_0) while the bound is not small: later F is that of cells."""
+    early = bound >= _EARLY
+    return float(np.max((above / bound)[early] / above[0]))
 
 
 def _lumped(run: Trajectory) -> bool:
