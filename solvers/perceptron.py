@@ -82,7 +82,7 @@ class MiniBatch:
         dropped = np.random.default_rng([self.seed, k, 1])
         for first in range(0, len(risk), self.batch):
             seen = risk.rows(order[first : first + self.batch])
-            theta = _moved(theta, eta, seen.at(theta, self._masks(seen, dropped)), self.decay, k)
+            theta = _moved(theta, eta, Pass(seen, theta, self._masks(seen, dropped)), self.decay, k)
             yield theta
 
     def _masks(self, seen: EmpiricalRisk, rng: np.random.Generator) -> tuple[Array, ...] | None:

@@ -59,6 +59,7 @@ def sharpness_by_step(tables: Mapping[str, tuple[Mapping[float, Sequence[float]]
         axes.axhline(first, color=_COLOURS[1], linestyle=":", linewidth=1.4, label="at the start")
         axes.set(title=name, xlabel="step eta", xscale="log", yscale="log")
         axes.set_xticks(steps, [f"{step:g}" for step in steps])
+        axes.set_yticks([1, 2, 4, 10, 20, 40], ["1", "2", "4", "10", "20", "40"])
         axes.minorticks_off()
     figure.axes[0].set_ylabel("sharpness, the largest eigenvalue of H")
     figure.axes[0].legend(loc="best")
@@ -86,6 +87,10 @@ def minima(tables: Mapping[str, tuple[Array, float]]) -> Figure:
         axes.plot(ends, middle * ends**slope, color=KNOWN, linewidth=1.4)
         axes.set(title=name, xlabel="sharpness a", xscale="log", yscale="log")
         axes.title.set_fontsize(10.5)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter("{x:g}")
+        axes.tick_params(which="minor", labelsize=8.0)
         _keys(axes, np.unique(step), np.unique(batch))
     figure.axes[0].set_ylabel("non-uniformity s")
     return figure

@@ -24,16 +24,16 @@ from wflow.perceptron import nonuniformity, sharpness
 
 ROWS, WIDTH = 100, 20
 BATCHES = (10, 20, 40, ROWS)
-STEPS = (0.05, 0.1, 0.2, 0.3, 0.5)
+STEPS = (0.1, 0.2, 0.3, 0.4, 0.5)
 STARTS, GROUP = 25, 5
 """Models of a case, a batch and a step; of a cell."""
-TOLERANCE, SETTLED, LIMIT, WARMUP = 1e-4, 20, 4000, 500
+TOLERANCE, SETTLED, LIMIT, WARMUP = 1e-3, 20, 4000, 200
 """F at this many ends of epochs; steps on all rows at most, and of the warm-up, both as many epochs for all batches."""
 
 
 def cells(quick: bool) -> list[Cell]:
     """Five models each."""
-    data, batches, steps = ((DIGITS,), BATCHES[::3], STEPS[1::3]) if quick else ((DIGITS, MNIST), BATCHES, STEPS)
+    data, batches, steps = ((DIGITS,), BATCHES[::3], STEPS[::4]) if quick else ((DIGITS, MNIST), BATCHES, STEPS)
     groups = range(1 if quick else STARTS // GROUP)
     return [
         {"data": name, "batch": batch, "step": step, "group": group}
