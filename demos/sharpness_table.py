@@ -22,7 +22,7 @@ from wflow.images import images, parity
 from wflow.perceptron import EmpiricalRisk, Perceptron, nonuniformity, sharpness
 
 # Problem
-STEPS, STARTS, WARMUP = (0.05, 0.1, 0.2, 0.5, 1.0), (0, 1), 500
+STEPS, STARTS, WARMUP = (0.1, 0.2, 0.5, 1.0), (0, 1), 500
 NETWORK = Perceptron((64, 20, 1), tanh())
 
 
