@@ -48,11 +48,13 @@ def test_dropout_is_unbiased_in_the_last_layer():
 
 
 def test_draws_repeat_themselves():
-    """Same seed, same bits; another seed, another path."""
+    """Same seed, same bits; another seed or another epoch, another order of rows, with and without dropout."""
     risk, theta = small()
     one, again = (trained(MiniBatch(0.1, 5, seed=1, dropout=0.2), risk, theta, rounds=3).theta for _ in range(2))
     assert np.array_equal(one, again)
     assert not np.array_equal(one, trained(MiniBatch(0.1, 5, seed=2, dropout=0.2), risk, theta, rounds=3).theta)
+    orders = [MiniBatch(0.1, 5, seed=seed).round(risk.at(theta), k) for seed, k in ((1, 0), (2, 0), (1, 1))]
+    assert len({end.tobytes() for end in orders}) == 3
 
 
 def test_what_converged_stays():
