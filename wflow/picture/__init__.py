@@ -12,6 +12,7 @@ from wflow.picture.curves import energies, ledger, numbers, order_plot, relaxati
 from wflow.picture.journey import journey
 from wflow.picture.knots import knots
 from wflow.picture.measures import densities
+from wflow.picture.minima import escapes, minima, regularisers, sharpness_by_step
 from wflow.picture.moves import moves
 from wflow.picture.movie import animation
 from wflow.picture.network import fit, risk, surface
@@ -35,6 +36,7 @@ __all__ = [
     "clouds",
     "densities",
     "energies",
+    "escapes",
     "film",
     "fit",
     "fluctuations",
@@ -43,6 +45,7 @@ __all__ = [
     "ledger",
     "limits",
     "maps",
+    "minima",
     "moves",
     "neurons",
     "numbers",
@@ -53,9 +56,11 @@ __all__ = [
     "png_base64",
     "profiles",
     "regions",
+    "regularisers",
     "relaxation",
     "risk",
     "save",
+    "sharpness_by_step",
     "sheets",
     "spreading",
     "starts",
