@@ -8,8 +8,8 @@ difference, the diagonal less what is eliminated, would be lost where a cloud of
 
 Nodes go in the order of wflow.dissection, part by part. A part's front is its own nodes and its border, the later ones
 that it or its halves have met: a dense matrix, to which its halves have left what they had on theirs.
-Source: Duff & Reid 1983, ACM Trans. Math. Softw. 9, 302-325 (fronts); O'Cinneide 1993, Numer. Math. 65, 109-120 (sums of
-positive terms).
+Source: Duff & Reid 1983, ACM Trans. Math. Softw. 9, 302-325 (fronts); O'Cinneide 1993, Numer. Math. 65, 109-120 (sums
+of positive terms).
 """
 
 import numpy as np
@@ -113,22 +113,46 @@ def _gone(f: Array, e: Array, r: Array, own: int, n: int) -> bool:
 
 @kernel
 def _outer(f: Array, e: Array, first: int, end: int, n: int) -> None:
-    """f_ij + sum over k of f_ki e_k f_kj, k from first to end, i and j beyond."""
-    if end - first == 4:
+    """f_ij + sum over k of f_ki e_k f_kj, k from first to end, i and j beyond; four rows at once for four k."""
+    i = end
+    if end - first == _AT_ONCE:
         a, b, c, d = f[first], f[first + 1], f[first + 2], f[first + 3]
-        for i in range(end, n):
-            p, q = a[i] * e[first], b[i] * e[first + 1]
-            s, t = c[i] * e[first + 2], d[i] * e[first + 3]
-            row = f[i]
+        t = e[first:end]
+        # all four from the first one's diagonal: what stands below a diagonal is never read
+        while i + 4 <= n:
+            p, q, r, s = f[i], f[i + 1], f[i + 2], f[i + 3]
+            p0, p1, p2, p3 = t[0] * a[i], t[1] * b[i], t[2] * c[i], t[3] * d[i]
+            q0, q1, q2, q3 = t[0] * a[i + 1], t[1] * b[i + 1], t[2] * c[i + 1], t[3] * d[i + 1]
+            r0, r1, r2, r3 = t[0] * a[i + 2], t[1] * b[i + 2], t[2] * c[i + 2], t[3] * d[i + 2]
+            s0, s1, s2, s3 = t[0] * a[i + 3], t[1] * b[i + 3], t[2] * c[i + 3], t[3] * d[i + 3]
             for j in range(i + 1, n):
-                row[j] += (p * a[j] + q * b[j]) + (s * c[j] + t * d[j])
-        return
+                w, x, y, z = a[j], b[j], c[j], d[j]
+                p[j] += (p0 * w + p1 * x) + (p2 * y + p3 * z)
+                q[j] += (q0 * w + q1 * x) + (q2 * y + q3 * z)
+                r[j] += (r0 * w + r1 * x) + (r2 * y + r3 * z)
+                s[j] += (s0 * w + s1 * x) + (s2 * y + s3 * z)
+            i += 4
     for k in range(first, end):
         a = f[k]
-        for i in range(end, n):
-            p, row = a[i] * e[k], f[i]
-            for j in range(i + 1, n):
-                row[j] += p * a[j]
+        for o in range(i, n):
+            share, row = a[o] * e[k], f[o]
+            for j in range(o + 1, n):
+                row[j] += share * a[j]
+
+
+@kernel
+def _room(first: Indices, height: Indices, begin: Indices) -> tuple[int, int, int]:
+    """Nodes of the widest front, numbers of all factors, and of what waits at most, of halves not taken up yet."""
+    widest, size, left, deepest = 0, 0, 0, 0
+    for s in range(len(height)):
+        own, more = first[s + 1] - first[s], begin[s + 1] - begin[s]
+        widest, size = max(widest, own + more), size + own * more + own * (own - 1) // 2
+        for child in (s - 2 ** height[s], s - 1):
+            n = begin[child + 1] - begin[child]
+            left -= n * (n + 3) // 2 if height[s] else 0
+        left += more * (more + 3) // 2
+        deepest = max(deepest, left)
+    return widest, size, deepest
 
 
 @kernel
@@ -136,20 +160,11 @@ def eliminated(
     first: Indices, height: Indices, begin: Indices, nodes: Indices, graph: Graph, excess: Array, right: Array
 ) -> tuple[Array, Array]:
     """u (m,) after the first half of the solution, r/d, and the factors w_kj/d, row by row of each front."""
-    start, other, w = graph
-    m, parts, widest, size, left, deepest = len(right), len(height), 0, 0, 0, 0
-    for s in range(parts):
-        own, more = first[s + 1] - first[s], begin[s + 1] - begin[s]
-        widest, size = max(widest, own + more), size + own * more + own * (own - 1) // 2
-        # what waits: of both halves, until they are taken up
-        for child in (s - 2 ** height[s], s - 1):
-            n = begin[child + 1] - begin[child]
-            left -= n * (n + 3) // 2 if height[s] else 0
-        left += more * (more + 3) // 2
-        deepest = max(deepest, left)
+    (start, other, w), m = graph, len(right)
+    widest, size, deepest = _room(first, height, begin)
     u, rows, stack, top, at = np.zeros(m), np.empty(size), np.empty(deepest), 0, 0
     room, e, r, where = np.empty(widest * widest), np.empty(widest), np.empty(widest), np.empty(m, np.int64)
-    for s in range(parts):
+    for s in range(len(height)):
         a, own, border = first[s], first[s + 1] - first[s], nodes[begin[s] : begin[s + 1]]
         n = own + len(border)
         f = room[: n * n].reshape(n, n)

@@ -182,20 +182,21 @@ def together(dual: Dual, found: Cells, w: Array, right: Array) -> Array:
 def solved(pairs: Indices, w: Array, right: Array) -> Array:
     """u (m,) with sum_j w_ij (u_i - u_j) = right_i; 0 where there are no walls, and at the first atom that has one.
 
-    pairs (e, 2), w (e,) > 0: the walls between atoms, which are eliminated by nested dissection; right (m,).
+    pairs (e, 2), w (e,): the walls between atoms, those with w > 0, eliminated by nested dissection; right (m,).
     Raises NotConverged where walls do not tie all of them together.
     """
     m = len(right)
     stays = np.ones(m, bool)
-    stays[pairs] = False
+    stays[pairs[w > 0.0]] = False
     if stays.all():
         return np.zeros(m)
     # the first who has a wall is told to stay: others are tied to him, as to a wall of theirs
     stays[np.argmin(stays)] = True
-    tied, free = stays[pairs], ~stays[pairs].any(axis=1)
-    excess = stays + np.bincount(pairs[tied[:, 1], 0], w[tied[:, 1]], m) + np.bincount(pairs[tied[:, 0], 1], w[tied[:, 0]], m)
+    one, other = stays[pairs[:, 0]], stays[pairs[:, 1]]
+    to = np.bincount(pairs[other, 0], w[other], m) + np.bincount(pairs[one, 1], w[one], m)
+    free = ~(one | other)
     pairs = pairs[free]
-    u = solution(pairs, w[free], excess, np.where(stays, 0.0, right), *dissected(pairs, m))
+    u = solution(pairs, w[free], stays + to, np.where(stays, 0.0, right), *dissected(pairs, m))
     if not np.isfinite(u).all():
         raise NotConverged("semidiscrete: walls do not tie all atoms together; move atoms apart", np.inf)
     return u
