@@ -125,7 +125,7 @@ def test_the_exponent_of_ruin_at_its_ends():
 
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 40])
 def test_almost_sure_rates_are_all_of_them(n):
-    """lambda < 0 just inside of each interval, > 0 outside, on a fine grid; first of them from 0, beyond mean square."""
+    """lambda < 0 just inside of each interval, > 0 outside, on a grid; first of them from 0, beyond mean square."""
     a = np.random.default_rng(n).exponential(size=n)
     found = almost_sure_rates(a)
     assert found[0][0] == 0.0

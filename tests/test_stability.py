@@ -56,7 +56,7 @@ def enumerated(curvatures, eta, draw, c):
 
 @pytest.mark.parametrize("draw", DRAWS, ids=str)
 def test_the_factor_is_that_of_all_batches(draw):
-    """(1 - eta a)^2 + eta^2 c s^2 = mean over batches of (1 - eta mean a_i)^2, to 1e-12 (the definition, enumerated)."""
+    """(1 - eta a)^2 + eta^2 c s^2 = mean over batches of (1 - eta mean a_i)^2, to 1e-12 (enumerated)."""
     rng = np.random.default_rng(1)
     for eta in (0.1, 0.7, 3.0):
         a = rng.exponential(size=draw.data)

@@ -14,7 +14,7 @@ from wflow.arrays import Array, count
 
 @dataclass(frozen=True)
 class WithoutReplacement:
-    """`batch` different ones of `data` summands, all subsets alike; each step draws anew (an epoch's order does not)."""
+    """`batch` different ones of `data` summands, all subsets alike, drawn anew each step (epochs are not)."""
 
     data: int
     batch: int = 1

@@ -1,6 +1,6 @@
 """This file owns a stable problem outside of the slides' box: eta s > 1 at batch 1, in two dimensions.
 
-Four data of rank one, H_i = v_i v_i^T: v = (3, 0) twice, (2, 4), (2, -4), eta = 1/9. All numbers are exact:      (proved)
+Four data of rank one, H_i = v_i v_i^T: v = (3, 0) twice, (2, 4), (2, -4), eta = 1/9. All exact:  (proved)
 
     eta H = diag(13/18, 8/9),  eta^2 Sigma = diag(17/36, 32/27):  eta a = 8/9 < 2,  eta s = (32/27)^(1/2) = 1.0887 > 1
     T on diagonals (C_11, C_22):  (1/162) [[25, 64], [64, 130]],  largest eigenvalue (155 + 27409^(1/2))/324 = .98937
@@ -8,7 +8,7 @@ Four data of rank one, H_i = v_i v_i^T: v = (3, 0) twice, (2, 4), (2, -4), eta =
 
 So x_t -> 0 in mean square although s is above 1/eta. In general C = I in <C, T C> <= radius <C, C> gives only
 
-    tr (I - eta H)^2 + eta^2 c tr Sigma <= d,   hence   eta s c^(1/2) <= d^(1/2):   the box's bound for d = 1      (proved)
+    tr (I - eta H)^2 + eta^2 c tr Sigma <= d,   hence   eta s c^(1/2) <= d^(1/2):   the box for d = 1  (proved)
 """
 
 import math
@@ -63,7 +63,8 @@ def moved(x: Rational) -> Rational:
         m = [[Fraction(int(i == j)) - _ETA * v[i] * v[j] for j in range(2)] for i in range(2)]
         for i in range(2):
             for j in range(2):
-                total[i][j] += sum(m[i][k] * x[k][q] * m[q][j] for k in range(2) for q in range(2)) / len(_VECTORS)
+                terms = [m[i][k] * x[k][q] * m[q][j] for k in range(2) for q in range(2)]
+                total[i][j] += sum(terms, Fraction(0)) / len(_VECTORS)
     return total
 
 

@@ -81,7 +81,7 @@ def check(curvatures: Curvatures, draw: Batches) -> None:
 class Radius:
     """lower <= spectral radius of T < upper on the range of H, with what proves it in coordinates of that range.
 
-    least: C >= 0 with <C, T C>/<C, C> >= lower.   dominated: X > 0 with T(X) < upper X.   residual: |T C - lower C|/|C|.
+    least: C >= 0 with <C, T C>/<C, C> >= lower.   dominated: X > 0, T(X) < upper X.   residual: |T C - lower C|/|C|.
     """
 
     lower: float
@@ -150,8 +150,8 @@ def dominated(step: SecondMoment, mu: float, e: Array, theta: float, *, limit: i
     least = float(np.linalg.eigvalsh(x)[0])
     if off + spent >= 1.0 or least <= len(h) * _EPS * size:
         raise NotConverged(
-            f"dominated: X has residual {off:.1e}, rounding {spent:.1e} and least eigenvalue {least:.1e}: no proof that "
-            f"the radius is below {mu:.12g}; ask for a wider tolerance", off + spent,
+            f"dominated: X has residual {off:.1e}, rounding {spent:.1e} and least eigenvalue {least:.1e}: no proof "
+            f"that the radius is below {mu:.12g}; ask for a wider tolerance", off + spent,
         )  # fmt: skip
     return x
 

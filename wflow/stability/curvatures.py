@@ -55,7 +55,7 @@ class Curvatures:
     @property
     def dim(self) -> int:
         """d."""
-        return self.factors.shape[2]
+        return int(self.factors.shape[2])
 
     @cached_property
     def mean(self) -> Array:

@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wflow.arrays import Array, count, finite, positive
 from wflow.errors import NotConverged
@@ -58,7 +59,7 @@ class Valleys:
     def _pairs(self) -> list[tuple[float, float]]:
         return list(zip(self.flat, self.sharp, strict=True))
 
-    def after(self, x: Array, eta: float, chosen: Array | None = None) -> Array:
+    def after(self, x: Array, eta: float, chosen: NDArray[np.int64] | None = None) -> Array:
         """A step of gradient descent, or of SGD at batch 1 by f_1 and f_2 as chosen (0 or 1, like x)."""
         slopes = self.slopes(x)
         used = slopes.mean(axis=0) if chosen is None else np.where(chosen == 0, slopes[0], slopes[1])

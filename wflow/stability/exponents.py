@@ -1,9 +1,9 @@
 """This file owns where SGD at batch 1 leaves a minimum of one axis almost surely, and how often it leaves at all.
 
 x_t = x_0 prod m, m = 1 - eta a_i with i uniform: log|x_t| is a random walk. Its drift, the Lyapunov exponent
-lambda = mean log|1 - eta a_i|, decides almost surely; the factor mean (1 - eta a_i)^2 decides E x^2. Between them stands
+lambda = mean log|1 - eta a_i|, decides almost surely; the factor mean (1 - eta a_i)^2 decides E x^2. Between them is
 
-    theta > 0:  mean |1 - eta a_i|^theta = 1  (where lambda < 0);   P(|x| ever reaches r) <= (|x_0|/r)^theta       (proved)
+    theta > 0:  mean |1 - eta a_i|^theta = 1  (where lambda < 0);   P(|x| ever reaches r) <= (|x_0|/r)^theta    (proved)
 
 by optional stopping of the martingale |x_t|^theta. theta = 2 where the factor is 1, and 0 where lambda is: in
 between x_t -> 0 almost surely while E x_t^2 grows. The rates of mean-square stability are one interval; those of almost
@@ -12,6 +12,7 @@ Source: the exponent of ruin, Cramer & Lundberg (Asmussen & Albrecher 2010, Ruin
 """
 
 import math
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -37,10 +38,10 @@ def almost_sure_rates(curvatures: ArrayLike) -> list[tuple[float, float]]:
     a = _curvatures("almost_sure_rates", curvatures)
     poles = np.unique(1.0 / a[a > 0.0])
     edges = [0.0]
-    for left, right in zip(poles[:-1], poles[1:], strict=True):
-        peak = _peak(a, float(left), float(right))
+    for left, right in pairwise(poles.tolist()):
+        peak = _peak(a, left, right)
         if lyapunov(a, peak) > 0.0:
-            edges += [_root(a, float(left), peak), _root(a, float(right), peak)]
+            edges += [_root(a, left, peak), _root(a, right, peak)]
     last = float(poles[-1])
     # beyond 2/a of the smallest a > 0 no factor is below 1
     edges.append(_root(a, last, 2.0 * last + 1.0))

@@ -6,7 +6,7 @@ the noise of the batches (wflow.stability.batches),
     E x'^2 = [(1 - eta a)^2 + eta^2 c s^2] E x^2,   stable in mean square iff the factor is <= 1       (derived)
 
 In the plane of sharpness a and non-uniformity s that is the half ellipse c s^2 <= a (2/eta - a), which touches
-the slides' box 0 <= a <= 2/eta, 0 <= s <= 1/(eta c^(1/2)) at a = 1/eta: on one axis all bounds of the box are necessary.
+the slides' box 0 <= a <= 2/eta, 0 <= s <= 1/(eta c^(1/2)) at a = 1/eta: on one axis the whole box is necessary.
 Source: Wu, Ma & E 2018, How SGD selects the global minima in over-parameterized learning, NeurIPS 31.
 """
 
