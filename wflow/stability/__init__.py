@@ -8,6 +8,7 @@ from wflow.stability.batches import Batches, WithoutReplacement, WithReplacement
 from wflow.stability.beyond import Beyond, beyond_the_box
 from wflow.stability.covariance import Radius, Rate, SecondMoment, largest_rates, radius
 from wflow.stability.curvatures import Curvatures
+from wflow.stability.diagram import Edge, edge, placed, scattered, sufficient_rate
 from wflow.stability.escape import Valleys, exit_times, paths
 from wflow.stability.exponents import almost_sure_rates, exits, lyapunov, ruin
 from wflow.stability.factor import best_rate, box, factor, largest_rate, smallest_batch, widest
@@ -17,6 +18,7 @@ __all__ = [
     "Batches",
     "Beyond",
     "Curvatures",
+    "Edge",
     "Moments",
     "Radius",
     "Rate",
@@ -28,6 +30,7 @@ __all__ = [
     "best_rate",
     "beyond_the_box",
     "box",
+    "edge",
     "exit_times",
     "exits",
     "factor",
@@ -36,8 +39,11 @@ __all__ = [
     "lyapunov",
     "moments",
     "paths",
+    "placed",
     "radius",
     "ruin",
+    "scattered",
     "smallest_batch",
+    "sufficient_rate",
     "widest",
 ]
