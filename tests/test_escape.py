@@ -59,7 +59,7 @@ def test_descent_and_slopes_of_the_valleys():
     assert abs(TOY.slopes(beyond)[1, 0] - A[1] * (beyond[0] - 1.0)) > 1.0
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_thousand_paths_leave_and_descent_stays(seed):
     """From 1 + 1e-3 at eta = .7: all of 1000 SGD paths pass |x - 1| = .3 within 2000 steps, descent never (it falls
     by .4 a step), and from near 0 none leaves: there both curvatures are 2."""
@@ -155,6 +155,7 @@ class Root:
         return (self._active(x, w)[0] + 0.0 * w[:, 0])[:, :, None]
 
 
+@pytest.mark.slow
 def test_the_house_descends_alike():
     """StochasticGradient on a network of one neuron whose risk is f, its draws given to the plain iteration: the same
     path to 1e-12 over 120 steps, from 1 + 1e-3 to the minimum at 0."""

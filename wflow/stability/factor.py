@@ -15,7 +15,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from wflow.arrays import Array, finite, positive
+from wflow.arrays import Array, count, finite, positive
 from wflow.stability.batches import Batches, WithoutReplacement
 
 
@@ -57,15 +57,14 @@ def box(eta: float, draw: Batches) -> tuple[float, float]:
 def smallest_batch(eta: float, a: float, s: float, data: int) -> int | None:
     """The least B that is stable without replacement, 1 to n; None where even the full batch is not (eta a > 2)."""
     mean, spread = _sizes("smallest_batch", a, s)
+    count("smallest_batch data", data)
     room = float(mean * (2.0 / positive("smallest_batch eta", eta) - mean))
     if room < 0.0:
         return None
     # (n - B) s^2 <= B (n - 1) room, linear in B; the neighbours for rounding
-    about = data if spread == 0.0 else math.ceil(data * spread**2 / (spread**2 + (data - 1) * room))
-    for batch in range(1 if spread == 0.0 else max(1, about - 1), data):
-        if WithoutReplacement(data, batch).noise * spread**2 <= room:
-            return batch
-    return WithoutReplacement(data, data).batch
+    about = 1 if spread == 0.0 else math.ceil(data * spread**2 / (spread**2 + (data - 1) * room))
+    near = range(max(1, about - 1), data + 1)
+    return next(batch for batch in near if WithoutReplacement(data, batch).noise * spread**2 <= room)
 
 
 def _sizes(name: str, a: ArrayLike, s: ArrayLike) -> tuple[Array, Array]:
