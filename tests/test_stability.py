@@ -6,6 +6,7 @@ from itertools import combinations, product
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 
 from wflow.errors import NotConverged
 from wflow.stability import (
@@ -235,6 +236,23 @@ def test_a_stable_problem_beyond_the_box():
     for mean, error in zip(seen.mean, seen.error, strict=True):
         assert abs(mean - np.trace(c)) <= 4.0 * error + 1e-12
         c = step.after(c)
+
+
+@pytest.mark.slow
+def test_how_far_beyond_the_box_a_search_gets():
+    """eta s at the largest stable eta, B = 1, four vectors of the plane, climbed from four starts: all of them end at
+    1.10092, the example is at 1.09544 there, and 2^(1/2) is the proved bound. A search proves no maximum."""
+    rng = np.random.default_rng(14)
+
+    def beyond(flat):
+        curvatures = Curvatures(flat.reshape(4, 2))
+        return -largest_rates(curvatures, WithoutReplacement(4), tolerance=1e-9).lower * curvatures.nonuniformity
+
+    found = [-minimize(beyond, rng.standard_normal(8), method="BFGS").fun for _ in range(4)]
+    assert found == pytest.approx([1.1009174] * 4, abs=1e-6)
+    p = beyond_the_box()
+    own = largest_rates(p.curvatures, p.draw).lower * p.curvatures.nonuniformity
+    assert own == pytest.approx(1.095443, abs=3e-6)
 
 
 @pytest.mark.parametrize("draw", [WithoutReplacement(5, 3), WithReplacement(5, 2)], ids=str)
