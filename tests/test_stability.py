@@ -131,13 +131,13 @@ def dense(curvatures, eta, draw):
 @pytest.mark.parametrize(
     ("n", "r", "d", "batch"), [(4, 1, 2, 1), (6, 1, 3, 2), (5, 2, 4, 3), (9, 1, 6, 9), (3, 1, 1, 1)]
 )
-@pytest.mark.parametrize("eta", [0.05, 0.3, 1.0])
+@pytest.mark.parametrize("eta", [0.05, 0.3, 1.0, 1e6])
 def test_the_radius_lies_between_its_bounds(n, r, d, batch, eta):
     """Against the d^2 by d^2 matrix; the interval is as narrow as asked, and X is what it should be."""
     curvatures = Curvatures(np.random.default_rng(5).standard_normal((n, r, d)))
     draw = WithoutReplacement(n, batch)
     found, exact = radius(curvatures, eta, draw), dense(curvatures, eta, draw)
-    assert found.lower <= exact + 1e-13 and exact < found.upper
+    assert found.lower <= exact + 1e-13 * max(1.0, exact) and exact < found.upper
     assert found.upper - found.lower <= 1.1e-8 * max(1.0, exact)
     assert found.residual <= 1e-9 * max(1.0, exact)
     step = SecondMoment(curvatures.spanned, eta, draw)
@@ -189,6 +189,8 @@ def test_rates_are_where_the_radius_is_one(batch):
     assert dense(curvatures, bounds.lower, WithoutReplacement(6, batch)) < 1.0
     assert dense(curvatures, bounds.upper, WithoutReplacement(6, batch)) > 1.0
     assert bounds.upper - bounds.lower <= 2.1e-6 * bounds.upper
+    scaled = largest_rates(Curvatures(1e-3 * curvatures.factors), WithoutReplacement(6, batch))
+    assert scaled.lower == pytest.approx(1e6 * bounds.lower, rel=1e-9)
     if batch < 6:
         assert largest_rates(curvatures, WithoutReplacement(6, batch + 1)).upper >= bounds.lower
     else:

@@ -61,7 +61,7 @@ class SecondMoment:
         return float(np.linalg.eigvalsh(still @ still + self.eta**2 * self.draw.noise * self.curvatures.covariance)[-1])
 
     @cached_property
-    def _rounding(self) -> float:
+    def rounding(self) -> float:
         """By how much T(C) as computed may be off, over |C|: products of lengths d, r and n r, each gamma_k |A| |B|."""
         v = self.curvatures.factors
         n, r, d = v.shape
@@ -110,24 +110,18 @@ def radius(
     Raises NotConverged where an iteration stops before, and where `tolerance` is less than rounding allows.
     """
     positive("radius tolerance", tolerance)
-    step = SecondMoment(curvatures.spanned, eta, check_of(curvatures, draw))
+    step = SecondMoment(curvatures.spanned, eta, draw)
     theta, e = leading(step.after, np.eye(step.curvatures.dim), tolerance=0.1 * tolerance, limit=limit)
     theta, residual = rayleigh(step, e)
     upper = theta + tolerance * max(1.0, theta)
     return Radius(theta, upper, e, dominated(step, upper, e, theta, limit=limit), residual)
 
 
-def check_of(curvatures: Curvatures, draw: Batches) -> Batches:
-    """The batches, seen to fit."""
-    check(curvatures, draw)
-    return draw
-
-
 def rayleigh(step: SecondMoment, e: Array) -> tuple[float, float]:
     """A proved bound from below <E, T E>/<E, E> less rounding, and the residual |T E - theta E|/|E|."""
     size, image = float(np.linalg.norm(e)), step.after(e)
     theta = float(np.vdot(e, image)) / size**2
-    spent = step._rounding + e.size * _EPS * float(np.linalg.norm(image)) / size
+    spent = step.rounding + e.size * _EPS * float(np.linalg.norm(image)) / size
     return theta - spent, float(np.linalg.norm(image - theta * e)) / size
 
 
@@ -146,7 +140,7 @@ def dominated(step: SecondMoment, mu: float, e: Array, theta: float, *, limit: i
     x = 0.5 * (x + x.T)
     off = float(np.linalg.norm(one - (mu * x - step.after(x))))
     size = float(np.linalg.norm(x))
-    spent = (step._rounding + 4.0 * mu * _EPS) * size
+    spent = (step.rounding + 4.0 * mu * _EPS) * size
     least = float(np.linalg.eigvalsh(x)[0])
     if off + spent >= 1.0 or least <= len(h) * _EPS * size:
         raise NotConverged(
@@ -167,8 +161,8 @@ class Rate:
 def largest_rates(curvatures: Curvatures, draw: Batches, *, tolerance: float = 1e-6, limit: int = 20_000) -> Rate:
     """The largest stable eta between bounds (1 -+ tolerance) apart.
 
-    Q against L on the range of H, where L is diagonal: Lanczos. Below, X > 0 with T(X) < X; above, C with
-    <C, T C> > <C, C>: either proves its side, as the stable eta are an interval. Raises as `radius` does.
+    Q against L on the range of H, where L is diagonal: Lanczos, in units of a. Below, X > 0 with T(X) < X; above, C
+    with <C, T C> > <C, C>: either proves its side, as the stable eta are an interval. Raises as `radius` does.
     """
     positive("largest_rates tolerance", tolerance)
     check(curvatures, draw)
@@ -179,11 +173,11 @@ def largest_rates(curvatures: Curvatures, draw: Batches, *, tolerance: float = 1
     def pencil(e: Array) -> Array:
         c = e / root
         drawn = (1.0 - noise) * np.outer(h, h) * c + (noise * span.between(c) if noise > 0.0 else 0.0)
-        return np.asarray(0.5 * (drawn + drawn.T) / root)
+        return np.asarray(0.5 * (drawn + drawn.T) / (h[0] * root))
 
-    top, e = leading(pencil, root * np.eye(len(h)), tolerance=0.1 * tolerance * float(h[0]), limit=limit)
+    top, e = leading(pencil, root * np.eye(len(h)), tolerance=0.1 * tolerance, limit=limit)
     c = e / root
-    under, over = (SecondMoment(span, (1.0 + sign * tolerance) / top, draw) for sign in (-1.0, 1.0))
+    under, over = (SecondMoment(span, (1.0 + sign * tolerance) / (top * float(h[0])), draw) for sign in (-1.0, 1.0))
     value, _ = rayleigh(over, c)
     if value <= 1.0:
         raise NotConverged(

@@ -18,15 +18,15 @@ _BREAKDOWN = 1e-13
 def leading(of: Map, start: Array, *, tolerance: float, limit: int) -> tuple[float, Array]:
     """The largest eigenvalue and its matrix, of norm 1, by Lanczos' method, begun again from its best answer.
 
-    Ends where |T E - theta E| <= tolerance, asked of the map itself; some eigenvalue is then as near to theta. That it
-    is the largest is not proved here. Raises NotConverged after `limit` maps.
+    Ends where |T E - theta E| <= tolerance, of 1 or of theta if larger, asked of the map itself; some eigenvalue is
+    then as near to theta. That it is the largest is not proved here. Raises NotConverged after `limit` maps.
     """
     e, residual, used = start / np.linalg.norm(start), np.inf, 0
     while used < limit:
         image = of(e)
         theta = float(np.vdot(e, image))
         residual = float(np.linalg.norm(image - theta * e))
-        if residual <= tolerance:
+        if residual <= tolerance * max(1.0, abs(theta)):
             return theta, e
         e, steps = _cycle(of, e)
         used += steps + 1
