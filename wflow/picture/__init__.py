@@ -22,6 +22,7 @@ from wflow.picture.plane import maps, neurons, paths
 from wflow.picture.regions import film, regions
 from wflow.picture.sheets import sheets
 from wflow.picture.spreading import spreading
+from wflow.picture.stability import descents, escape, stability
 from wflow.picture.studies import chaos, fluctuations, limits, starts, success, two_phases
 from wflow.picture.style import Runs, png_base64, save
 from wflow.picture.verdicts import verdicts
@@ -35,8 +36,10 @@ __all__ = [
     "charges",
     "clouds",
     "densities",
+    "descents",
     "energies",
     "escapes",
+    "escape",
     "film",
     "fit",
     "fluctuations",
@@ -63,6 +66,7 @@ __all__ = [
     "sharpness_by_step",
     "sheets",
     "spreading",
+    "stability",
     "starts",
     "success",
     "surface",
