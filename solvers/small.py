@@ -39,12 +39,20 @@ class Trained:
 
 
 def train(
-    start: Particles, data: Data, *, enough: float, horizon: float, limit: int = 200_000, pace: float = 1.0
+    start: Particles,
+    data: Data,
+    *,
+    enough: float,
+    horizon: float,
+    limit: int = 200_000,
+    pace: float = 1.0,
+    dt: float | None = None,
 ) -> Trained:
     """Descend from equal neurons `start` (a, b) until F <= enough, the time `horizon`, or `limit` steps.
 
-    pace: of the stability bound 2 at fixed b; 1 is half of it. Raises ValueError for data of other weights or
-    inputs, StepTooLarge where F rises however short the step.
+    pace: of the stability bound 2 at fixed b; 1 is half of it. dt: steps of this very length in its place (the last
+    one may end beyond the horizon, by less than a step). Raises ValueError for data of other weights or inputs,
+    StepTooLarge where F rises by a given dt, or however short the step.
     """
     positive("train enough", enough)
     positive("train horizon", horizon)
@@ -53,10 +61,16 @@ def train(
     step, time, steps = _descent(), 0.0, 0
     energy = _energy(x, y, a, b)
     while energy > enough and time < horizon * (1.0 - 1e-12) and steps < limit:
-        dt = positive("train pace", pace) / _steepest(x, a, b)
-        a, b, energy, time, done = _stretch(
-            step, (x, y, a, b), dt, min(STRETCH, limit - steps), (time, horizon, enough)
-        )
+        most = min(STRETCH, limit - steps)
+        if dt is None:
+            longest = positive("train pace", pace) / _steepest(x, a, b)
+            a, b, energy, time, done = _stretch(step, (x, y, a, b), longest, most, (time, horizon, enough))
+        else:
+            left = math.ceil((horizon - time) / positive("train dt", dt) * (1.0 - 1e-12))
+            a, b, done, energy, rose = step(x, y, a, b, dt, min(most, left), enough)
+            if rose:
+                raise StepTooLarge(f"train dt: F rises from {energy:.3g} by a step of {dt:.3g}; take a shorter one", dt)
+            time += done * dt
         steps += done
     end = Particles(start.domain, np.column_stack([a, b]))
     return Trained(end, energy, time, steps, energy <= enough)

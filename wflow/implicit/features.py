@@ -58,7 +58,13 @@ class RandomFeatures:
 
     def at(self, t: float) -> Particles:
         """The network at a mean-field time t >= 0; np.inf: the limit."""
-        share = np.ones_like(self.rates) if np.isinf(t) else -np.expm1(-self.rates * t)
+        return self._with(np.ones_like(self.rates) if np.isinf(t) else -np.expm1(-self.rates * t))
+
+    def after(self, steps: int, dt: float) -> Particles:
+        """After so many steps of gradient descent: 1 - (1 - rates dt)^steps in place of 1 - e^{-rates t}."""
+        return self._with(1.0 - (1.0 - self.rates * dt) ** steps)
+
+    def _with(self, share: Array) -> Particles:
         return Particles(self.domain, np.column_stack([self.axes @ (self.gains * share), self.inner]))
 
 
