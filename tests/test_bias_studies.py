@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from solvers import small
 from solvers.small import train
 from wflow.app.studies import STUDIES, Entry, active, heat_map, nearness, quenching, widths
 from wflow.app.studies.bias import FEATURES, FIELD, MODELS, NETWORK, Case, compared
@@ -33,8 +34,9 @@ def test_factors_have_intervals():
     assert math.log(high) == -math.log(low) == pytest.approx(12.706, rel=1e-4)
 
 
-def test_random_features_after_steps_of_descent():
+def test_random_features_after_steps_of_descent(monkeypatch):
     """(1 - rate dt)^k against the loop with b held by a start that cannot move it: a network of far larger b, 1e-6."""
+    monkeypatch.setattr(small, "_descent", lambda: small.plain)  # to compile takes seconds
     case = Case.of("single", 3, 9, 400, NETWORK, 1)
     big = case.start.moved(1e3 * case.start.points)
     exact = RandomFeatures.on_data(big, case.data)
@@ -133,13 +135,13 @@ def test_claims_of_active_neurons_can_fail():
 
 def course(first=0.01, last=1e-3, active_net=3):
     out = []
-    for case, (_, _, m, _, last) in quenching.CASES.items():
+    for case, (_, _, m, _, horizon) in quenching.CASES.items():
         for model in MODELS:
             energies = {NETWORK: [0.2 * (1 + first), last], FEATURES: [0.2, 0.13], FIELD: [0.1, 1e-4]}[model]
             left = active_net if model == NETWORK else m
             record = {
                 "energies": energies, "begun": 0.25, "active": [m, left], "carriers": [m, left],
-                "magnitudes": [[0.1] * m] * 2, "times": [0.5, last],
+                "magnitudes": [[0.1] * m] * 2, "times": [0.5, horizon],
             }  # fmt: skip
             out.append(Entry({"case": case, "model": model}, record))
     return out

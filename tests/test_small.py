@@ -9,6 +9,9 @@ from solvers.small import train
 from wflow import Atoms, Data, Flow, Particles, problems, solve
 from wflow.errors import StepTooLarge
 
+WAYS = ["plain", pytest.param("compiled", marks=pytest.mark.slow)]
+"""To compile takes seconds."""
+
 
 def case(m=9, dim=5, samples=14, **kind):
     problem = problems.quenching("single", dim, m, samples=samples, seed=1, **kind)
@@ -21,7 +24,7 @@ def steps_of(way):
     return small.plain if way == "plain" else small._descent()
 
 
-@pytest.mark.parametrize("way", ["plain", "compiled"])
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("scaling", [0.0, 1.0])
 def test_the_steps_are_those_of_the_house(way, scaling):
     """Forty steps of `GradientDescent` by `solve`: points and F to 1e-12."""
@@ -37,7 +40,7 @@ def test_the_steps_are_those_of_the_house(way, scaling):
     assert energy == pytest.approx(run.energies[-1], abs=1e-13)
 
 
-@pytest.mark.parametrize("way", ["plain", "compiled"])
+@pytest.mark.parametrize("way", WAYS)
 def test_a_step_that_raises_the_energy_is_not_taken(way):
     """At ten times the bound: no step done, the points as they were."""
     _, start, data = case()
@@ -50,7 +53,7 @@ def test_a_step_that_raises_the_energy_is_not_taken(way):
     assert energy <= small._energy(data.inputs, data.targets, a, b)
 
 
-@pytest.mark.parametrize("way", ["plain", "compiled"])
+@pytest.mark.parametrize("way", WAYS)
 def test_where_a_run_ends(way, monkeypatch):
     """At F <= enough, at the horizon to rounding, or after so many steps; `reached` says which."""
     chosen = steps_of(way)
@@ -75,8 +78,9 @@ def test_the_bound_is_that_of_the_linear_problem():
     assert steepest == pytest.approx(np.linalg.norm(phi, 2) ** 2 / (30 * len(data)), rel=1e-12)
 
 
-def test_refusals():
-    """Unequal weights, other inputs, no horizon, and steps that forty halvings do not make short enough."""
+def test_refusals(monkeypatch):
+    """Unequal weights, other inputs, no horizon, a given step that is too long, forty halvings that are not enough."""
+    monkeypatch.setattr(small, "_descent", lambda: small.plain)
     _, start, data = case()
     uneven = Data(data.inputs, data.targets, np.arange(1.0, 15.0) / 105.0)
     with pytest.raises(ValueError, match="train data: weights"):
@@ -87,3 +91,5 @@ def test_refusals():
         train(start, data, enough=1e-6, horizon=0.0)
     with pytest.raises(StepTooLarge, match="rises"):
         train(start, data, enough=1e-6, horizon=1e40, pace=1e30)
+    with pytest.raises(StepTooLarge, match="take a shorter one"):
+        train(start, data, enough=1e-6, horizon=1e4, dt=100.0)
