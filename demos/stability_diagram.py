@@ -74,4 +74,4 @@ if __name__ == "__main__":
     print("exercise: predicted {:.4f}, found {:.4f}".format(*exercise()))
 
 # References: [1] Wu, Ma & E 2018, NeurIPS 31. [2] Mulayoff & Michaeli 2024, COLT, PMLR 247.
-# [3] Collatz 1942, Math. Z. 48; Wielandt 1950, Math. Z. 52.    Next lesson: momentum.py
+# [3] Collatz 1942, Math. Z. 48; Wielandt 1950, Math. Z. 52.    Next lesson: sharpness_table.py

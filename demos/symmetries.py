@@ -74,4 +74,4 @@ if __name__ == "__main__":
     print("exercise: predicted {:.4f}, measured {:.4f}".format(*exercise()))
 
 # References: [1] Hajjar & Chizat 2022, arXiv:2211.08771. [2] Cho & Saul 2009, NeurIPS (the kernel).
-# [3] Chizat 2022, Math. Program. 194 (conic flows).    Next lesson: sgd_escape.py
+# [3] Chizat 2022, Math. Program. 194 (conic flows).    Next lesson: momentum.py

@@ -26,8 +26,9 @@ ELEMENTS = ("grid_and_elements", "sphere_neurons", "sphere_movie", "round_obstac
 IMAGES = ("sharpness_table",)
 """They need the digits in scikit-learn's wheel."""
 LONG = (
-    "annealing", "chaos", "convex_in_mixtures", "displacement_convexity", "fluctuations", "grid_and_elements",
-    "hypothesis_report", "knots", "momentum", "sgd_escape", "sharpness_table", "sparse_deconvolution",
+    "annealing", "chaos", "convex_in_mixtures", "displacement_convexity", "double_descent", "fluctuations",
+    "grid_and_elements", "hypothesis_report", "knots", "momentum", "quenching", "sgd_escape", "sharpness_table",
+    "sparse_deconvolution",
     "sphere_neurons", "stuck_start", "symmetries", "two_blocks", "two_clouds", "two_phases", "two_ranks",
 )  # fmt: skip
 """Their claims are slow tests."""
@@ -180,6 +181,8 @@ BROKEN = {  # what each refutation must find
     "knots": {"limit": 2},  # two knots for three
     "sharpness_table": {"scale": 2.0},  # the Hessian of R
     "annealing": {"rate": 1.0},  # cooling within a few units of time
+    "quenching": {"scaling": 1.0},  # a mean-field network
+    "double_descent": {"scaling": 0.0},  # a trained network for random features
     "sgd_escape": {"eta": 0.5},  # a rate at which paths stay
     "stability_diagram": {"replaced": True},  # batches with replacement
 }
@@ -244,6 +247,8 @@ def test_the_claim_is_not_refuted_but_could_be(
         pytest.param("displacement_convexity", 5e-3, marks=pytest.mark.slow),  # 64 cells
         pytest.param("fluctuations", 0.2, marks=pytest.mark.slow),  # 400 draws of two sizes: three standard errors
         pytest.param("annealing", 1e-3, marks=pytest.mark.slow),  # quantiles, and steps of order two
+        pytest.param("quenching", 0.01, marks=pytest.mark.slow),  # 400 starts: the mean's error is .004
+        pytest.param("double_descent", 0.0, marks=pytest.mark.slow),
         pytest.param("two_phases", 0.01, marks=pytest.mark.slow),  # t = 1500
         pytest.param("sgd_escape", 5e-3, marks=pytest.mark.slow),  # 2000 steps for all of them
         pytest.param("stability_diagram", 0.01, marks=pytest.mark.slow),  # 2e5 runs: .3 % of a standard error

@@ -5,6 +5,7 @@ it, `png_base64` embeds it in a page. `runs` is a mapping from the name in the l
 trajectories or a single one is named by its solvers.
 """
 
+from wflow.picture.bias import active_in_time, by_width, heat_maps, magnitudes_in_time, nearness
 from wflow.picture.boundaries import boundaries
 from wflow.picture.charges import charges
 from wflow.picture.clouds import blocks, clouds, phases
@@ -29,27 +30,32 @@ from wflow.picture.verdicts import verdicts
 
 __all__ = [
     "Runs",
+    "active_in_time",
     "animation",
     "blocks",
     "boundaries",
+    "by_width",
     "chaos",
     "charges",
     "clouds",
     "densities",
     "descents",
     "energies",
-    "escapes",
     "escape",
+    "escapes",
     "film",
     "fit",
     "fluctuations",
+    "heat_maps",
     "journey",
     "knots",
     "ledger",
     "limits",
+    "magnitudes_in_time",
     "maps",
     "minima",
     "moves",
+    "nearness",
     "neurons",
     "numbers",
     "order_plot",
