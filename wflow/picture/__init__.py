@@ -5,7 +5,7 @@ it, `png_base64` embeds it in a page. `runs` is a mapping from the name in the l
 trajectories or a single one is named by its solvers.
 """
 
-from wflow.picture.bias import active_in_time, by_width, heat_maps, magnitudes_in_time, nearness
+from wflow.picture.bias import active_in_time, by_width, heat_maps, magnitudes_in_time, nearness, projected
 from wflow.picture.boundaries import boundaries
 from wflow.picture.charges import charges
 from wflow.picture.clouds import blocks, clouds, phases
@@ -64,6 +64,7 @@ __all__ = [
     "phases",
     "png_base64",
     "profiles",
+    "projected",
     "regions",
     "regularisers",
     "relaxation",

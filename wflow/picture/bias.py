@@ -39,6 +39,21 @@ def magnitudes_in_time(table: Mapping[str, Mapping[str, Course]]) -> Figure:
 
 
 @styled
+def projected(table: Mapping[str, Mapping[str, Sequence[Sequence[float]]]]) -> Figure:
+    """A panel a teacher: where contributions c_j b_j/|b_j| point, seen along two axes, a colour a model."""
+    figure = canvas(3.1 * len(table), 3.5)
+    panels = np.ravel(figure.subplots(1, len(table), squeeze=False))
+    for axes, (case, models) in zip(panels, table.items(), strict=True):
+        for colour, marker, (model, rows) in zip(_COLOURS, "o^s", models.items(), strict=False):
+            x, y = np.array(rows, dtype=float).T
+            axes.plot(x, y, marker, color=colour, alpha=0.6, markersize=4.5, linestyle="", label=model)
+        axes.set(title=case, xlabel="along the first axis", aspect="equal", adjustable="datalim")
+    panels[0].set_ylabel("along the second")
+    legend(figure, panels[0])
+    return figure
+
+
+@styled
 def active_in_time(table: Mapping[str, Sequence[tuple[Sequence[float], ...]]]) -> Figure:
     """A panel a width, a line a seed: neurons above 1 % and 10 % of the largest |c_j| in time, and F on the data."""
     figure = canvas(3.6 * len(table), 3.8)

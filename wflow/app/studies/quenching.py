@@ -96,13 +96,18 @@ def claims(entries: Sequence[Entry]) -> Iterator[Certificate]:
 
 
 def draw(entries: Sequence[Entry], path: Path) -> Path:
-    """A row a teacher: magnitudes in time by the three models, and F."""
-    from wflow.picture import magnitudes_in_time, save
+    """A row a teacher: magnitudes in time by the three models, and F; in a second file contributions at the end."""
+    from wflow.picture import magnitudes_in_time, projected, save
 
     table = {
         case: {e["model"]: (e["times"], e["magnitudes"], e["energies"]) for e in entries if e["case"] == case}
         for case in dict.fromkeys(e["case"] for e in entries)
     }
+    ends = {
+        case: {e["model"]: e["projections"] for e in entries if e["case"] == case}
+        for case in dict.fromkeys(e["case"] for e in entries)
+    }
+    save(projected(ends), path.with_name(f"{path.stem}_projections.png"))
     return save(magnitudes_in_time(table), path)
 
 
