@@ -39,7 +39,7 @@ def cloud(batch, step, a, s, lost=0):
 
 
 def test_claims_of_minima_can_fail():
-    """A full batch too sharp, s that falls with a, small batches with as large an s, none above the bound, models lost."""
+    """Too sharp, s that falls with a, small batches with as large an s, none above the bound, too many lost."""
     whole = [cloud(100, 0.1, a, 3.0 * a) for a in (9.0, 10.0, 11.0)]
     sound = [*whole, cloud(10, 0.5, 2.0, 6.0), cloud(10, 0.5, 3.0, 9.0)]
     assert failing("minima", sound) == []
