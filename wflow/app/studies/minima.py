@@ -34,13 +34,13 @@ TOLERANCE, SETTLED, LIMIT, WARMUP = 1e-3, 20, 4000, 200
 
 def cells(quick: bool) -> list[Cell]:
     """Five models each."""
-    data, part, groups = (
-        ((DIGITS,), slice(None, None, 4), 1) if quick else ((DIGITS, MNIST), slice(None), STARTS // GROUP)
-    )
+    every = 4 if quick else 1
+    data = (DIGITS,) if quick else (DIGITS, MNIST)
     batches = BATCHES[::3] if quick else BATCHES
+    groups = range(1 if quick else STARTS // GROUP)
     return [
         {"data": name, "batch": batch, "step": step, "group": group}
-        for name in data for batch in batches for step in STEPS[name][part] for group in range(groups)
+        for name in data for batch in batches for step in STEPS[name][::every] for group in groups
     ]  # fmt: skip
 
 
