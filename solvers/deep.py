@@ -1,15 +1,17 @@
 """This file owns explicit methods for multilayer networks: Runge-Kutta, gradient descent, and descent by samples."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
 
 from solvers.rows import Replaced, Rows
 from wflow.arrays import Array, count
+from wflow.deep.compression import Compression
 from wflow.deep.flow import DeepFlow
 from wflow.deep.gradient import Gradient, gradient, moved
 from wflow.deep.network import Network
+from wflow.deep.nodes import Rule
 from wflow.deep.solver import DeepSolver, DeepState, DeepStep
 
 __all__ = ["GradientDescent", "GradientFlow", "StochasticGradient"]
@@ -17,12 +19,24 @@ __all__ = ["GradientDescent", "GradientFlow", "StochasticGradient"]
 
 @dataclass(frozen=True)
 class _Explicit(DeepSolver):
-    """nodes: by what an embedding becomes a network (wflow.deep.nodes); None where the start is one."""
+    """nodes: by what an embedding becomes a network (wflow.deep.nodes); None where the start is one.
 
-    nodes: object | None = None
+    compression: middle layers that start as sums of products stay so; None: they are written as tables.
+    """
+
+    nodes: Rule | None = None
+    compression: Compression | None = None
 
     def init(self, flow: DeepFlow) -> DeepState:
-        return DeepState(0.0, flow.network(self.nodes))
+        net = flow.network(self.nodes)
+        return DeepState(0.0, net.tabled() if self.compression is None else net)
+
+    def _after(self, state: DeepState, dt: float, net: Network) -> DeepState:
+        """The state a step later, tables settled, sums of products recompressed."""
+        lost = 0.0
+        if self.compression is not None:
+            net, lost = self.compression.applied(net)
+        return DeepState(state.time + dt, net.settled(), state.count + 1, None, state.discarded + lost)
 
 
 def _gradient(flow: DeepFlow, net: Network) -> Gradient:
@@ -53,9 +67,9 @@ class GradientFlow(_Explicit):
         k3 = _gradient(flow, moved(net, [(0.5 * dt * rates[1], k2)]))
         k4 = _gradient(flow, moved(net, [(dt * rates[1], k3)]))
         shares = [(1.0, rates[0], k1), (2.0, rates[1], k2), (2.0, rates[1], k3), (1.0, rates[2], k4)]
-        end = moved(net, [(dt / 6.0 * b * xi, k) for b, xi, k in shares]).settled()
+        end = self._after(state, dt, moved(net, [(dt / 6.0 * b * xi, k) for b, xi, k in shares]))
         spent = dt / 6.0 * sum(b * float(xi @ k.squares(net.masses)) for b, xi, k in shares)
-        return DeepStep(DeepState(state.time + dt, end, state.count + 1, _gradient(flow, end)), spent)
+        return DeepStep(replace(end, gradient=_gradient(flow, end.network)), spent)
 
 
 @dataclass(frozen=True)
@@ -71,10 +85,10 @@ class GradientDescent(_Explicit):
     def step(self, flow: DeepFlow, state: DeepState, dt: float) -> DeepStep:
         first, masses = _known(flow, state), state.network.masses
         rates = flow.speeds.at(state.time)
-        end = moved(state.network, [(dt * rates, first)]).settled()
-        last, then = _gradient(flow, end), flow.speeds.at(state.time + dt)
+        end = self._after(state, dt, moved(state.network, [(dt * rates, first)]))
+        last, then = _gradient(flow, end.network), flow.speeds.at(state.time + dt)
         spent = 0.5 * dt * float(rates @ first.squares(masses) + then @ last.squares(masses))
-        return DeepStep(DeepState(state.time + dt, end, state.count + 1, last), spent)
+        return DeepStep(replace(end, gradient=last), spent)
 
 
 @dataclass(frozen=True)
@@ -106,8 +120,7 @@ class StochasticGradient(_Explicit):
         seen = self.rows.batch(flow.data, self.batch, self.seed, state.count)
         lengths: Array = dt * flow.speeds.at(state.time)
         found = gradient(state.network, seen, flow.loss)
-        end = moved(state.network, [(lengths, found)]).settled()
-        return DeepStep(DeepState(state.time + dt, end, state.count + 1))
+        return DeepStep(self._after(state, dt, moved(state.network, [(lengths, found)])))
 
 
 def raw_rates(widths: tuple[int, ...]) -> Array:

@@ -160,8 +160,13 @@ def test_products_and_tables_agree():
     """A stage with products apart, a network of products alone, and one of tables: the same flow to rounding."""
     net = random_network(4, (40, 50, 30), table=False)
     whole = replace_weights(net, middle=tuple(Pairs.full(w.values()) for w in net.middle))
-    runs = [deep.solve(deep.DeepFlow(data_of(), start, 0.5), GradientFlow(), dt=0.1) for start in (net, whole)]
+    runs = [
+        deep.solve(deep.DeepFlow(data_of(), start, 0.5), GradientFlow(compression=kept), dt=0.1)
+        for start, kept in ((net, deep.Compression(20, 1e-15)), (whole, None))
+    ]
     assert runs[0].final.middle[0].table is None
+    assert runs[0].final.middle[0].rank <= 3 + 28
+    assert runs[0].diagnostics["discarded"][-1] < 1e-11
     assert runs[1].final.middle[0].rank == 0
     for a, b in zip(runs[0].final.middle, runs[1].final.middle, strict=True):
         assert np.abs(a.values() - b.values()).max() < 1e-12
@@ -240,7 +245,7 @@ def test_rises_and_refusals_are_named():
     with pytest.raises(ValueError, match="exactly one"):
         deep.solve(deep.DeepFlow(data_of(), net, 1.0), GradientFlow())
     with pytest.raises(ValueError, match="leave nodes out"):
-        deep.solve(deep.DeepFlow(data_of(), net, 1.0), GradientFlow(nodes="gauss"), dt=0.1)
+        deep.solve(deep.DeepFlow(data_of(), net, 1.0), GradientFlow(nodes=deep.Tensor(4)), dt=0.1)
     with pytest.raises(Refused, match="weighted"):
         from solvers.rows import Epochs
 

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 from wflow.arrays import positive
 from wflow.data import Data
 from wflow.deep.network import Network
+from wflow.deep.nodes import Rule
 from wflow.deep.rates import Rate, Rates
 from wflow.loss import HalfSquare, Loss
 
@@ -19,7 +20,7 @@ class Start(Protocol):
     def depth(self) -> int:
         """L."""
 
-    def network(self, nodes: object) -> Network:
+    def network(self, nodes: Rule) -> Network:
         """The start on the nodes of a rule or a sample."""
 
 
@@ -59,7 +60,7 @@ class DeepFlow:
         assert isinstance(self.rates, Rates)
         return self.rates
 
-    def network(self, nodes: object | None) -> Network:
+    def network(self, nodes: Rule | None) -> Network:
         """The start on these nodes (None: it is a network). ValueError where inputs do not fit, or nodes miss."""
         if isinstance(self.start, Network):
             if nodes is not None:

@@ -87,6 +87,10 @@ class Network:
         """(n,)."""
         return self.fields(x).prediction
 
+    def tabled(self) -> "Network":
+        """The same with a table in every middle layer."""
+        return replace_weights(self, middle=tuple(Pairs.full(w.values()) for w in self.middle))
+
     def settled(self) -> "Network":
         """The same with all products added into the tables."""
         return replace_weights(self, middle=tuple(w.settled() for w in self.middle))

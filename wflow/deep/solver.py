@@ -7,6 +7,7 @@ from typing import ClassVar
 from wflow.deep.flow import DeepFlow
 from wflow.deep.gradient import Gradient, risk
 from wflow.deep.network import Network
+from wflow.deep.nodes import Rule
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +52,7 @@ class DeepSolver(ABC):
     variational: ClassVar[bool] = False
     """F_{k+1} + dissipated <= F_k, an inequality; the loop looks at it."""
 
-    nodes: object | None
+    nodes: Rule | None
 
     def refusal(self, flow: DeepFlow) -> str | None:
         """One sentence why this flow cannot be taken, or None."""
