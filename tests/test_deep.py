@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from solvers.deep import GradientDescent, GradientFlow, StochasticGradient, raw_rates
+from solvers.deep import GradientDescent, GradientFlow, Proximal, StochasticGradient, raw_rates
 from solvers.particles import GradientDescent as ParticleDescent
 from solvers.particles import GradientFlow as ParticleFlow
 from wflow import Atoms, Data, Flow, RidgeNeuron, Risk, activation, deep
@@ -18,7 +18,7 @@ from wflow import solve as solve_measure
 from wflow.deep.network import replace_weights
 from wflow.deep.pairs import Pairs
 from wflow.energy import Energy
-from wflow.errors import EnergyRose, Refused
+from wflow.errors import EnergyRose, NotConverged, Refused
 from wflow.loss import HalfSquare, Huber, Logistic
 from wflow.schedules import Exponential
 
@@ -250,3 +250,45 @@ def test_rises_and_refusals_are_named():
         from solvers.rows import Epochs
 
         deep.solve(deep.DeepFlow(data_of(), net, 1.0), StochasticGradient(rows=Epochs()), dt=0.1)
+
+
+@pytest.mark.parametrize("depth", [2, 3, 5])
+def test_proximal_step_is_a_minimum(depth):
+    """V27: F + movement <= F before it, W - W_k + tau xi G(W) = 0 to 1e-10 in the metric, and W differs from Euler's."""
+    net = random_network(depth, WIDTHS[: depth - 1], seed=8)
+    rates = np.linspace(0.5, 1.5, depth)
+    flow = deep.DeepFlow(data_of(), net, 3.0, rates=tuple(rates))
+    run = deep.solve(flow, Proximal(), dt=0.5)
+    assert np.all(np.diff(run.energies) + np.diff(run.dissipated) <= 1e-13)
+    assert run.diagnostics["residual"].max() < 1e-10
+    for before, after in pairwise(run.networks):
+        found = deep.gradient(after, flow.data, flow.loss)
+        assert np.abs(after.first - before.first + 0.5 * rates[0] * found.first).max() < 1e-9
+        assert np.abs(after.last - before.last + 0.5 * rates[-1] * found.last).max() < 1e-9
+        for i, (a, b) in enumerate(zip(before.middle, after.middle, strict=True)):
+            assert np.abs(b.values() - a.values() + 0.5 * rates[i + 1] * found.table(i)).max() < 1e-9
+        for a, b, g, xi in zip(before.biases, after.biases, found.biases, rates, strict=False):
+            assert a is None or np.abs(b - a + 0.5 * xi * g).max() < 1e-9
+
+
+def test_proximal_step_is_of_first_order():
+    """Against the flow: halving the step halves the error; long steps still descend."""
+    flow = deep.DeepFlow(data_of(), random_network(3, (4, 3)), 2.0)
+    fine = deep.solve(flow, GradientFlow(), steps=64).final.last
+    errors = [np.abs(deep.solve(flow, Proximal(), steps=n).final.last - fine).max() for n in (8, 16, 32)]
+    assert np.log2(errors[1] / errors[2]) > 0.85
+    far = deep.DeepFlow(data_of(), random_network(3, (4, 3)), 400.0)
+    assert np.all(np.diff(deep.solve(far, Proximal(), dt=100.0).energies) < 0.0)
+
+
+def test_proximal_step_refuses_and_reports():
+    """Passive nodes, and an iteration that is cut short."""
+    net = random_network(3, (4, 3), biased=False)
+    still = deep.Network(
+        (np.append(net.masses[0], 0.0), net.masses[1]), np.vstack([net.first, net.first[:1]]),
+        (Pairs.full(np.vstack([net.middle[0].values(), np.ones((1, 3))])),), net.last, net.activations,
+    )  # fmt: skip
+    with pytest.raises(Refused, match="passive"):
+        deep.solve(deep.DeepFlow(data_of(), still, 1.0), Proximal(), dt=0.5)
+    with pytest.raises(NotConverged, match="residual"):
+        deep.solve(deep.DeepFlow(data_of(), net, 1.0), Proximal(limit=1), dt=0.5)

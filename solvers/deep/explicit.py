@@ -14,8 +14,6 @@ from wflow.deep.network import Network
 from wflow.deep.nodes import Rule
 from wflow.deep.solver import DeepSolver, DeepState, DeepStep
 
-__all__ = ["GradientDescent", "GradientFlow", "StochasticGradient"]
-
 
 @dataclass(frozen=True)
 class _Explicit(DeepSolver):
