@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -45,9 +46,7 @@ class Proximal(DeepSolver):
         net = flow.network(self.nodes).tabled()
         for i, p in enumerate(net.masses, 1):
             if not np.all(p > 0.0):
-                raise Refused(
-                    f"Proximal: layer {i} has passive nodes, which no minimum sees; use GradientFlow for them"
-                )
+                raise Refused(f"Proximal: layer {i} has passive nodes, which no minimum sees; use GradientFlow")
         return DeepState(0.0, net)
 
     def step(self, flow: DeepFlow, state: DeepState, dt: float) -> DeepStep:
@@ -131,7 +130,7 @@ class _Chart:
     def __init__(self, net: Network, rates: Array) -> None:
         self._net, p = net, net.masses
         weights = [p[0][:, None] * np.ones(net.first.shape[1])]
-        weights += [np.outer(a, b) for a, b in zip(p, p[1:], strict=False)] + [p[-1]]
+        weights += [np.outer(a, b) for a, b in pairwise(p)] + [p[-1]]
         self._moving = rates > 0.0
         self._roots = [np.sqrt(w / xi) if xi > 0.0 else w for w, xi in zip(weights, rates, strict=True)]
         self._bias_roots = [
