@@ -3,8 +3,9 @@
 from wflow.app.deep.check import DEEP, Check, table
 from wflow.app.deep.collapsing import COLLAPSING
 from wflow.app.deep.coupled import COUPLED
+from wflow.app.deep.lecture import LECTURE
 from wflow.app.deep.limits import LIMITS
 from wflow.app.deep.networks import NETWORKS
 
-CHECKS: tuple[Check, ...] = (*NETWORKS, *LIMITS, *COUPLED, *COLLAPSING)
+CHECKS: tuple[Check, ...] = (*NETWORKS, *LIMITS, *COUPLED, *COLLAPSING, *LECTURE)
 __all__ = ["CHECKS", "DEEP", "Check", "table"]
