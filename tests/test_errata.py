@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from solvers.deep import GradientFlow as DeepGradientFlow
 from solvers.finite_volume import Muscl
 from solvers.particles import GradientFlow, NormDescent
 from solvers.spectral import Fourier
@@ -21,11 +22,14 @@ from wflow import (
     SquaredAngleCone,
     activation,
     circle,
+    deep,
     problems,
     solve,
     w2,
 )
 from wflow.data import gaussian_plane_inputs
+from wflow.deep.best_fit import best_depth_four
+from wflow.deep.problems import lecture_chain
 from wflow.domain import TURN
 from wflow.students import imbalance
 
@@ -129,3 +133,24 @@ def test_exploration_asks_for_no_more_than_descent(negative):
         assert np.min(values) >= 0.5 + 0.5 / math.pi
     else:
         assert values[-1] < 1.1 * 0.0392925433
+
+
+def test_theorem_six():
+    """The limit of depth 5 is near a net of depth four by how many nodes that has, and moves otherwise than it.
+
+    Two values of w_3 leave a tenth, eight 1e-3 at most, and with 40, the same function to 1e-10, velocities of the
+    prediction differ by a tenth of themselves or more.
+    """
+    start = lecture_chain(5).flow
+    net = deep.solve(start, DeepGradientFlow(deep.Tensor(8)), dt=0.25, times=[4.0]).final
+    x = np.column_stack([np.linspace(-1.0, 1.0, 101), np.ones(101)])
+    fits = [best_depth_four(net, x, nodes=n) for n in (2, 8, 40)]
+    assert fits[0].rms > 0.05
+    assert fits[1].rms < 1e-3
+    assert fits[2].rms < 1e-10
+    changes = []
+    for one in (net, fits[2].network):
+        found = deep.gradient(one, start.data, start.loss)
+        shift = deep.moved(one, [(1e-6 * np.ones(one.depth), found)])
+        changes.append((shift.predict(x) - one.predict(x)) / 1e-6)
+    assert np.linalg.norm(changes[0] - changes[1]) > 0.1 * np.linalg.norm(changes[0])
