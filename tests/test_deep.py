@@ -122,6 +122,18 @@ def test_energy_identity(depth, loss):
     assert abs(fallen - run.dissipated[-1]) < 1e-6 * fallen
 
 
+@pytest.mark.parametrize("widths", [(3, 4), (30, 40)])
+def test_squares_are_those_of_the_tables(widths):
+    """|G_i|^2 = sum p p' G_i^2 + sum p (db_i)^2, by tables (fewer nodes than data) and by Gram matrices (more)."""
+    net = random_network(3, widths)
+    found = deep.gradient(net, data_of(), HalfSquare())
+    p, q = net.masses
+    by_hand = [
+        p @ np.sum(found.first**2, axis=1) + p @ found.biases[0] ** 2, p @ found.table(0) ** 2 @ q, q @ found.last**2
+    ]  # fmt: skip
+    assert found.squares(net.masses) == pytest.approx(by_hand, rel=1e-12)
+
+
 def two_layer(loss, sigma, m=9):
     """The same network as a measure and as two layers."""
     neuron = RidgeNeuron(sigma, inputs=2, outer=True)
@@ -148,8 +160,9 @@ def test_two_layers_are_the_core_solver(sigma, methods):
 
 
 def test_order_of_runge_kutta():
-    """Order 4 in the step, and 1 of descent: errors against a run of 128 steps fall by 2^order, less .15 of order."""
-    flow = deep.DeepFlow(data_of(), random_network(4, (4, 3, 5)), 2.0)
+    """Order 4 in the step with rates that fall, and 1 of descent: errors against a run of 128 steps fall by 2^order, less .15 of order."""
+    rates = (Exponential(1.0, 1.0), 1.0, Exponential(2.0, 0.5), 1.0)
+    flow = deep.DeepFlow(data_of(), random_network(4, (4, 3, 5)), 2.0, rates=rates)
     fine = deep.solve(flow, GradientFlow(), steps=128).final.first
     for method, order, least in ((GradientFlow(), 4.0, 2), (GradientDescent(), 1.0, 8)):
         errors = [np.abs(deep.solve(flow, method, steps=least * 2**k).final.first - fine).max() for k in range(4)]

@@ -36,8 +36,8 @@ def show_catalogue(out: Console) -> None:
         out.print(Text(f"      {first_line(type(method))}"), soft_wrap=True)
     out.print()
     _heading(out, "Multilayer problems (wflow.deep.problems; their table is `wflow verify deep`)")
-    for name, function in DEEP_CATALOGUE.items():
-        out.print(Text(f"  {name}: {first_line(function)}"), soft_wrap=True)
+    for name, made in DEEP_CATALOGUE.items():
+        out.print(Text(f"  {name}: {first_line(made)}"), soft_wrap=True)
     out.print()
     _heading(out, "Who takes what (at default parameters and at the resolution of `wflow verify`)")
     reasons: list[str] = []
