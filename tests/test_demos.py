@@ -17,6 +17,7 @@ import pytest
 from solvers.fem import toolchain
 from solvers.particles import GradientFlow, NormDescent
 from wflow import Charged, Steps, Uniform, circle
+from wflow.deep.problems import sine_latent
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMOS = sorted((ROOT / "demos").glob("*.py"))
@@ -26,10 +27,10 @@ ELEMENTS = ("grid_and_elements", "sphere_neurons", "sphere_movie", "round_obstac
 IMAGES = ("sharpness_table",)
 """They need the digits in scikit-learn's wheel."""
 LONG = (
-    "annealing", "chaos", "convex_in_mixtures", "displacement_convexity", "double_descent", "fluctuations",
-    "grid_and_elements", "hypothesis_report", "knots", "momentum", "quenching", "sgd_escape", "sharpness_table",
-    "sparse_deconvolution",
-    "sphere_neurons", "stuck_start", "symmetries", "two_blocks", "two_clouds", "two_phases", "two_ranks",
+    "annealing", "chaos", "convex_in_mixtures", "depth_collapse", "displacement_convexity", "double_descent",
+    "fluctuations", "grid_and_elements", "hypothesis_report", "knots", "momentum", "quenching", "sgd_escape",
+    "sharpness_table", "sparse_deconvolution", "sphere_neurons", "stuck_start", "symmetries", "two_blocks",
+    "two_clouds", "two_phases", "two_ranks",
 )  # fmt: skip
 """Their claims are slow tests."""
 RUNNABLE = [
@@ -185,6 +186,7 @@ BROKEN = {  # what each refutation must find
     "double_descent": {"scaling": 0.0},  # a trained network for random features
     "sgd_escape": {"eta": 0.5},  # a rate at which paths stay
     "stability_diagram": {"replaced": True},  # batches with replacement
+    "depth_collapse": {"problem": sine_latent(4)},  # a latent start
 }
 
 
@@ -249,6 +251,7 @@ def test_the_claim_is_not_refuted_but_could_be(
         pytest.param("annealing", 1e-3, marks=pytest.mark.slow),  # quantiles, and steps of order two
         pytest.param("quenching", 0.01, marks=pytest.mark.slow),  # 400 starts: the mean's error is .004
         pytest.param("double_descent", 0.0, marks=pytest.mark.slow),
+        pytest.param("depth_collapse", 0.15, marks=pytest.mark.slow),  # six draws of two widths: three standard errors
         pytest.param("two_phases", 0.01, marks=pytest.mark.slow),  # t = 1500
         pytest.param("sgd_escape", 5e-3, marks=pytest.mark.slow),  # 2000 steps for all of them
         pytest.param("stability_diagram", 0.01, marks=pytest.mark.slow),  # 2e5 runs: .3 % of a standard error

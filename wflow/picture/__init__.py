@@ -10,6 +10,7 @@ from wflow.picture.boundaries import boundaries
 from wflow.picture.charges import charges
 from wflow.picture.clouds import blocks, clouds, phases
 from wflow.picture.curves import energies, ledger, numbers, order_plot, relaxation, w2_curves
+from wflow.picture.falls import falls
 from wflow.picture.journey import journey
 from wflow.picture.knots import knots
 from wflow.picture.measures import densities
@@ -43,6 +44,7 @@ __all__ = [
     "energies",
     "escape",
     "escapes",
+    "falls",
     "film",
     "fit",
     "fluctuations",

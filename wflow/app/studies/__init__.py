@@ -4,7 +4,9 @@ from wflow.app.studies.active import ACTIVE
 from wflow.app.studies.akiyama import AKIYAMA
 from wflow.app.studies.chaos import CHAOS
 from wflow.app.studies.clouds import CLOUDS
+from wflow.app.studies.collapse import COLLAPSE
 from wflow.app.studies.corrupted import CORRUPTED
+from wflow.app.studies.coupling import COUPLING
 from wflow.app.studies.escape import ESCAPE
 from wflow.app.studies.fluctuations import FLUCTUATIONS
 from wflow.app.studies.heat_map import HEAT_MAP
@@ -40,6 +42,8 @@ _EVERY: tuple[Study, ...] = (
     CORRUPTED,
     STABILITY,
     ESCAPE,
+    COLLAPSE,
+    COUPLING,
 )
 STUDIES: dict[str, Study] = {study.name: study for study in _EVERY}
 __all__ = ["CELLS", "STUDIES", "Entry", "Study", "sweep", "write_study"]
