@@ -55,8 +55,9 @@ class _March:
         kernels = np.zeros((4, L + 1, n * P, n * P))
         kernels[0, 0], kernels[1, L] = np.tile(setting.gram, (n, n)), 1.0
         layers = tuple(Layer.empty(2 * half, n * P) for _ in range(L))
-        u = tuple(Field.empty(half, n * P, False, rng) for _ in range(L))
-        r = tuple(Field.empty(half, n * P, True, rng) for _ in range(L))
+        rows = [setting.x.shape[1], *[2 * half] * (L - 1), 1]
+        u = tuple(Field.empty(rows[l], half, n * P, False, rng) for l in range(L))
+        r = tuple(Field.empty(rows[l + 1], half, n * P, True, rng) for l in range(L))
         return cls(setting, sigma, responses, layers, u, r, *kernels, np.zeros((n, P)), np.zeros((n, P)))
 
     def grow(self, t: int) -> None:
@@ -71,7 +72,7 @@ class _March:
         P, past = set_.data, slice(0, t * set_.data)
         b, now = slice(past.stop, past.stop + P), slice(0, past.stop + P)
         layer.C[b, past] = self.A[l, b, past] + set_.rate * self.delta.reshape(-1)[past] * self.Phi[l, b, past]
-        u = self.u[l].grown(self.Phi[l], b.start, b.stop)
+        u = self.u[l].grown(b.start, self.layers[l - 1].phi[:, b] if l > 0 else set_.x.T)
         h = u + set_.gamma0 * (layer.g[:, past] @ layer.C[b, past].T)
         layer.forward(self.sigma, h, b)
         row = layer.phi[:, b].T @ layer.phi[:, now] / len(h)
@@ -87,7 +88,7 @@ class _March:
         b, now = slice(past.stop, past.stop + P), slice(0, past.stop + P)
         layer.D[b, now] = self.B[l + 1, b, now]
         layer.D[b, past] += set_.rate * self.delta.reshape(-1)[past] * self.G[l + 1, b, past]
-        r = self.r[l].grown(self.G[l + 1], b.start, b.stop)
+        r = self.r[l].grown(b.start, self.layers[l + 1].g[:, b] if l + 1 < set_.hidden else np.ones((1, P)))
         z = r + set_.gamma0 * (layer.phi[:, now] @ layer.D[b, now].T)
         if l == set_.hidden - 1:
             self.f[t] = np.mean(z * layer.phi[:, b], axis=0) / set_.gamma0
