@@ -7,7 +7,7 @@ Monte Carlo; `networks` trains finite ones, and `difference` says how far they a
 from wflow.deep.dmft.compare import Difference, difference
 from wflow.deep.dmft.limit import Estimate, Limit, LinearLimit
 from wflow.deep.dmft.linear import linear_limit
-from wflow.deep.dmft.nonlinear import sampled_limit
+from wflow.deep.dmft.nonlinear import first_fields, sampled_limit
 from wflow.deep.dmft.setting import Setting
 from wflow.deep.dmft.wide import Networks, networks
 
@@ -19,6 +19,7 @@ __all__ = [
     "Networks",
     "Setting",
     "difference",
+    "first_fields",
     "linear_limit",
     "networks",
     "sampled_limit",

@@ -4,12 +4,12 @@
 
 so that a new time changes no field of an earlier one. R is the Cholesky factor of the covariance <F F>, taken from the
 columns F (of phi(h), of g, of the inputs) by orthogonalisation, F = Q R^T: the covariance itself has the square of
-their condition, and of fields that move slowly it cannot be factored (seen: pivots of -1e-8). What is new in a column is
-dropped below TINY of its size: fields that stand still, equal data, more times than the kernel has rank.
+their condition, and of fields that move slowly it cannot be factored (seen: pivots of -1e-8). What is new in a column
+is dropped below TINY of its size: fields that stand still, equal data, more times than the kernel has rank.
 
-The normals e of a layer have mean zero and covariance the identity over the samples themselves, exactly: each new column
-is made orthogonal to 1 and to those before it. So all second moments of fields are those asked for, which is a control
-variate for every quadratic; for phi = id no sampling error is left at all.
+The normals e of a layer have mean zero and covariance the identity over the samples themselves, exactly: each new
+column is made orthogonal to 1 and to those before it. So all second moments of fields are those asked for, which is a
+control variate for every quadratic; for phi = id no sampling error is left at all.
 """
 
 from dataclasses import dataclass
@@ -38,8 +38,8 @@ class Field:
 
     @classmethod
     def empty(cls, rows: int, half: int, columns: int, mirrored: bool, rng: np.random.Generator) -> "Field":
-        shapes = ((rows, columns), (columns, columns), (half, columns))
-        return cls(*map(np.zeros, shapes), np.zeros(columns, dtype=bool), mirrored, rng)
+        basis, factor, normals = (np.zeros((size, columns)) for size in (rows, columns, half))
+        return cls(basis, factor, normals, np.zeros(columns, dtype=bool), mirrored, rng)
 
     def grown(self, first: int, columns: Array) -> Array:
         """Samples (S, P) of the fields first, .., first + P - 1, whose columns F are (rows, P)."""

@@ -3,8 +3,8 @@
     h(t) = u(t) + gamma0 sum_{s<t} C(t, s) g(s)       C(t, s) = A^{l-1} + rate Delta(s) Phi^{l-1}
     z(t) = r(t) + gamma0 sum_{s<=t} D(t, s) phi(h(s))   D(t, s) = B^l + [rate Delta(s) G^{l+1}]_{s<t}     g = phi'(h) z
 
-Responses are derivatives of phi(h(t)) or g(t) in all earlier u(s), r(s), for each sample. They are taken backwards: with
-beta(s), zeta(s) the derivatives in h(s), z(s), through all that follows,
+Responses are derivatives of phi(h(t)) or g(t) in all earlier u(s), r(s), for each sample. They are taken backwards:
+with beta(s), zeta(s) the derivatives in h(s), z(s), through all that follows,
 
     alpha(s) = gamma0 sum_{s'>s} beta(s') C(s', s)      zeta(s) = phi'(h(s)) alpha(s)
     beta(s)  = phi''(h(s)) z(s) alpha(s) + gamma0 phi'(h(s)) sum_{s'>=s} zeta(s') D(s', s)

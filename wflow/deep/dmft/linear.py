@@ -6,10 +6,10 @@ For phi = id fields are linear in their Gaussian sources, so that a layer is fou
     h(t) = u(t) + gamma0 sum_{s<t} C(t, s) z(s)      C = A^{l-1} + rate Delta Phi^{l-1}      (T P) x T
     z(t) = r(t) + gamma0 sum_{s<t} D(t, s) h(s)      D = B^l + rate Delta G^{l+1}            T x (T P)
 
-and Phi^l = X Phi^{l-1} X^T + Y G^{l+1} Y^T,  G^l = V Phi^{l-1} V^T + W G^{l+1} W^T,  A^l = Y/gamma0, B^{l-1} = V/gamma0,
-f = <h^L z^L>/gamma0 at equal times. C and D reach back in time only (phi'' = 0), so the horizon grows a time after the
-other: rows t of h^1, .., h^L, then of z^L, .., z^1, each from rows that are known (derived). One pass is exact; sweeps
-over a fixed horizon in another order need many and may overflow. At the end the arrays are put into
+and Phi^l = X Phi^{l-1} X^T + Y G^{l+1} Y^T,  G^l = V Phi^{l-1} V^T + W G^{l+1} W^T,  A^l = Y/gamma0,
+B^{l-1} = V/gamma0, f = <h^L z^L>/gamma0 at equal times. C and D reach back in time only (phi'' = 0), so the horizon
+grows a time after the other: rows t of h^1, .., h^L, then of z^L, .., z^1, each from rows that are known (derived). One
+pass is exact; sweeps over a fixed horizon in another order need many and may overflow. At the end the arrays are put in
 
     Phi^l = M [Phi^{l-1} + gamma0^2 C G^{l+1} C^T] M^T, M = (I - gamma0^2 C D)^{-1}, and so on,
 
@@ -24,7 +24,7 @@ from scipy.linalg import solve_triangular
 
 from wflow.arrays import Array, positive
 from wflow.deep.dmft.limit import LinearLimit
-from wflow.deep.dmft.setting import Setting
+from wflow.deep.dmft.setting import Setting, checked
 from wflow.errors import NotConverged
 
 
@@ -65,52 +65,52 @@ class _March:
 
     def grow(self, t: int) -> None:
         """Rows t of every array: h^1, .., h^L and what follows from them, f, then z^L, .., z^1."""
-        for l in range(self.setting.hidden):
-            self._up(l, t)
-        for l in reversed(range(self.setting.hidden)):
-            self._down(l, t)
+        for k in range(self.setting.hidden):
+            self._up(k, t)
+        for k in reversed(range(self.setting.hidden)):
+            self._down(k, t)
 
-    def _up(self, l: int, t: int) -> None:
-        """h^{l+1}(t) and Phi^{l+1}(t, .)."""
-        P, gamma0, layer = self.setting.data, self.setting.gamma0, self.layers[l]
+    def _up(self, k: int, t: int) -> None:
+        """h^{k+1}(t) and Phi^{k+1}(t, .)."""
+        P, gamma0, layer = self.setting.data, self.setting.gamma0, self.layers[k]
         now, b = (t + 1) * P, slice(t * P, (t + 1) * P)
-        C = gamma0 * self.C(l, b, t)
+        C = gamma0 * self.forwards(k, b, t)
         layer.X[b, : t * P] = C @ layer.V[:t, : t * P]
         layer.X[b, b] = np.eye(P)
         layer.Y[b, :t] = C @ layer.W[:t, :t]
-        row = (layer.X[b, :now] @ self.Phi[l, :now, :now]) @ layer.X[:now, :now].T
-        row += (layer.Y[b, :t] @ self.G[l + 1, :t, :t]) @ layer.Y[:now, :t].T
-        self.Phi[l + 1, b, :now], self.Phi[l + 1, :now, b] = row, row.T
+        row = (layer.X[b, :now] @ self.Phi[k, :now, :now]) @ layer.X[:now, :now].T
+        row += (layer.Y[b, :t] @ self.G[k + 1, :t, :t]) @ layer.Y[:now, :t].T
+        self.Phi[k + 1, b, :now], self.Phi[k + 1, :now, b] = row, row.T
 
-    def _down(self, l: int, t: int) -> None:
-        """z^{l+1}(t) and G^{l+1}(t, .); of the last layer f(t) besides."""
-        P, gamma0, layer = self.setting.data, self.setting.gamma0, self.layers[l]
+    def _down(self, k: int, t: int) -> None:
+        """z^{k+1}(t) and G^{k+1}(t, .); of the last layer f(t) besides."""
+        P, gamma0, layer = self.setting.data, self.setting.gamma0, self.layers[k]
         now, s = (t + 1) * P, t + 1
-        D = gamma0 * self.D(l + 1, slice(t, s), t)[0]
+        D = gamma0 * self.backwards(k + 1, slice(t, s), t)[0]
         layer.V[t, : t * P] = D @ layer.X[: t * P, : t * P]
         layer.W[t, :t] = D @ layer.Y[: t * P, :t]
         layer.W[t, t] = 1.0
-        by_u = layer.V[t, :now] @ self.Phi[l, :now, :now]
-        by_r = layer.W[t, :s] @ self.G[l + 1, :s, :s]
+        by_u = layer.V[t, :now] @ self.Phi[k, :now, :now]
+        by_r = layer.W[t, :s] @ self.G[k + 1, :s, :s]
         row = layer.V[:s, :now] @ by_u + layer.W[:s, :s] @ by_r
-        self.G[l, t, :s], self.G[l, :s, t] = row, row
-        if l == self.setting.hidden - 1:
+        self.G[k, t, :s], self.G[k, :s, t] = row, row
+        if k == self.setting.hidden - 1:
             b = slice(t * P, now)
             self.f[t] = (layer.X[b, :now] @ by_u + layer.Y[b, :s] @ by_r) / gamma0
             self.delta[t] = self.setting.y - self.f[t]
 
-    def C(self, l: int, rows: slice, t: int) -> Array:
-        """C (rows, t) of h^{l+1}: A^l + [rate Delta_a(s) Phi^l_{mu a}(., s)] summed over a; what reaches it from s < t."""
+    def forwards(self, k: int, rows: slice, t: int) -> Array:
+        """C (rows, t) of h^{k+1}: A^k + rate Delta_a(s) Phi^k_{mu a}(., s) summed over a, for s < t."""
         P = self.setting.data
-        weighted = self.Phi[l, rows, : t * P] * self.delta.reshape(-1)[: t * P]
+        weighted = self.Phi[k, rows, : t * P] * self.delta.reshape(-1)[: t * P]
         pulled = self.setting.rate * weighted.reshape(len(weighted), t, P).sum(axis=2)
-        return pulled if l == 0 else pulled + self.layers[l - 1].Y[rows, :t] / self.setting.gamma0
+        return pulled if k == 0 else pulled + self.layers[k - 1].Y[rows, :t] / self.setting.gamma0
 
-    def D(self, l: int, rows: slice, t: int) -> Array:
-        """D (rows, t P) of z^l: B^l + rate Delta_a(s) G^{l+1}(., s)."""
+    def backwards(self, k: int, rows: slice, t: int) -> Array:
+        """D (rows, t P) of z^k: B^k + rate Delta_a(s) G^{k+1}(., s)."""
         P, L = self.setting.data, self.setting.hidden
-        pulled = self.setting.rate * np.repeat(self.G[l, rows, :t], P, axis=1) * self.delta.reshape(-1)[: t * P]
-        return pulled if l == L else pulled + self.layers[l].V[rows, : t * P] / self.setting.gamma0
+        pulled = self.setting.rate * np.repeat(self.G[k, rows, :t], P, axis=1) * self.delta.reshape(-1)[: t * P]
+        return pulled if k == L else pulled + self.layers[k].V[rows, : t * P] / self.setting.gamma0
 
     def residual(self) -> float:
         """How far the arrays are from the closed equations."""
@@ -124,18 +124,19 @@ class _March:
         n, P, L, gamma0 = self.setting.times, self.setting.data, self.setting.hidden, self.setting.gamma0
         earlier = np.repeat(np.tri(n, k=-1), P, axis=0)  # (M, n)
         C, D = np.zeros(earlier.shape), np.zeros(earlier.shape[::-1])
-        for l, layer in enumerate(self.layers):
-            C, D = self.C(l, slice(None), n) * earlier, self.D(l + 1, slice(None), n) * np.repeat(np.tri(n, k=-1), P, 1)
-            Phi, G = self.Phi[l], self.G[l + 1]
+        for k, layer in enumerate(self.layers):
+            C = self.forwards(k, slice(None), n) * earlier
+            D = self.backwards(k + 1, slice(None), n) * np.repeat(np.tri(n, k=-1), P, axis=1)
+            Phi, G = self.Phi[k], self.G[k + 1]
             yield layer.Y, gamma0 * _resolved(gamma0**2 * C @ D, C)
             yield layer.V, gamma0 * _resolved(gamma0**2 * D @ C, D)
-            yield self.Phi[l + 1], _congruent(gamma0**2 * C @ D, Phi + gamma0**2 * C @ G @ C.T)
-            yield self.G[l], _congruent(gamma0**2 * D @ C, G + gamma0**2 * D @ Phi @ D.T)
+            yield self.Phi[k + 1], _congruent(gamma0**2 * C @ D, Phi + gamma0**2 * C @ G @ C.T)
+            yield self.G[k], _congruent(gamma0**2 * D @ C, G + gamma0**2 * D @ Phi @ D.T)
         mixed = _resolved(gamma0**2 * C @ D, Phi @ D.T + C @ G)
         outputs = _resolved(gamma0**2 * D @ C, mixed.T).T.reshape(n, P, n)
         yield self.f, np.einsum("tmt->tm", outputs)
         # by Stein's lemma, g^{L+1} being 1 at all times: <r phi(h)> = sum of responses
-        C = self.C(L, slice(None), n) * earlier
+        C = self.forwards(L, slice(None), n) * earlier
         yield self.f, C.sum(axis=1).reshape(n, P)
 
 
@@ -154,6 +155,7 @@ def linear_limit(setting: Setting, *, tolerance: float = 1e-9) -> LinearLimit:
 
     Raises NotConverged where f grows beyond 1e100 (the rate is too large), or the residual is above `tolerance`.
     """
+    checked("linear_limit", setting)
     positive("linear_limit tolerance", tolerance)
     march = _March.start(setting)
     for t in range(setting.times):
@@ -174,8 +176,8 @@ def linear_limit(setting: Setting, *, tolerance: float = 1e-9) -> LinearLimit:
 def _shaped(march: _March, residual: float) -> LinearLimit:
     n, P, L, gamma0 = march.setting.times, march.setting.data, march.setting.hidden, march.setting.gamma0
     A, B = np.zeros((L + 1, n * P, n)), np.zeros((L + 1, n, n * P))
-    for l, layer in enumerate(march.layers):
-        A[l + 1], B[l] = layer.Y / gamma0, layer.V / gamma0
+    for k, layer in enumerate(march.layers):
+        A[k + 1], B[k] = layer.Y / gamma0, layer.V / gamma0
     return LinearLimit(
         march.f, march.Phi.reshape(L + 1, n, P, n, P), march.G, A.reshape(L + 1, n, P, n), B.reshape(L + 1, n, n, P),
         residual,

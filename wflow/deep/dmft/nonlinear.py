@@ -20,12 +20,12 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from wflow.activation import Activation
+from wflow.activation import Activation, linear
 from wflow.arrays import Array, count
 from wflow.deep.dmft.gaussian import Field
 from wflow.deep.dmft.layer import Layer, smooth
 from wflow.deep.dmft.limit import Estimate, Limit
-from wflow.deep.dmft.setting import Setting
+from wflow.deep.dmft.setting import Setting, checked
 from wflow.errors import NotConverged
 
 SAMPLES = 6000
@@ -50,57 +50,59 @@ class _March:
     delta: Array
 
     @classmethod
-    def start(cls, setting: Setting, sigma: Activation, responses: bool, half: int, rng: np.random.Generator) -> "_March":
+    def start(
+        cls, setting: Setting, sigma: Activation, responses: bool, half: int, rng: np.random.Generator
+    ) -> "_March":
         n, P, L = setting.times, setting.data, setting.hidden
-        kernels = np.zeros((4, L + 1, n * P, n * P))
-        kernels[0, 0], kernels[1, L] = np.tile(setting.gram, (n, n)), 1.0
+        Phi, G, A, B = np.zeros((4, L + 1, n * P, n * P))
+        Phi[0], G[L] = np.tile(setting.gram, (n, n)), 1.0
         layers = tuple(Layer.empty(2 * half, n * P) for _ in range(L))
         rows = [setting.x.shape[1], *[2 * half] * (L - 1), 1]
-        u = tuple(Field.empty(rows[l], half, n * P, False, rng) for l in range(L))
-        r = tuple(Field.empty(rows[l + 1], half, n * P, True, rng) for l in range(L))
-        return cls(setting, sigma, responses, layers, u, r, *kernels, np.zeros((n, P)), np.zeros((n, P)))
+        u = tuple(Field.empty(rows[k], half, n * P, False, rng) for k in range(L))
+        r = tuple(Field.empty(rows[k + 1], half, n * P, True, rng) for k in range(L))
+        return cls(setting, sigma, responses, layers, u, r, Phi, G, A, B, *np.zeros((2, n, P)))
 
     def grow(self, t: int) -> None:
         """Everything at time t."""
-        h = [self._up(l, t) for l in range(self.setting.hidden)]
-        for l in reversed(range(self.setting.hidden)):
-            self._down(l, t, h[l])
+        h = [self._up(k, t) for k in range(self.setting.hidden)]
+        for k in reversed(range(self.setting.hidden)):
+            self._down(k, t, h[k])
 
-    def _up(self, l: int, t: int) -> Array:
-        """h^{l+1}(t) (S, P); Phi^{l+1}(t, .), A^{l+1}(t, .)."""
-        set_, layer = self.setting, self.layers[l]
-        P, past = set_.data, slice(0, t * set_.data)
+    def _up(self, k: int, t: int) -> Array:
+        """h^{k+1}(t) (S, P); Phi^{k+1}(t, .), A^{k+1}(t, .)."""
+        given, layer = self.setting, self.layers[k]
+        P, past = given.data, slice(0, t * given.data)
         b, now = slice(past.stop, past.stop + P), slice(0, past.stop + P)
-        layer.C[b, past] = self.A[l, b, past] + set_.rate * self.delta.reshape(-1)[past] * self.Phi[l, b, past]
-        u = self.u[l].grown(b.start, self.layers[l - 1].phi[:, b] if l > 0 else set_.x.T)
-        h = u + set_.gamma0 * (layer.g[:, past] @ layer.C[b, past].T)
+        layer.C[b, past] = self.A[k, b, past] + given.rate * self.delta.reshape(-1)[past] * self.Phi[k, b, past]
+        u = self.u[k].grown(b.start, self.layers[k - 1].phi[:, b] if k > 0 else given.x.T)
+        h = u + given.gamma0 * (layer.g[:, past] @ layer.C[b, past].T)
         layer.forward(self.sigma, h, b)
         row = layer.phi[:, b].T @ layer.phi[:, now] / len(h)
-        self.Phi[l + 1, b, now], self.Phi[l + 1, now, b] = row, row.T
-        if self.responses and l + 1 < set_.hidden:
-            self.A[l + 1, b, past] = layer.response_of_phi(t, P, set_.gamma0) / set_.gamma0
+        self.Phi[k + 1, b, now], self.Phi[k + 1, now, b] = row, row.T
+        if self.responses and k + 1 < given.hidden:
+            self.A[k + 1, b, past] = layer.response_of_phi(t, P, given.gamma0) / given.gamma0
         return h
 
-    def _down(self, l: int, t: int, h: Array) -> None:
-        """z^{l+1}(t), g^{l+1}(t); G^{l+1}(t, .), B^l(t, .); of the last layer f(t) besides."""
-        set_, layer = self.setting, self.layers[l]
-        P, past = set_.data, slice(0, t * set_.data)
+    def _down(self, k: int, t: int, h: Array) -> None:
+        """z^{k+1}(t), g^{k+1}(t); G^{k+1}(t, .), B^k(t, .); of the last layer f(t) besides."""
+        given, layer = self.setting, self.layers[k]
+        P, past = given.data, slice(0, t * given.data)
         b, now = slice(past.stop, past.stop + P), slice(0, past.stop + P)
-        layer.D[b, now] = self.B[l + 1, b, now]
-        layer.D[b, past] += set_.rate * self.delta.reshape(-1)[past] * self.G[l + 1, b, past]
-        r = self.r[l].grown(b.start, self.layers[l + 1].g[:, b] if l + 1 < set_.hidden else np.ones((1, P)))
-        z = r + set_.gamma0 * (layer.phi[:, now] @ layer.D[b, now].T)
-        if l == set_.hidden - 1:
-            self.f[t] = np.mean(z * layer.phi[:, b], axis=0) / set_.gamma0
-            self.delta[t] = set_.y - self.f[t]
+        layer.D[b, now] = self.B[k + 1, b, now]
+        layer.D[b, past] += given.rate * self.delta.reshape(-1)[past] * self.G[k + 1, b, past]
+        r = self.r[k].grown(b.start, self.layers[k + 1].g[:, b] if k + 1 < given.hidden else np.ones((1, P)))
+        z = r + given.gamma0 * (layer.phi[:, now] @ layer.D[b, now].T)
+        if k == given.hidden - 1:
+            self.f[t] = np.mean(z * layer.phi[:, b], axis=0) / given.gamma0
+            self.delta[t] = given.y - self.f[t]
         layer.backward(self.sigma, h, z, b)
         row = layer.g[:, b].T @ layer.g[:, now] / len(h)
-        self.G[l, b, now], self.G[l, now, b] = row, row.T
-        if self.responses and l > 0:
-            self.B[l, b, now] = layer.response_of_g(t, P, set_.gamma0) / set_.gamma0
+        self.G[k, b, now], self.G[k, now, b] = row, row.T
+        if self.responses and k > 0:
+            self.B[k, b, now] = layer.response_of_g(t, P, given.gamma0) / given.gamma0
 
     def limit(self) -> Limit:
-        """The arrays by (l, t, mu, s, a)."""
+        """The arrays by (k, t, mu, s, a)."""
         n, P, L = self.setting.times, self.setting.data, self.setting.hidden
         shape = (L + 1, n, P, n, P)
         return Limit(self.f, *(array.reshape(shape) for array in (self.Phi, self.G, self.A, self.B)))
@@ -121,16 +123,26 @@ def sampled_limit(
     independent of features: an approximation for comparisons, and not the limit.
     Raises Refused for an activation whose slope jumps, NotConverged where f grows beyond 1e100 (rate too large).
     """
+    checked("sampled_limit", setting)
     smooth(sigma)
-    if not isinstance(setting, Setting):
-        raise TypeError(f"sampled_limit setting: got {setting!r}; pass a Setting")
     count("sampled_limit runs", runs)
     count("sampled_limit seed", seed, least=0)
     half = _half(samples, setting)
-    found = [
-        _one(setting, sigma, responses, half, np.random.default_rng([seed, run])) for run in range(runs)
-    ]
+    found = [_one(setting, sigma, responses, half, np.random.default_rng([seed, run])) for run in range(runs)]
     return Estimate(_over(found, _mean), _over(found, _error), samples, runs)
+
+
+def first_fields(setting: Setting, *, samples: int = SAMPLES, seed: int = 0) -> tuple[Array, Array]:
+    """u (S, P) and r (S,) of the first run of `sampled_limit` with one hidden layer: h and z before the first step.
+
+    They are particles: psi = z phi(h). Raises ValueError for more layers, whose fields at later times are drawn anew.
+    """
+    if setting.hidden != 1:
+        raise ValueError(f"first_fields setting: {setting.hidden} hidden layers are no particles; take hidden=1")
+    half = _half(samples, setting)
+    march = _March.start(setting, linear(), True, half, np.random.default_rng([seed, 0]))
+    u = march.u[0].grown(0, setting.x.T)
+    return u, march.r[0].grown(0, np.ones((1, setting.data)))[:, 0]
 
 
 def _half(samples: int, setting: Setting) -> int:

@@ -67,3 +67,9 @@ class Setting:
     def gram(self) -> Array:
         """Phi^0 = X X^T/D (P, P)."""
         return np.asarray(self.x @ self.x.T / self.x.shape[1])
+
+
+def checked(name: str, setting: object) -> None:
+    """TypeError for anything that is no setting."""
+    if not isinstance(setting, Setting):
+        raise TypeError(f"{name} setting: got {setting!r}; pass a Setting")

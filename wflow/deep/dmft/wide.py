@@ -11,7 +11,7 @@ import numpy as np
 
 from wflow.activation import Activation
 from wflow.arrays import Array, count
-from wflow.deep.dmft.setting import Setting
+from wflow.deep.dmft.setting import Setting, checked
 from wflow.errors import NotConverged
 
 LARGEST = 1e3
@@ -41,6 +41,7 @@ def networks(setting: Setting, sigma: Activation, *, width: int, seeds: int, see
 
     Raises NotConverged where all of them diverge.
     """
+    checked("networks", setting)
     if not isinstance(sigma, Activation):
         raise TypeError(f"networks sigma: got {sigma!r}; pass activation(name), an Activation")
     N, R = count("networks width", width), count("networks seeds", seeds)
@@ -60,7 +61,7 @@ def networks(setting: Setting, sigma: Activation, *, width: int, seeds: int, see
 def _trained(setting: Setting, sigma: Activation, N: int, R: int, rng: np.random.Generator) -> tuple[Array, ...]:
     """f (R, T+1, P), Phi and G (R, L+1, P, P) of R networks."""
     D, L = setting.x.shape[1], setting.hidden
-    W = [rng.standard_normal((R, N, D if l == 0 else N)) for l in range(L)]
+    W = [rng.standard_normal((R, N, D if k == 0 else N)) for k in range(L)]
     W.append(rng.standard_normal((R, 1, N)))
     f = np.zeros((R, setting.times, setting.data))
     for t in range(setting.times):
@@ -75,7 +76,7 @@ def _trained(setting: Setting, sigma: Activation, N: int, R: int, rng: np.random
 
 
 def _forward(setting: Setting, sigma: Activation, W: list[Array]) -> tuple[list[Array], list[Array], Array]:
-    """x^T and phi(h^l) (R, N, P), phi'(h^l), and f (R, P)."""
+    """x^T and phi(h^k) (R, N, P), phi'(h^k), and f (R, P)."""
     a = [np.broadcast_to(setting.x.T, (len(W[0]), *setting.x.T.shape))]
     slopes = []
     for weights in W[:-1]:
@@ -86,7 +87,7 @@ def _forward(setting: Setting, sigma: Activation, W: list[Array]) -> tuple[list[
 
 
 def _backward(W: list[Array], slopes: list[Array]) -> list[Array]:
-    """g^1, .., g^L (R, N, P) and g^{L+1} = 1 (R, 1, P); g^l = phi'(h^l) W^{l+1 T} g^{l+1}/sqrt(N)."""
+    """g^1, .., g^L (R, N, P) and g^{L+1} = 1 (R, 1, P); g^k = phi'(h^k) W^{k+1 T} g^{k+1}/sqrt(N)."""
     R, _, P = slopes[-1].shape
     g = [np.ones((R, 1, P))]
     for weights, slope in zip(reversed(W[1:]), reversed(slopes), strict=True):
@@ -96,8 +97,7 @@ def _backward(W: list[Array], slopes: list[Array]) -> list[Array]:
 
 
 def _descend(setting: Setting, W: list[Array], a: list[Array], g: list[Array], delta: Array) -> None:
-    """W^{l+1} += rate gamma0 sum_mu Delta_mu g_mu phi_mu^T/sqrt(fan-in), in place; the readout's without the root."""
-    for l, weights in enumerate(W):
-        scale = np.sqrt(a[l].shape[1]) if l + 1 < len(W) else 1.0
-        weights += setting.rate * setting.gamma0 / scale * ((g[l] * delta[:, None, :]) @ np.swapaxes(a[l], 1, 2))
-
+    """W^{k+1} += rate gamma0 sum_mu Delta_mu g_mu phi_mu^T/sqrt(fan-in), in place; the readout's without the root."""
+    for k, weights in enumerate(W):
+        scale = np.sqrt(a[k].shape[1]) if k + 1 < len(W) else 1.0
+        weights += setting.rate * setting.gamma0 / scale * ((g[k] * delta[:, None, :]) @ np.swapaxes(a[k], 1, 2))
