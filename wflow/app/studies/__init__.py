@@ -3,6 +3,7 @@
 from wflow.app.studies.akiyama import AKIYAMA
 from wflow.app.studies.chaos import CHAOS
 from wflow.app.studies.clouds import CLOUDS
+from wflow.app.studies.dmft import DMFT
 from wflow.app.studies.fluctuations import FLUCTUATIONS
 from wflow.app.studies.limits import LIMITS
 from wflow.app.studies.starts import STARTS
@@ -11,6 +12,6 @@ from wflow.app.studies.sweep import CELLS, Entry, Study, sweep
 from wflow.app.studies.written import write_study
 
 STUDIES: dict[str, Study] = {
-    study.name: study for study in (SUCCESS, STARTS, LIMITS, AKIYAMA, CLOUDS, CHAOS, FLUCTUATIONS)
+    study.name: study for study in (SUCCESS, STARTS, LIMITS, AKIYAMA, CLOUDS, CHAOS, FLUCTUATIONS, DMFT)
 }
 __all__ = ["CELLS", "STUDIES", "Entry", "Study", "sweep", "write_study"]
