@@ -9,8 +9,7 @@ Claim: networks of width N tend to mean-field theory, N^{-1/2} each and 1/N in t
 
 W^2 is used forwards and backwards, so what comes back remembers what went forth: A and B are those memories. Leave them
 out, as if gradients were independent of features, and the limit is another one, which no width tends to. The equations
-are solved forwards in time on samples of (u, r): nothing is iterated, since the past alone acts. In three data f moves
-from 0 to the targets in twelve steps while Phi^2 changes by its own size: no kernel of the start tells that.
+are solved forwards in time on samples of (u, r). In twelve steps Phi^2 changes by twice its size: no kernel tells f.
 """
 
 import math
@@ -72,9 +71,8 @@ if __name__ == "__main__":
     print("mean error without A and B, N = 16, 32, 64: {:.4f} {:.4f} {:.4f}".format(*without))
     lines = {"a network": (WIDTHS, [d.rms for d in found]), "their mean": (WIDTHS[:3], [d.bias for d in found[:3]])}
     lines["their mean, limit without A, B"] = (WIDTHS[:3], without)
-    print(
-        picture.save(picture.numbers(lines, across="width N", value="error of f"), "results/demos/infinite_width.png")
-    )
+    figure = picture.numbers(lines, across="width N", value="error of f")
+    print(picture.save(figure, "results/demos/infinite_width.png"))
     refutation()
     print("exercise: predicted {:.5f}, measured {:.5f}".format(*exercise()))
 

@@ -25,8 +25,8 @@ ELEMENTS = ("grid_and_elements", "sphere_neurons", "sphere_movie", "round_obstac
 """They need DOLFINx."""
 LONG = (
     "annealing", "chaos", "convex_in_mixtures", "displacement_convexity", "fluctuations", "grid_and_elements",
-    "hypothesis_report", "knots", "momentum", "sparse_deconvolution", "sphere_neurons", "stuck_start", "symmetries",
-    "two_blocks", "two_clouds", "two_phases", "two_ranks",
+    "hypothesis_report", "infinite_width", "knots", "momentum", "sparse_deconvolution", "sphere_neurons", "stuck_start",
+    "symmetries", "two_blocks", "two_clouds", "two_phases", "two_ranks",
 )  # fmt: skip
 """Their claims are slow tests."""
 RUNNABLE = [path for path in DEMOS if path.stem not in ELEMENTS or toolchain.missing() is None]
@@ -172,6 +172,7 @@ BROKEN = {
     "fluctuations": {"first": 0},
     "knots": {"limit": 2},
     "annealing": {"rate": 1.0},
+    "infinite_width": {"responses": False},
 }
 """What each refutation must find: relu for a good activation, one that sees the mode, the flow's contraction for that
 of a step, gradient descent on R without m/2, R in place of F, another network for the particles, the slides'
@@ -180,7 +181,8 @@ particles whose time runs twenty times too fast, the flow's radius for that of a
 flow in place of a step, a front that only waits, another network for the elements, inputs on the unit sphere, the
 mean of another start, no hole, another step, charges of one sign, masses that stay, students of the wrong sign, five
 inputs for twenty, another friction, the clock of the flow of R, a start that is wide enough, particles that do not
-meet, a target that is more concave, a sum with n = 0, two knots for three, cooling within a few units of time."""
+meet, a target that is more concave, a sum with n = 0, two knots for three, cooling within a few units of time,
+a limit that forgets what went forth."""
 
 
 def test_every_demo_has_a_broken_case() -> None:
@@ -219,6 +221,7 @@ def test_the_claim_is_not_refuted_but_could_be(
         ("singular_start", 0.1),  # an order 1/2 fitted on 64 to 512 cells
         ("relu_teacher_plane", 1e-3),  # directions on a grid of one degree, and t = 100
         pytest.param("hypothesis_report", 0.01, marks=pytest.mark.slow),  # 12 charges of a sign in the arc
+        ("infinite_width", 3e-3),  # a rate of .01
         ("knots", 2e-3),  # T = 1e-6 for T -> 0
         ("max_margin", 1e-9),  # the bracket, closed
         ("measured_data", 0.0),

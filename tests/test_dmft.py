@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from wflow.activation import activation, linear, relu, tanh
-from wflow.app.deep_dmft import ROWS, exact_flow, one_datum, tanh_setting, three_data
+from wflow.app.deep_dmft import ROWS, exact_flow, one_datum
+from wflow.app.studies.dmft import tanh_setting, three_data
 from wflow.deep.dmft import Setting, difference, first_fields, linear_limit, networks, nonlinear, sampled_limit, wide
 from wflow.deep.dmft import layer as layers
 from wflow.deep.dmft.layer import Layer

@@ -5,14 +5,14 @@ squares over all times, data and seeds; how far a slope may be off stands beside
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from solvers.particles import GradientDescent
 from wflow.activation import linear, tanh
-from wflow.app.studies.intervals import line
+from wflow.app.studies.dmft import RATES, slope, tanh_setting, three_data
 from wflow.arrays import Array
 from wflow.certificates import Certificate
 from wflow.data import Data
@@ -38,9 +38,6 @@ ROUNDING = 1e-12
 SWEPT = {1: (0.931737146434, 1.347755354648), 2: (0.996479982906, 1.751853607912), 3: (0.999989566445, 2.087567740236)}
 """f after ten steps of .1 and <h h> = <g g> then, P = 1: by another program, sweeps to 1e-12 over a growing horizon."""
 WIDTHS = {1: (32, 64, 128, 256), 2: (32, 64, 128, 256), 3: (64, 128, 256)}
-RATES = {1: 0.15, 2: 0.15, 3: 0.1}
-"""With three hidden layers .15 times the largest rate of the end is 1.88, of 2 where descent is unstable: networks of
-width 64 to 512 then linger there and come to the limit faster than N^{-1/2}, slope -.61 (docs/dmft.md)."""
 NARROW, TANH_WIDTHS = (16, 32, 64, 128), (32, 64, 128, 256, 512)
 SLOPE, BIAS_SLOPE = 0.1, 0.12
 
@@ -57,17 +54,6 @@ class DeepRow:
 def one_datum(hidden: int = 1, *, rate: float = 0.1, gamma0: float = 1.0) -> Setting:
     """x = y = 1 until time 1: K = 1."""
     return Setting([[1.0]], [1.0], hidden=hidden, gamma0=gamma0, rate=rate, steps=round(1.0 / rate))
-
-
-def three_data(hidden: int, *, gamma0: float = 1.0, rate: float = 0.15, steps: int = 24) -> Setting:
-    """Three normal inputs of 24 axes with targets 1, -1, 1/2."""
-    inputs = np.random.default_rng(0).standard_normal((3, 24))
-    return Setting(inputs, [1.0, -1.0, 0.5], hidden=hidden, gamma0=gamma0, rate=rate, steps=steps)
-
-
-def tanh_setting() -> Setting:
-    """Two hidden layers of tanh, twelve steps of 1/4, gamma0 = 3/2."""
-    return three_data(2, gamma0=1.5, rate=0.25, steps=12)
 
 
 def exact_flow(t: float) -> float:
@@ -183,15 +169,6 @@ def descent(setting: Setting, u: Array, r: Array) -> Trajectory:
     dt, steps = P * setting.rate, setting.steps
     flow = Flow(energy, domain, Atoms(domain, start), steps * dt)
     return solve(flow, GradientDescent(len(r)), steps=steps, times=[dt * k for k in range(1, steps + 1)])
-
-
-def slope(claim: str, widths: Sequence[int], off: Sequence[float], expected: float, tolerance: float) -> Certificate:
-    """Of log off in log N, with Student's interval in the claim; a nan among them fails."""
-    if not np.all(np.isfinite(off)):
-        return Certificate(f"{claim}: hidden by noise", "equal", math.nan, expected, tolerance)
-    fitted = line(np.log(widths), np.log(off))
-    told = f"{claim}, N = {widths[0]} to {widths[-1]}: slope (95 %: {fitted.low:.3f} to {fitted.high:.3f})"
-    return Certificate(told, "equal", fitted.slope, expected, tolerance)
 
 
 def _size(values: Array) -> float:
