@@ -7,9 +7,8 @@ Claim: networks of width N tend to mean-field theory, N^{-1/2} each and 1/N in t
     z(t) = r(t) + gamma0 sum_{s<=t} [B(t,s) + eta Delta(s) G(t,s) 1_{s<t}] phi(h(s)),   r ~ GP(G of the layer above)
     g = phi'(h) z,  f = <z phi(h)>/gamma0,  Delta = y - f,  A = <d phi(h)/dr>/gamma0,  B = <dg/du>/gamma0      [derived]
 
-W^2 is used forwards and backwards, so what comes back remembers what went forth: A and B are those memories. Leave them
-out, as if gradients were independent of features, and the limit is another one, which no width tends to. The equations
-are solved forwards in time on samples of (u, r). In twelve steps Phi^2 changes by twice its size: no kernel tells f.
+W^2 is used forwards and backwards, so what comes back remembers what went forth: A and B are those memories. Without
+them the limit is another one, which no width tends to. In twelve steps Phi^2 changes by twice its size.
 """
 
 import math
@@ -69,10 +68,11 @@ if __name__ == "__main__":
     print("N = {}: rms {}".format(WIDTHS, " ".join(f"{d.rms:.4f}" for d in found)))
     print("slope of the rms {:.3f} (-1/2), of the mean's error {:.3f} (-1)".format(*slopes(found)))
     print("mean error without A and B, N = 16, 32, 64: {:.4f} {:.4f} {:.4f}".format(*without))
-    lines = {"a network": (WIDTHS, [d.rms for d in found]), "their mean": (WIDTHS[:3], [d.bias for d in found[:3]])}
-    lines["their mean, limit without A, B"] = (WIDTHS[:3], without)
-    figure = picture.numbers(lines, across="width N", value="error of f")
-    print(picture.save(figure, "results/demos/infinite_width.png"))
+    one = [(n, errors(n).rms, errors(n).rms_error) for n in WIDTHS]
+    mean = [(n, errors(n).bias, errors(n).bias_error) for n in WIDTHS[:3]]
+    wrong = [(n, e, 0.0) for n, e in zip(WIDTHS, without, strict=False)]
+    rows = {"off the limit": mean, "off the limit without A and B": wrong}
+    print(picture.save(picture.widths({"f: one network": one}, rows), "results/demos/infinite_width.png"))
     refutation()
     print("exercise: predicted {:.5f}, measured {:.5f}".format(*exercise()))
 

@@ -8,7 +8,9 @@ import pytest
 
 from wflow.activation import activation, linear, relu, tanh
 from wflow.app.deep_dmft import ROWS, exact_flow, one_datum
+from wflow.app.studies import dmft as study
 from wflow.app.studies.dmft import tanh_setting, three_data
+from wflow.app.studies.sweep import Entry
 from wflow.deep.dmft import Setting, difference, first_fields, linear_limit, networks, nonlinear, sampled_limit, wide
 from wflow.deep.dmft import layer as layers
 from wflow.deep.dmft.layer import Layer
@@ -23,7 +25,7 @@ def test_exact_rows_hold(row):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("row", [row for row in ROWS if not row.quick], ids=lambda row: row.name)
 def test_rows_of_finite_networks_hold(row):
     """V22 to V25, seeds fixed; tolerances of slopes as in the table, 2 bars in V25."""
@@ -254,7 +256,7 @@ def test_difference_of_known_errors():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(600)
 def test_the_response_at_equal_times_is_no_detail():
     """gelu, gamma0 = 3/2: <g^1 g^1> of networks, N = 512, is that of the theory with B(t, t), not without.
 
@@ -341,3 +343,39 @@ def test_questions_that_are_refused():
         sampled_limit([[1.0]], tanh())
     with pytest.raises(NotConverged, match="closed equations"):
         linear_limit(three_data(3), tolerance=1e-18)
+
+
+def entry(kind, width, rms=-0.5, bias=-1.0, diverged=0):
+    """An entry of the study whose errors are exact powers of the width."""
+    record = {"networks": 100, "diverged": diverged}
+    for name in ("f", "Phi"):
+        record |= {f"{name}_rms": 0.3 * width**rms, f"{name}_rms_error": 0.01 * width**rms}
+        record |= {f"{name}_bias": 0.3 * width**bias, f"{name}_bias_error": 0.01 * width**bias}
+    return Entry({"kind": kind, "width": width}, record)
+
+
+def test_claims_of_the_study_can_fail(tmp_path):
+    """Networks that come too fast, a mean that comes no faster, a bias that noise hides, networks that diverge."""
+
+    def failing(**wrong):
+        of = [entry(study.LINEAR[2], n, **wrong) for n in study.WIDTHS]
+        return [c.claim for c in study.claims(of) if not c.holds]
+
+    assert failing() == []
+    assert [claim.split(", N")[0][-8:] for claim in failing(rms=-0.65)] == ["rms of f", "s of Phi"]
+    assert len(failing(bias=-0.5)) == 2
+    assert "diverged" in failing(diverged=5)[0]
+    hidden = [entry(study.TANH, n) for n in study.WIDTHS]
+    hidden[1].record["f_bias"] = None
+    assert ["hidden by noise" in c.claim for c in study.claims(hidden) if not c.holds] == [True]
+    assert study.draw(hidden, tmp_path / "dmft.png").stat().st_size > 10_000
+
+
+def test_a_cell_of_the_study():
+    """Quick cells are among all cells; a small one is what `difference` says."""
+    assert all(cell in study.cells(False) for cell in study.cells(True))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(study, "seeds", lambda width: 40)
+        found = study.measure(study.LINEAR[1], 16)
+    assert found["networks"] == 40 and found["diverged"] == 0
+    assert found["f_rms"] == pytest.approx(0.09, rel=0.25)

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from wflow.picture.style import KNOWN, canvas, legend, styled
+from wflow.picture.style import KNOWN, canvas, styled
 
 Rows = Mapping[str, Sequence[tuple[float, float, float]]]
 
@@ -19,11 +19,10 @@ def widths(single: Rows, mean: Rows) -> Figure:
 
     By name: (width, error, its standard error). Names "f: ..." are filled, others open; a colour a kind.
     """
-    figure = canvas(10.4, 4.8)
+    figure = canvas(10.4, 5.2)
     left, right = figure.subplots(1, 2)
     _panel(left, single, -0.5, "rms of single networks")
     _panel(right, mean, -1.0, "error of the mean over seeds")
-    legend(figure, left)
     return figure
 
 
@@ -39,8 +38,12 @@ def _panel(axes: Axes, rows: Rows, slope: float, title: str) -> None:
         axes.errorbar(width, error, [low, 2.0 * bar], label=name, markerfacecolor=face, **look)
     ticks = sorted({n for row in rows.values() for n, _, _ in row})
     guide = np.array([ticks[0], ticks[-1]])
-    for height in (max(row[0][1] for row in rows.values()), min(row[0][1] for row in rows.values())):
-        axes.plot(guide, 1.3 * height * (guide / guide[0]) ** slope, ":", color=KNOWN, label=f"slope {slope:g}")
+    first = [row[0][1] for row in rows.values()]
+    for height, label in ((max(first), f"slope {slope:g}"), (min(first), None)):
+        axes.plot(guide, 1.3 * height * (guide / guide[0]) ** slope, ":", color=KNOWN, label=label)
     axes.set(title=title, xlabel="width N", ylabel="error", xscale="log", yscale="log")
     axes.set_xticks(ticks, [f"{n:g}" for n in ticks])
     axes.minorticks_off()
+    low, high = axes.get_ylim()
+    axes.set_ylim(low * (low / high) ** (0.05 * len(rows)), high)  # room for the legend
+    axes.legend(loc="lower left", fontsize=7.5, ncols=1 + (len(rows) > 4))
