@@ -11,7 +11,17 @@ from wflow.app.deep_dmft import ROWS, exact_flow, one_datum
 from wflow.app.studies import dmft as study
 from wflow.app.studies.dmft import tanh_setting, three_data
 from wflow.app.studies.sweep import Entry
-from wflow.deep.dmft import Setting, difference, first_fields, linear_limit, networks, nonlinear, sampled_limit, wide
+from wflow.deep.dmft import (
+    Setting,
+    compare,
+    difference,
+    first_fields,
+    linear_limit,
+    networks,
+    nonlinear,
+    sampled_limit,
+    wide,
+)
 from wflow.deep.dmft import layer as layers
 from wflow.deep.dmft.layer import Layer
 from wflow.errors import NotConverged, Refused
@@ -252,6 +262,8 @@ def test_difference_of_known_errors():
     found = difference(values, np.zeros((3, 2)))
     assert abs(found.rms - math.hypot(0.03, 0.2)) < 4 * found.rms_error < 0.02
     assert abs(found.bias - 0.03) < 4 * found.bias_error < 0.02
+    few = [compare._squares(0.03 + 0.2 * rng.standard_normal((50, 6)))[1] for _ in range(400)]  # noise alone: .0008
+    assert np.mean(few) == pytest.approx(0.03**2, abs=4 * np.std(few) / 20)
     assert math.isnan(difference(np.array([[1.0], [-1.0], [1.0], [-1.0]]), np.zeros(1)).bias)
 
 
