@@ -28,9 +28,9 @@ IMAGES = ("sharpness_table",)
 """They need the digits in scikit-learn's wheel."""
 LONG = (
     "annealing", "chaos", "convex_in_mixtures", "depth_collapse", "displacement_convexity", "double_descent",
-    "fluctuations", "grid_and_elements", "hypothesis_report", "knots", "momentum", "quenching", "sgd_escape",
-    "sharpness_table", "sparse_deconvolution", "sphere_neurons", "stuck_start", "symmetries", "two_blocks",
-    "two_clouds", "two_phases", "two_ranks",
+    "fluctuations", "grid_and_elements", "hypothesis_report", "infinite_width", "knots", "momentum", "quenching",
+    "sgd_escape", "sharpness_table", "sparse_deconvolution", "sphere_neurons", "stuck_start", "symmetries",
+    "two_blocks", "two_clouds", "two_phases", "two_ranks",
 )  # fmt: skip
 """Their claims are slow tests."""
 RUNNABLE = [
@@ -187,6 +187,7 @@ BROKEN = {  # what each refutation must find
     "sgd_escape": {"eta": 0.5},  # a rate at which paths stay
     "stability_diagram": {"replaced": True},  # batches with replacement
     "depth_collapse": {"problem": sine_latent(4)},  # a latent start
+    "infinite_width": {"responses": False},  # a limit that forgets what went forth
 }
 
 
@@ -226,6 +227,7 @@ def test_the_claim_is_not_refuted_but_could_be(
         ("singular_start", 0.1),  # an order 1/2 fitted on 64 to 512 cells
         ("relu_teacher_plane", 1e-3),  # directions on a grid of one degree, and t = 100
         pytest.param("hypothesis_report", 0.01, marks=pytest.mark.slow),  # 12 charges of a sign in the arc
+        ("infinite_width", 3e-3),  # a rate of .01
         ("knots", 2e-3),  # T = 1e-6 for T -> 0
         ("max_margin", 1e-9),  # the bracket, closed
         pytest.param("sharpness_table", 0.02, marks=pytest.mark.slow),  # 2/eta is a bound

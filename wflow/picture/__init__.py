@@ -28,6 +28,7 @@ from wflow.picture.stability import descents, escape, stability
 from wflow.picture.studies import chaos, fluctuations, limits, starts, success, two_phases
 from wflow.picture.style import Runs, png_base64, save
 from wflow.picture.verdicts import verdicts
+from wflow.picture.widths import widths
 
 __all__ = [
     "Runs",
@@ -82,4 +83,5 @@ __all__ = [
     "two_phases",
     "verdicts",
     "w2_curves",
+    "widths",
 ]

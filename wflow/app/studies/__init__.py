@@ -7,6 +7,7 @@ from wflow.app.studies.clouds import CLOUDS
 from wflow.app.studies.collapse import COLLAPSE
 from wflow.app.studies.corrupted import CORRUPTED
 from wflow.app.studies.coupling import COUPLING
+from wflow.app.studies.dmft import DMFT
 from wflow.app.studies.escape import ESCAPE
 from wflow.app.studies.fluctuations import FLUCTUATIONS
 from wflow.app.studies.heat_map import HEAT_MAP
@@ -44,6 +45,7 @@ _EVERY: tuple[Study, ...] = (
     ESCAPE,
     COLLAPSE,
     COUPLING,
+    DMFT,
 )
 STUDIES: dict[str, Study] = {study.name: study for study in _EVERY}
 __all__ = ["CELLS", "STUDIES", "Entry", "Study", "sweep", "write_study"]
