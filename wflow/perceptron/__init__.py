@@ -7,7 +7,7 @@ from wflow.perceptron.hessian import hessian_times, variance_times
 from wflow.perceptron.losses import CrossEntropy, HalfSquares, VectorLoss
 from wflow.perceptron.matching import Assignment, Match, assignment, matched, neurons, permuted, w2_of_neurons
 from wflow.perceptron.network import Perceptron
-from wflow.perceptron.paths import Way, along, barrier, barrier_bound, curvature_bound
+from wflow.perceptron.paths import Way, along, barrier, barrier_bound, between, curvature_bound
 from wflow.perceptron.rescaling import balanced, rescaled
 from wflow.perceptron.risk import EmpiricalRisk, Pass
 from wflow.perceptron.sharpness import Largest, largest, nonuniformity, sharpness
@@ -28,6 +28,7 @@ __all__ = [
     "balanced",
     "barrier",
     "barrier_bound",
+    "between",
     "curvature_bound",
     "hessian_times",
     "largest",

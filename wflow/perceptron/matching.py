@@ -77,7 +77,7 @@ def _placed(network: Perceptron, theta: Array, layer: int, order: Order) -> Arra
 
 
 def neurons(network: Perceptron, theta: Array, layer: int, *, outgoing: bool = True) -> Array:
-    """The points of a hidden layer (n_l, d): its row of W_l, its bias if any, and (`outgoing`) its column of W_{l+1}."""
+    """Points of a hidden layer (n_l, d): row of W_l, bias if any, and (`outgoing`) column of W_{l+1}."""
     layers = network.layers(network.checked(theta))
     matrix, bias = layers[layer]
     parts = [matrix] + ([] if bias is None else [bias[:, None]]) + ([layers[layer + 1][0].T] if outgoing else [])

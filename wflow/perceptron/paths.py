@@ -42,18 +42,23 @@ def along(risk: EmpiricalRisk, first: Array, second: Array, *, points: int = 25)
 
 
 def _looked(risk: EmpiricalRisk, theta: Array) -> tuple[float, float]:
-    classes = risk.network.widths[-1] > 1
-    return risk.value(theta), 1.0 - risk.accuracy(theta) if classes else float("nan")
+    at = risk.at(theta)
+    if risk.network.widths[-1] == 1:
+        return at.value, float("nan")
+    wrong = np.argmax(at.outputs, axis=1) != np.argmax(risk.targets, axis=1)
+    return at.value, float(np.mean(wrong))
 
 
 def curvature_bound(risk: EmpiricalRisk, first: Array, second: Array) -> Array:
     """(n,): |f_alpha - (1 - alpha) f_0 - alpha f_1| at each row is at most 4 alpha (1 - alpha) times this.
 
-    Networks with one hidden layer of tanh and one output. psi = a tanh(b . x + c) has along a segment (da, db, dc)
-    |psi''| = |2 da t' (dz) + a t'' dz^2|, dz = db . x + dc, |t'| <= 1, |t''| <= K = 4/(3 sqrt 3), |a| at most that of an
-    end; and |g(alpha) - chord| <= alpha (1 - alpha)/2 max |g''|. So the bound is, over the neurons j as they are matched,
-    (|s|/8) sum_j (2 |da_j dz_ij| + A_j K dz_ij^2) <= (|s|/8) sum_j (|x'| + A_j K |x'|^2) |dw_j|^2, x' = (x, 1): of order
-    W2^2 where s = 1/m and the ends are matched.
+    One hidden layer of tanh, one output. psi = a tanh(b . x + c) along a segment (da, db, dc), dz = db . x + dc, has
+    |psi''| = |2 da t' dz + a t'' dz^2| <= 2 |da dz| + A K dz^2: |t'| <= 1, |t''| <= K = 4/(3 sqrt 3), A the larger
+    |a| of both ends; and |g(alpha) - chord| <= alpha (1 - alpha)/2 max |g''|. So the bound is, over neurons as they stand,
+
+        (|s|/8) sum_j (2 |da_j dz_ij| + A_j K dz_ij^2) <= (|s|/8) sum_j (|x'| + A_j K |x'|^2) |dw_j|^2,   x' = (x, 1),
+
+    of order W2^2 where s = 1/m and neurons are matched.
     """
     network = risk.network
     _tanh(network)

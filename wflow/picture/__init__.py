@@ -11,6 +11,7 @@ from wflow.picture.clouds import blocks, clouds, phases
 from wflow.picture.curves import energies, ledger, numbers, order_plot, relaxation, w2_curves
 from wflow.picture.journey import journey
 from wflow.picture.knots import knots
+from wflow.picture.landscape import barriers, ways
 from wflow.picture.measures import densities
 from wflow.picture.minima import escapes, minima, regularisers, sharpness_by_step
 from wflow.picture.moves import moves
@@ -29,6 +30,7 @@ from wflow.picture.verdicts import verdicts
 __all__ = [
     "Runs",
     "animation",
+    "barriers",
     "blocks",
     "boundaries",
     "chaos",
@@ -69,4 +71,5 @@ __all__ = [
     "two_phases",
     "verdicts",
     "w2_curves",
+    "ways",
 ]

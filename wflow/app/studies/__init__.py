@@ -1,10 +1,12 @@
 """Studies: many runs of one question, over sizes, starts and seeds. `STUDIES` is the list that `wflow study` takes."""
 
 from wflow.app.studies.akiyama import AKIYAMA
+from wflow.app.studies.barriers import BARRIERS
 from wflow.app.studies.chaos import CHAOS
 from wflow.app.studies.clouds import CLOUDS
 from wflow.app.studies.corrupted import CORRUPTED
 from wflow.app.studies.fluctuations import FLUCTUATIONS
+from wflow.app.studies.landscape import LANDSCAPE
 from wflow.app.studies.limits import LIMITS
 from wflow.app.studies.minima import MINIMA
 from wflow.app.studies.regularisation import REGULARISATION
@@ -18,7 +20,7 @@ STUDIES: dict[str, Study] = {
     study.name: study
     for study in (
         SUCCESS, STARTS, LIMITS, AKIYAMA, CLOUDS, CHAOS, FLUCTUATIONS,
-        REGULARISATION, SHARPNESS, MINIMA, CORRUPTED,
+        REGULARISATION, SHARPNESS, MINIMA, CORRUPTED, LANDSCAPE, BARRIERS,
     )
 }  # fmt: skip
 __all__ = ["CELLS", "STUDIES", "Entry", "Study", "sweep", "write_study"]
