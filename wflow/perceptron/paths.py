@@ -54,7 +54,7 @@ def curvature_bound(risk: EmpiricalRisk, first: Array, second: Array) -> Array:
 
     One hidden layer of tanh, one output. psi = a tanh(b . x + c) along a segment (da, db, dc), dz = db . x + dc, has
     |psi''| = |2 da t' dz + a t'' dz^2| <= 2 |da dz| + A K dz^2: |t'| <= 1, |t''| <= K = 4/(3 sqrt 3), A the larger
-    |a| of both ends; and |g(alpha) - chord| <= alpha (1 - alpha)/2 max |g''|. So the bound is, over neurons as they stand,
+    |a| of both ends; and |g(alpha) - chord| <= alpha (1 - alpha)/2 max |g''|. The bound is, over neurons as they are,
 
         (|s|/8) sum_j (2 |da_j dz_ij| + A_j K dz_ij^2) <= (|s|/8) sum_j (|x'| + A_j K |x'|^2) |dw_j|^2,   x' = (x, 1),
 

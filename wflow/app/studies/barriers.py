@@ -92,11 +92,11 @@ def table(entries: Sequence[Entry], data: str, name: str) -> Array:
 
 
 def slope(entries: Sequence[Entry], data: str, name: str) -> Line:
-    """Of its logarithm in log m, over all pairs; of barriers, which may be 0, over their means by m."""
+    """Of its logarithm in log m, over all pairs; of barriers, which may be 0, over their means by m that are not."""
     m, found = table(entries, data, name).T
     if name in BARRIERS_OF:
         m, found = np.unique(m), means(entries, data, name)
-    return line(np.log(m), np.log(found))
+    return line(np.log(m[found > 0.0]), np.log(found[found > 0.0]))
 
 
 def means(entries: Sequence[Entry], data: str, name: str) -> Array:
