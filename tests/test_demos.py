@@ -27,8 +27,8 @@ IMAGES = ("sharpness_table",)
 """They need the digits in scikit-learn's wheel."""
 LONG = (
     "annealing", "chaos", "convex_in_mixtures", "displacement_convexity", "fluctuations", "grid_and_elements",
-    "hypothesis_report", "knots", "momentum", "sharpness_table", "sparse_deconvolution", "sphere_neurons",
-    "stuck_start", "symmetries", "two_blocks", "two_clouds", "two_phases", "two_ranks",
+    "hypothesis_report", "knots", "mode_connectivity", "momentum", "sharpness_table", "sparse_deconvolution",
+    "sphere_neurons", "stuck_start", "symmetries", "two_blocks", "two_clouds", "two_phases", "two_ranks",
 )  # fmt: skip
 """Their claims are slow tests."""
 RUNNABLE = [
@@ -179,6 +179,7 @@ BROKEN = {
     "fluctuations": {"first": 0},
     "knots": {"limit": 2},
     "sharpness_table": {"scale": 2.0},
+    "mode_connectivity": {"column": 0},
     "annealing": {"rate": 1.0},
 }
 """What each refutation must find: relu for a good activation, one that sees the mode, the flow's contraction for that
@@ -188,8 +189,8 @@ particles whose time runs twenty times too fast, the flow's radius for that of a
 flow in place of a step, a front that only waits, another network for the elements, inputs on the unit sphere, the
 mean of another start, no hole, another step, charges of one sign, masses that stay, students of the wrong sign, five
 inputs for twenty, another friction, the clock of the flow of R, a start that is wide enough, particles that do not
-meet, a target that is more concave, a sum with n = 0, two knots for three, the Hessian of R, cooling
-within a few units of time."""
+meet, a target that is more concave, a sum with n = 0, two knots for three, the Hessian of R, networks
+as they are for matched ones, cooling within a few units of time."""
 
 
 def test_every_demo_has_a_broken_case() -> None:
@@ -231,6 +232,7 @@ def test_the_claim_is_not_refuted_but_could_be(
         ("knots", 2e-3),  # T = 1e-6 for T -> 0
         ("max_margin", 1e-9),  # the bracket, closed
         pytest.param("sharpness_table", 0.02, marks=pytest.mark.slow),  # 2/eta is a bound
+        pytest.param("mode_connectivity", 0.15, marks=pytest.mark.slow),  # m = 128 to 1024, -1/3 for m = infinity
         ("measured_data", 0.0),
         ("porous_steps", 1e-3),  # the edge on 96 cells
         ("step_movie", 1e-4),  # what the ascent leaves of the mean
