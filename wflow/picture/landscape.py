@@ -69,4 +69,4 @@ def _powers(axes: Axes, found: Array, k: int, label: str) -> None:
     axes.plot(sizes, middle, "-", color=colour, label=label)
     axes.set(xscale="log", yscale="log")
     axes.set_xticks(sizes, [f"{m:g}" for m in sizes])
-    axes.minorticks_off()
+    axes.set_xticks([], minor=True)

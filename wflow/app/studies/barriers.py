@@ -3,7 +3,8 @@
 f = (1/m) sum_j a_j tanh(b_j . x), half square, gradient descent in mean-field time from two independent starts
 N(0, I). If the neurons of both were m independent draws of one law each, W2 after matching would fall like m^(-1/d),
 d >= 3 the dimension of a neuron (Gaussian ones: Ledoux & Zhu 2021, Probab. Math. Statist. 41); the barrier is proved
-below `barrier_bound`, of order W2^2. That trained neurons are such draws is the limit m -> infinity, not known at m = 16.
+below `barrier_bound`, of order W2^2. That trained neurons are such draws is known in the limit
+m -> infinity only.
 """
 
 from collections.abc import Iterator, Sequence
