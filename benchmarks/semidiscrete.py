@@ -7,7 +7,7 @@
         clouds 1e9 apart and Cauchy atoms squared
 
 What to expect: for 1e5 atoms a hull to sort out which cells are neighbours (Qhull) takes .9 s, to find them again from
-the cells before .1 s, the integrals over the cells .05 s, Newton's matrix, dissected and factored (SuperLU), .35 s.
+the cells before .1 s, the integrals over the cells .05 s, Newton's matrix, dissected and eliminated, .15 to .2 s.
 
 Usage: python benchmarks/semidiscrete.py [--quick | --many]        --quick: 1000 atoms alone   --many: 1e5 atoms alone
 """

@@ -77,4 +77,4 @@ if __name__ == "__main__":
     print("exercise: predicted {:.6f}, measured {:.6f}".format(*exercise()))
 
 # References: [1] Chizat & Bach 2020, COLT, arXiv:2002.04486. [2] Soudry et al. 2018, JMLR 19(70) (linear models).
-# [3] Cho & Saul 2009, NIPS 22 (the kernel).    Next lesson: sharpness_table.py
+# [3] Cho & Saul 2009, NIPS 22 (the kernel).    Next lesson: quenching.py

@@ -4,8 +4,10 @@
     found.times (k,)   found.values (k, runs, ...)   found.mean, found.error: over runs, with its standard error
 
 Runs go in groups of a size that depends on the network alone, each group in a processor's cache from the start to the
-end of the flow and with a generator of its own, default_rng([seed, group]). So the first R runs of a larger ensemble
-are the same, to the bit on the circle and to the rounding of sums over data; the number of threads changes no bit.
+end of the flow and with numbers of its own: default_rng([seed, group]) draws its starts, and what run r of it gets at
+step k is at a place of the stream [seed, group, 1] (wflow.normals) that depends on r and k alone. So the first R runs
+of a larger ensemble are the same, to the bit on the circle and to the rounding of sums over data; the number of threads
+changes no bit.
 This is a time loop besides `wflow.solve`, for equal steps and without states: an ensemble is not stored, paced or
 certified (docs/decisions.md).
 """
@@ -28,9 +30,12 @@ from wflow.flow import Flow
 from wflow.law import Atoms
 from wflow.loop import Progress, reporter
 from wflow.many import Many, Velocity
+from wflow.normals import Stream
 
 _GROUP = 1 << 13
 """Coordinates of a group: 64 kB, which the second cache holds with its noise and its forces."""
+_NOISE = 1
+"""The third number of a group's stream of noise: its starts have two."""
 _MOST = 1 << 28
 """Numbers that are kept (2 GB)."""
 
@@ -148,20 +153,19 @@ class _Group:
 
     def run(self, seed: int, number: int, size: int) -> Array:
         """(k, size, ...) what is observed of the first `size` runs of a group."""
-        rng = np.random.default_rng([seed, number])
-        w = self._begun(rng)[:size].copy()
-        noise = np.empty((self.rows, *w.shape[1:]))
-        kick, kept = np.zeros_like(w), [self.observed(w)]
-        time = 0.0
+        w = self.first(seed, number, size).copy()
+        stream, each = Stream.of(seed, number, _NOISE), _even(self.rows * w[0].size)
+        numbers = np.zeros(_even(w.size))
+        kick, kept = numbers[: w.size].reshape(w.shape), [self.observed(w)]
+        time, done = 0.0, 0
         for steps, dt in self.plan:
             scale = math.sqrt(2.0 * self.flow.energy.temperature * dt)
             with np.errstate(over="ignore", invalid="ignore"):  # it is looked at below, and said with its time
-                for _ in range(steps):
-                    if scale:  # those of all rows, so that none of another run's change
-                        rng.standard_normal(out=noise)
-                        np.multiply(noise[:size], scale, out=kick)
+                for k in range(done, done + steps):
+                    if scale:
+                        stream.fill(k * each, numbers, scale)
                     w = self.method.moved(self.flow, self._velocity, w, dt, kick)
-            time += steps * dt
+            time, done = time + steps * dt, done + steps
             if not math.isfinite(float(np.sum(w))):
                 raise FloatingPointError(f"ensemble: a run has left the numbers by t = {time:g}; use more steps")
             kept.append(self.observed(w))
@@ -188,6 +192,11 @@ class _Group:
 
     def _velocity(self, w: Array) -> Array:
         return self.many.velocity(w) if self.given is None else self.given(w)
+
+
+def _even(numbers: int) -> int:
+    """They come in pairs."""
+    return numbers + numbers % 2
 
 
 def _check(flow: Flow, method: Method, runs: int, seed: int, steps: int) -> None:

@@ -1,4 +1,4 @@
-"""exp, expm1, tanh and their kin for compiled loops: errors over the whole range, the ends of it, and vector code."""
+"""exp, expm1, tanh, log and their kin for compiled loops: errors over the whole range, its ends, vector code."""
 
 import math
 import platform
@@ -90,6 +90,7 @@ OTHERS = {
     "erf": (special.erf, numbers(-30.0, 30.0), 1e-15),
     "erfcx_above": (special.erfcx, np.abs(numbers(-30.0, 30.0)), 2e-15),
     "log1p_unit": (np.log1p, np.abs(numbers(-1.0, 1.0)), 1e-15),
+    "log_unit": (np.log, np.concatenate([np.geomspace(1e-300, 1.0, 20_000), 1.0 - np.geomspace(2e-16, 0.6)]), 1e-15),
 }
 
 
@@ -171,7 +172,7 @@ def test_formulas_outside_kernels(name, b):
 
 
 @X86
-@pytest.mark.parametrize("name", ["exp", "expm1", "tanh", "log1p_unit", "erf", "erfcx_above", "cos", "sin"])
+@pytest.mark.parametrize("name", ["exp", "expm1", "tanh", "log1p_unit", "log_unit", "erf", "erfcx_above", "cos", "sin"])
 def test_loops_become_vector_code(name):
     """At least ten operations on four or eight doubles; Python's test for a division by zero would leave none."""
     run = loop(getattr(elementary, name))

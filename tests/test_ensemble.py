@@ -108,6 +108,9 @@ def test_neither_threads_nor_other_runs_change_a_bit():
     np.testing.assert_array_equal(ensemble(flow, method, runs=1100, seed=3, steps=3, threads=1).values, whole[:, :1100])
     assert np.all(ensemble(flow, method, runs=9, seed=4, steps=3).values != whole[:, :9])
     assert len(np.unique(whole[0])) == len(np.unique(whole[1])) == whole[0].size
+    # from the same points they part by their noise alone, each group by its own
+    parted = ensemble(flow, Langevin(8), runs=1100, seed=3, steps=2).values[-1]
+    assert len(np.unique(parted)) == parted.size
 
 
 def test_moments_of_an_ensemble_are_those_of_the_scheme():
@@ -119,7 +122,9 @@ def test_moments_of_an_ensemble_are_those_of_the_scheme():
     flow = Flow(
         Energy(Potential.quadratic(lam), Entropy(temperature)), line(), Gaussian(np.array([2.0]), np.array([0.5])), 1.0
     )
-    found = ensemble(flow, Langevin(4, start=Sampled(0)), runs=10_000, seed=1, steps=steps).values[-1].ravel()
+    method = Langevin(4, start=Sampled(0))
+    # saved on the way: what comes after has numbers of its own
+    found = ensemble(flow, method, runs=10_000, seed=1, steps=steps, times=[0.25, 0.5, 1.0]).values[-1].ravel()
     fade, variance = 1.0 - lam / steps, 0.25
     for _ in range(steps):
         variance = fade**2 * variance + 2.0 * temperature / steps

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
@@ -27,6 +28,8 @@ from wflow import (
 )
 from wflow.data import gaussian_plane_inputs
 from wflow.domain import TURN
+from wflow.stability import SecondMoment, WithoutReplacement, beyond_the_box, box, radius, scattered, sufficient_rate
+from wflow.stability.beyond import enclosed
 from wflow.students import imbalance
 
 
@@ -129,3 +132,22 @@ def test_exploration_asks_for_no_more_than_descent(negative):
         assert np.min(values) >= 0.5 + 0.5 / math.pi
     else:
         assert values[-1] < 1.1 * 0.0392925433
+
+
+def test_box_of_non_uniformity_is_not_necessary():
+    """Slides (0.15)-(0.19), as handed on: 0 <= s <= (1/eta) (B (n-1)/(n-B))^(1/2) is necessary for stability in mean
+    square. At batch 1 four data of rank one in the plane have eta s = (32/27)^(1/2) = 1.0887 and a radius below .99, by
+    rational arithmetic: X = diag(9, 19) > 0 has T(X) < .99 X. The box is necessary for the sufficient condition, which
+    fails here (1.197), and on d axes stability gives s <= d^(1/2) times the box's bound."""
+    p = beyond_the_box()
+    x = [[Fraction(9), Fraction(0)], [Fraction(0), Fraction(19)]]
+    assert enclosed(x, Fraction(99, 100)) and radius(p.curvatures, p.eta, p.draw).stable
+    sharp, wide = box(p.eta, p.draw)
+    assert p.curvatures.sharpness < sharp
+    assert 1.08 * wide < p.curvatures.nonuniformity < math.sqrt(2.0) * wide
+    assert SecondMoment(p.curvatures, p.eta, p.draw).sufficient() == pytest.approx(97.0 / 81.0, rel=1e-14)
+    rng = np.random.default_rng(11)
+    for _ in range(20):
+        curvatures, draw = scattered(rng, 4, 2), WithoutReplacement(4, int(rng.integers(1, 4)))
+        eta = sufficient_rate(curvatures, draw)
+        assert curvatures.nonuniformity <= box(eta, draw)[1] * (1.0 + 1e-9)

@@ -179,6 +179,19 @@ def test_radial_noise_is_that_of_the_space(solver, allowed):
     assert w2(solve(wrong, ScharfetterGummel(100), steps=30).final, ornstein_uhlenbeck(0.3)) >= 0.1
 
 
+@pytest.mark.parametrize(("d", "spread"), [(2, 0.8), (3, 0.8), (10, 0.8), (2, 1.5)])
+def test_the_window_holds_the_start(d, spread):
+    """Cells take the flow of every dimension: less than 1e-15 of |w|, of d degrees of freedom, is outside; 2.8 is kept
+    where it is enough, and a window that is given stays.
+    """
+    flow = problems.isotropic_gaussians(d=d, spread=spread, nodes=8).flow
+    ((low, high),) = flow.window
+    assert low == 0.0 and high >= 2.8 and 1.0 - flow.initial.cdf(np.array(high)) <= 1e-15
+    assert flow.grid(64).cell_volume == pytest.approx(high / 64)
+    assert (high == 2.8) == (d == 10)
+    assert problems.isotropic_gaussians(d=d, window=(0.0, 6.0)).flow.window == ((0.0, 6.0),)
+
+
 def test_at_infinity_noise_only_drifts():
     """r' = T/r - ridge r without data: r^2 = T/ridge + (r_0^2 - T/ridge) e^{-2 ridge t}, to 1e-8."""
     flow = Flow(

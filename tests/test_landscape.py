@@ -244,6 +244,18 @@ def test_the_bound_cannot_be_halved():
         assert abs(off[0, 0]) == pytest.approx(curvature_bound(risk, one, two)[0], rel=2e-3)
 
 
+@pytest.mark.parametrize("residual", [0.0, 1e-4, 0.3])
+def test_the_bound_of_a_barrier_is_attained(residual):
+    """h tanh(h x) = (-h) tanh(-h x), between them 0: F rises by r f + f^2/2, f = h tanh h, y = f + r at both ends."""
+    network, h = Perceptron((1, 1, 1), tanh(), False), 1e-2
+    f = h * np.tanh(h)
+    risk = EmpiricalRisk(network, np.ones((1, 1)), np.array([[f + residual]]))
+    first, second = np.array([h, h]), np.array([-h, -h])
+    high = along(risk, first, second).barrier
+    assert high == pytest.approx(residual * f + 0.5 * f * f, rel=1e-9)
+    assert high <= barrier_bound(risk, first, second) <= high * (1.0 + 10.0 * h)
+
+
 def test_what_is_refused():
     """Each at the door, naming the argument."""
     network, theta = drawn("two")

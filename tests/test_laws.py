@@ -1,6 +1,7 @@
 """Laws and data: cdf, quantile, density, averages, moments and samples of each say one thing; rules are exact."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,6 +31,7 @@ from wflow import (
 )
 from wflow.data import Scaling, circle_inputs, gaussian_inputs, gaussian_plane_inputs, uniform_inputs
 from wflow.kernel import circle_modes_of
+from wflow.law import Law
 from wflow.problems.circle import poisson_law
 
 TURN = 2.0 * math.pi
@@ -251,6 +253,23 @@ def test_uniform_draws_fill_their_box(domain):
 
 
 THREE = Atoms(line(), np.array([[2.0], [0.0], [1.0]]), [0.5, 0.25, 0.25])
+
+
+@pytest.mark.parametrize("modes", [{1: 1.0}, {2: -1.0}, {3: 0.4, 40: 0.5}], ids=["zero at pi", "two zeros", "waves"])
+def test_quantiles_of_a_series_near_zeros_of_the_density(modes):
+    """cdf(quantile(s)) = s to 4e-15 for s down to 1e-300, where the density is 0 too; as bisection, lifted, in order.
+
+    At most ten evaluations of the cdf: those by bisection, which was a third of a large ensemble's time, are sixty.
+    """
+    law, asked = FourierDensity.cosines(modes), []
+    s = np.sort(np.concatenate([np.linspace(-1.5, 1.5, 3001), [1e-300, 1e-17, 1.0 - 1e-16, 1e-9, 0.5 - 1e-9]]))
+    counted = replace(law)
+    object.__setattr__(counted, "cdf", lambda w: asked.append(len(w)) or law.cdf(w))
+    found = counted.quantile(s)
+    np.testing.assert_allclose(law.cdf(found), s, rtol=0.0, atol=4e-15)
+    assert np.all(np.diff(found) >= 0.0) and sum(asked) < 10 * len(s)
+    np.testing.assert_allclose(law.cdf(Law.quantile(law, s)), s, rtol=0.0, atol=4e-15)
+    assert law.quantile(np.array(0.25)).shape == ()
 
 
 def test_quantile_of_atoms_is_the_leftmost_point():

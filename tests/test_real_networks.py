@@ -39,13 +39,16 @@ def cloud(batch, step, a, s, lost=0):
 
 
 def test_claims_of_minima_can_fail():
-    """A full batch too sharp, s that falls with a, small batches that lead to as large an s, models lost."""
-    sound = [cloud(100, 0.1, a, 3.0 * a) for a in (9.0, 10.0, 11.0)] + [cloud(10, 0.5, a, 3.0 * a) for a in (2.0, 3.0)]
+    """Too sharp, s that falls with a, small batches with as large an s, none above the bound, too many lost."""
+    whole = [cloud(100, 0.1, a, 3.0 * a) for a in (9.0, 10.0, 11.0)]
+    sound = [*whole, cloud(10, 0.5, 2.0, 6.0), cloud(10, 0.5, 3.0, 9.0)]
     assert failing("minima", sound) == []
     assert "all rows" in failing("minima", [*sound, cloud(100, 0.5, 4.5, 13.5)])[0]
     inverse = [cloud(100, 0.1, a, 100.0 / a) for a in (9.0, 10.0, 11.0)] + [cloud(10, 0.1, 20.0, 5.0)]
     assert "slope" in failing("minima", inverse)[0]
     assert "smallest batch" in failing("minima", [*sound, cloud(10, 0.1, 40.0, 120.0)])[0]
+    calm = [*whole, cloud(10, 0.1, 2.0, 6.0)]
+    assert "not needed" in failing("minima", calm)[0]
     assert "converge" in failing("minima", [*sound, cloud(10, 0.5, 3.0, 9.0, lost=2)])[0]
 
 

@@ -70,7 +70,7 @@ GIVEN = {
 SLOW = {
     "displacement_convex_noisy", "gaussian_langevin", "isotropic_gaussians", "isotropic_gaussians_limit",
     "keller_segel", "ornstein_uhlenbeck_2d", "two_layer_1d_waves", "two_layer_1d_square", "univariate_relu",
-    "anisotropic_gaussians",
+    "anisotropic_gaussians", "quenching",
 }  # fmt: skip
 """Kin of others, or of many cells: their pairs are slow tests."""
 PAIRS = [(p, s) for p in GIVEN for s in TRIED]

@@ -13,15 +13,15 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
-from wflow import clipping, intercepts
+from wflow import clipping, intercepts, mutual
 from wflow.arrays import Array
 from wflow.clipping import WALL, Indices, cut
 from wflow.compiled import kernel
 from wflow.intercepts import gap
+from wflow.mutual import among, told
 
-_kernel = partial(kernel, uses=(clipping, intercepts))
+_kernel = partial(kernel, uses=(clipping, intercepts, mutual))
 _ROUNDS = 12
 _GROWN = 100
 _OVERLAP = 1e-11
@@ -192,14 +192,10 @@ def _found(
             more[:total] = near[:total]
             near = more
         for k in range(n):
-            if names[side, k] >= 0:
+            if names[side, k] >= 0 and not among(names[side, k], near, total - counts[s], total):
                 near[total] = names[side, k]
                 total, counts[s] = total + 1, counts[s] + 1
     return counts, near[:total]
-
-
-def _pattern(rows: Indices, columns: Indices, m: int) -> csr_array:
-    return csr_array((np.ones(len(rows), np.int8), (rows, columns)), shape=(m, m))
 
 
 def repaired(
@@ -219,42 +215,28 @@ def repaired(
     """
     m = len(x)
     start, other, seed = near.start, near.other, near.seed.copy()
-    again = np.ones(m, bool) if moved is None else _touched(near, moved)
+    again = np.ones(m, bool) if moved is None else _touched(start, other, near.seen, moved)
     fresh, areas = again.copy(), np.zeros(m) if areas is None else areas.copy()
-    whole = (box[2] - box[0]) * (box[3] - box[1])
-    rows, columns, total = np.repeat(np.arange(m), np.diff(start)), other, np.inf
+    whole, total = (box[2] - box[0]) * (box[3] - box[1]), np.inf
     for _ in range(_ROUNDS):
         asked = np.flatnonzero(again)
         counts, found = _found(x, phi, linked(start, other), seed, box, asked, areas)
-        # who is found empty is empty, and its neighbours are on the way to those that cover it
         empty = areas <= 0.0
-        kept = ~again[rows] | empty[rows]
-        rows, columns = np.append(rows[kept], np.repeat(asked, counts)), np.append(columns[kept], found)
-        one = _pattern(rows, columns, m)
-        both = one + one.T
-        start, other = both.indptr.astype(np.int64), both.indices.astype(np.int64)
+        start, other, alone = told(start, other, asked, counts, found, empty)
         total, before = float(areas.sum()), total
         tiles = total <= whole * (1.0 + _OVERLAP)
         if tiles or total >= before:
             break
-        again = _unheard(start, other, both.data == 1) & ~empty
+        again = (alone if alone.any() else ~alone) & ~empty
         fresh |= again
     return Borders(start, other, seed, ~empty, fresh) if tiles or loose else None
 
 
-def _touched(near: Borders, moved: NDArray[np.bool_]) -> NDArray[np.bool_]:
+@_kernel
+def _touched(start: Indices, other: Indices, seen: NDArray[np.bool_], moved: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Who has moved, borders someone who has, or has no cell (m,): no neighbour tells the hidden that they rise."""
-    touched = moved | ~near.seen
-    touched[near.other[np.repeat(moved, np.diff(near.start))]] = True
+    touched = moved | ~seen
+    for i in range(len(moved)):
+        if moved[i]:
+            touched[other[start[i] : start[i + 1]]] = True
     return touched
-
-
-def _unheard(start: Indices, other: Indices, alone: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whom to look at again (m,): i knows a wall with j and j does not; all, if there is no such pair.
-
-    j has not heard of i, or i not of who took the wall from both.
-    """
-    again = np.zeros(len(start) - 1, bool)
-    again[np.repeat(np.arange(len(again)), np.diff(start))[alone]] = True
-    again[other[alone]] = True
-    return again if again.any() else ~again

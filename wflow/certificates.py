@@ -13,7 +13,6 @@ import numpy as np
 
 from wflow.dual_norm import dual_norm
 from wflow.duality.cells import cells_gap
-from wflow.duality.log_sobolev import log_sobolev
 from wflow.duality.over_time import bounds, bracket, unknown
 from wflow.harmonic_norm import harmonic_norm
 from wflow.law import Law, Uniform
@@ -90,7 +89,7 @@ def above_the_minimum(problem: Problem, run: Trajectory) -> Iterator[Certificate
 
 
 def relaxes(problem: Problem, run: Trajectory) -> Iterator[Certificate]:
-    """F - inf F at all saved times against proved bounds: the method's own, and that of log-Sobolev constants."""
+    """F - inf F at all saved times against the proved bound of the method's own equation, where it has one."""
     if problem.lowest is None or _lumped(run) or np.any(np.isnan(run.energies)):
         return
     above = run.energies - problem.lowest
@@ -99,12 +98,6 @@ def relaxes(problem: Problem, run: Trajectory) -> Iterator[Certificate]:
         early = bound >= _EARLY  # later F is that of cells
         worst = float(np.max((above / bound)[early] / above[0]))
         yield Certificate(f"F - inf F over e^(-{rate:g} t)(F_0 - inf F), largest", "at most", worst, 1.0, ROUNDING)
-    lsi = None if run.solver.equation else log_sobolev(run.flow)
-    if lsi is None:
-        return
-    share = float(np.max(above / lsi.bound(run.times, float(above[0]))))
-    claim = f"F - inf F over e^(-2 rho T t)(F_0 - inf F), rho = {lsi.constant:.3g}: {lsi.reason}, largest"
-    yield Certificate(claim, "at most", share, 1.0, ROUNDING)
 
 
 def _lumped(run: Trajectory) -> bool:

@@ -88,13 +88,16 @@ def _span(p: Array, n: int, axis: int, lower: float, width: float, count: int) -
     return min(max(first, 0), count - 1), min(max(last, 0), count - 1)
 
 
+@kernel
 def runs(rho: Array) -> Indices:
     """(n0, n1): the last cell of the second axis up to which rho is what it is here, without a change."""
     n0, n1 = rho.shape
-    ends = np.full((n0, n1), n1 - 1)
-    ends[:, :-1][rho[:, 1:] == rho[:, :-1]] = n1
-    ends[:, :-1] = np.where(ends[:, :-1] == n1, n1, np.arange(n1 - 1))
-    return np.ascontiguousarray(np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1])
+    ends = np.empty((n0, n1), np.int64)
+    for i in range(n0):
+        ends[i, n1 - 1] = n1 - 1
+        for j in range(n1 - 2, -1, -1):
+            ends[i, j] = ends[i, j + 1] if rho[i, j + 1] == rho[i, j] else j
+    return ends
 
 
 @kernel

@@ -10,6 +10,7 @@ Source: George 1973, SIAM J. Numer. Anal. 10, 345-363; Lipton, Rose & Tarjan 197
 import numpy as np
 
 from wflow.clipping import Indices
+from wflow.compiled import kernel
 
 _LEAF = 6
 """Nodes that are not parted further, at least."""
@@ -22,22 +23,55 @@ def halves(m: int, depth: int) -> Indices:
 
 def elimination(pairs: Indices, m: int) -> Indices:
     """The m nodes of a graph with edges pairs (e, 2) in the order in which to eliminate them."""
+    return dissected(pairs, m)[0]
+
+
+def dissected(pairs: Indices, m: int) -> tuple[Indices, Indices]:
+    """The m nodes in that order, and where in it each part of the halving begins, and m: (2^(depth + 1),).
+
+    Parts are a binary tree's, each after its two halves: those nodes of a block that part its halves, or what is left
+    of a block that is not halved any more.
+    """
     depth = max(m // _LEAF, 1).bit_length() - 1
     block = np.repeat(np.arange(2**depth), np.diff(halves(m, depth)))
-    ends = np.sort(pairs, axis=1)
-    # edges are cut at the depth at which their ends' blocks part
-    at = depth - np.frexp((block[ends[:, 0]] ^ block[ends[:, 1]]).astype(np.float64))[1]
-    by = np.argsort(at, kind="stable")
-    first = np.searchsorted(at[by], np.arange(depth + 1))
-    level = np.full(m, depth)
+    level = _levels(pairs, block, depth)
+    # who parts a block follows all of the block, and before him come 2 last - (the ones of last) parts of those before
+    last = (block >> (depth - level)) << (depth - level)
+    last += (1 << (depth - level)) - 1
+    part = 2 * last - np.bitwise_count(last) + depth - level
+    return np.argsort(part, kind="stable"), np.append(0, np.cumsum(np.bincount(part, minlength=2 ** (depth + 1) - 1)))
+
+
+@kernel
+def _levels(pairs: Indices, block: Indices, depth: int) -> Indices:
+    """At which halving each node (m,) parts the halves of its block; depth: at none."""
+    m, e = len(block), len(pairs)
+    # edges are cut at the depth at which their ends' blocks part: sorted by it
+    cut, first = np.empty(e, np.int64), np.zeros(depth + 2, np.int64)
+    for k in range(e):
+        differ, cut[k] = block[pairs[k, 0]] ^ block[pairs[k, 1]], depth
+        while differ > 0:
+            differ, cut[k] = differ >> 1, cut[k] - 1
+        first[cut[k] + 1] += 1
+    first = np.cumsum(first)
+    by, at = np.empty(e, np.int64), first.copy()
+    for k in range(e):
+        by[at[cut[k]]] = k
+        at[cut[k]] += 1
+    level, seen, ends = np.full(m, depth), np.full(m, -1), np.empty((2, 2**depth), np.int64)
     for k in range(depth):
-        a, b = ends[by[first[k] : first[k + 1]]].T
-        whole = (level[a] == depth) & (level[b] == depth)
-        lower, upper = np.unique(a[whole]), np.unique(b[whole])
-        of_lower, of_upper = block[lower] >> (depth - k), block[upper] >> (depth - k)
-        fewer = np.bincount(of_lower, minlength=2**k) <= np.bincount(of_upper, minlength=2**k)
-        level[lower[fewer[of_lower]]] = k
-        level[upper[~fewer[of_upper]]] = k
-    # who parts a block follows all of the block
-    last = ((block >> (depth - level)) + 1) << (depth - level)
-    return np.lexsort((-level, last))
+        ends[:, : 2**k] = 0
+        for s in by[first[k] : first[k + 1]]:
+            a, b = min(pairs[s, 0], pairs[s, 1]), max(pairs[s, 0], pairs[s, 1])
+            if level[a] == depth and level[b] == depth:
+                for of in range(2):
+                    node = b if of else a
+                    if seen[node] < k:
+                        seen[node] = k
+                        ends[of, block[node] >> (depth - k)] += 1
+        for s in by[first[k] : first[k + 1]]:
+            a, b = min(pairs[s, 0], pairs[s, 1]), max(pairs[s, 0], pairs[s, 1])
+            if seen[a] == k and seen[b] == k:
+                parent = block[a] >> (depth - k)
+                level[a if ends[0, parent] <= ends[1, parent] else b] = k
+    return level

@@ -12,6 +12,8 @@ from wflow.law import Law
 from wflow.measure import Measure
 
 NEGATIVE = -1e-9
+_OFF = 1e-15
+_INVERSIONS = 60
 
 
 @lru_cache(maxsize=64)
@@ -112,6 +114,38 @@ class FourierDensity(Law, Measure):
         w = np.asarray(w, dtype=np.float64)
         rise = series(np.concatenate([[0.0], primitive]), w) - 2.0 * np.sum(primitive.real)
         return np.asarray(w / TURN + rise)
+
+    def quantile(self, s: Array) -> Array:
+        """Lifted angles (m,) with mass s to their left, to rounding of the mass: Newton's steps from a table.
+
+        A step that leaves its bracket, or where the density is 0, is a bisection instead.
+        """
+        turns = np.floor(s)
+        mass, (nodes, known) = np.ravel(s - turns), self._table
+        cell = np.clip(np.searchsorted(known, mass, side="left") - 1, 0, len(nodes) - 2)
+        low, high, x = nodes[cell], nodes[cell + 1], np.interp(mass, known, nodes)
+        left = np.arange(len(mass))
+        for _ in range(_INVERSIONS):
+            at = x[left]
+            off = self.cdf(at) - mass[left]
+            unsettled = np.abs(off) > _OFF
+            left, at, off = left[unsettled], at[unsettled], off[unsettled]
+            if not len(left):
+                break
+            low[left], high[left] = np.where(off < 0.0, at, low[left]), np.where(off < 0.0, high[left], at)
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                ahead = at - off / self.density(at[:, None])
+            inside = (ahead > low[left]) & (ahead < high[left])
+            x[left] = np.where(inside, ahead, 0.5 * (low[left] + high[left]))
+        return np.asarray(turns * TURN + x.reshape(np.shape(s)))
+
+    @cached_property
+    def _table(self) -> tuple[Array, Array]:
+        """Nodes of a whole turn (n,) and the masses to their left, which do not fall."""
+        nodes = np.append(self.points[:, 0], TURN)
+        known = np.maximum.accumulate(self.cdf(nodes))
+        known[0], known[-1] = 0.0, 1.0
+        return nodes, np.minimum(known, 1.0)
 
 
 def series(coefficients: ComplexArray, theta: Array) -> Array:

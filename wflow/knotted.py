@@ -49,7 +49,7 @@ def averaged(knots: Knots, d: Dimension) -> Activation:
     times, values = _split(knots)
     if times[0] < 0.0:
         raise ValueError(f"averaged knots: {times[0]:g} is below 0; give knots at t >= 0")
-    jumps = np.diff(np.concatenate([[0.0], np.diff(values) / np.diff(times), [0.0]]))
+    jumps = _jumps(times, values)
     if d == math.inf:
         return _in_the_limit(times, jumps, float(values[0]))
     n = count("averaged d", d, least=2)
@@ -77,6 +77,16 @@ def averaged(knots: Knots, d: Dimension) -> Activation:
     rough = tuple((times / math.sqrt(n)).tolist()) if n <= 3 else ()
     quick = value if n < _SMOOTH else _tabulated(value, slope, curvature)
     return Activation(_name(n), quick, slope, curvature if n > 2 else None, rough, float(n), odd_degree=0)
+
+
+def pieces(knots: Knots) -> list[tuple[float, float]]:
+    """(t_k, c_k) with sigma = s_1 + sum_k c_k (. - t_k)_+: the changes of slope."""
+    times, values = _split(knots)
+    return list(zip(times.tolist(), _jumps(times, values).tolist(), strict=True))
+
+
+def _jumps(times: Array, values: Array) -> Array:
+    return np.diff(np.concatenate([[0.0], np.diff(values) / np.diff(times), [0.0]]))
 
 
 def _tabulated(value: Scalar, slope: Scalar, curvature: Scalar) -> Scalar:

@@ -1,35 +1,29 @@
-"""This file owns Laguerre (power) cells in a rectangle, compiled: integrals of a piecewise constant density over them.
+"""This file owns Laguerre (power) cells in a rectangle, and what a piecewise constant density has in them.
 
     L_i = { z in the rectangle : z.x_i - phi_i >= z.x_j - phi_j for all j },    phi_i = (|x_i|^2 - g_i)/2
 
-Each cell is the rectangle cut by the bisectors of its neighbours, then cut into the grid's cells it meets, in which the
-density is constant: polygons have exact moments. Sums have positive terms only, so a small mass is right to rounding.
-Which cells are neighbours says the lower convex hull of (x_i, phi_i). phi (m, 2) are sums of two numbers each
-(wflow.intercepts).
+Each cell is the rectangle cut by the bisectors of its neighbours (wflow.cell_integrals). Which cells are neighbours
+says the lower convex hull of (x_i, phi_i). phi (m, 2) are sums of two numbers each (wflow.intercepts).
 
 Along a periodic axis of length L atoms and density are repeated. L_i, next to x_i, has the bisectors with its own
 repetitions as walls, so it lies within L/2 of x_i, and its neighbours within L: three of each atom are enough.
-Source: Aurenhammer 1987, SIAM J. Comput. 16, 78-96 (power diagrams and hulls); Sutherland & Hodgman 1974, Commun. ACM
-17, 32-42 (clipping).
+Source: Aurenhammer 1987, SIAM J. Comput. 16, 78-96 (power diagrams and hulls).
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.spatial import ConvexHull
 
-from wflow import bordering, clipping, intercepts
 from wflow.arrays import Array
 from wflow.bordering import Borders, repaired
-from wflow.clipping import WALL, Indices, cut, over_grid, runs
-from wflow.compiled import kernel
+from wflow.cell_integrals import integrals, standing
+from wflow.clipping import Indices, runs
 from wflow.grid import Grid
-from wflow.intercepts import gap, repeated_intercepts
+from wflow.intercepts import repeated_intercepts
 
-_kernel = partial(kernel, uses=(clipping, intercepts, bordering))
 _CORNERS = np.array([[-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0], [1.0, 1.0]])
 _DOUBLE = 1e-11
 """Mass that cells found from a diagram nearby may hold twice."""
@@ -41,7 +35,7 @@ class Cells:
 
     mass, area (m,): int rho and int dz/|box|. moment (m, 2): int z rho. spread (m,): int |z - b_i|^2 rho, b_i the
     barycentre, whatever the atom's distance; cost (m,): int |z - x_i|^2 rho.
-    pairs (e, 2): atoms with a common edge. along, length (e,): int rho ds over it and int ds/|box|. apart (e,): the
+    pairs (e, 2): atoms with a common edge. walls (3, e): along, int rho ds over it; length, int ds/|box|; apart, the
     distance of the two. borders: who borders whom, among all repetitions. phi (m, 2): their intercepts. On periodic
     axes moments are lifted, next to the atom, and two atoms may share several edges.
     """
@@ -52,104 +46,29 @@ class Cells:
     cost: Array
     area: Array
     pairs: Indices
-    along: Array
-    length: Array
-    apart: Array
+    walls: Array
     borders: Borders
     phi: Array
+
+    @property
+    def along(self) -> Array:
+        """int rho ds over each wall (e,)."""
+        return np.asarray(self.walls[0])
+
+    @property
+    def length(self) -> Array:
+        """int ds/|box| (e,)."""
+        return np.asarray(self.walls[1])
+
+    @property
+    def apart(self) -> Array:
+        """The distance of the two atoms of each wall (e,)."""
+        return np.asarray(self.walls[2])
 
     @property
     def size(self) -> Array:
         """The root of each cell's variance; 0 of those that hold nothing."""
         return np.sqrt(self.spread / np.where(self.mass > 0.0, self.mass, 1.0))
-
-
-@_kernel
-def _next(at: float, step: float, lower: float, width: float) -> float:
-    """Share of the step after which the next grid line is met, from a place already beyond rounding; inf if none."""
-    u = (at - lower) / width
-    if step > 0.0:
-        return float((np.floor(u) + 1.0 - u) * width / step)
-    if step < 0.0:
-        return float((np.ceil(u) - 1.0 - u) * width / step)
-    return np.inf
-
-
-@_kernel
-def _along(p0: float, p1: float, q0: float, q1: float, rho: Array, frame: Array) -> float:
-    """int rho ds over the segment from p to q, cell by cell."""
-    n0, n1 = rho.shape
-    d0, d1 = q0 - p0, q1 - p1
-    size = np.hypot(d0, d1)
-    t, total = 0.0, 0.0
-    first, second = _next(p0, d0, frame[0], frame[2]), _next(p1, d1, frame[1], frame[3])
-    step0 = frame[2] / abs(d0) if d0 != 0.0 else np.inf
-    step1 = frame[3] / abs(d1) if d1 != 0.0 else np.inf
-    while t < 1.0:
-        end = min(first, second, 1.0)
-        middle = 0.5 * (t + end)
-        i = min(max(int((p0 + middle * d0 - frame[0]) / frame[2]), 0), n0 - 1)
-        j = min(max(int((p1 + middle * d1 - frame[1]) / frame[3]), 0), n1 - 1)
-        total += rho[i, j] * (end - t)
-        t = end
-        if first <= t:
-            first += step0
-        if second <= t:
-            second += step1
-    return float(total * size)
-
-
-@_kernel
-def _integrals(
-    x: Array,
-    phi: Array,
-    seen: NDArray[np.bool_],
-    start: Indices,
-    other: Indices,
-    rho: Array,
-    ends: Indices,
-    frame: Array,
-    asked: Indices,
-    out: Array,
-    edges: Array,
-) -> None:
-    """out (m, 5) as in _add, about their barycentres, of those asked for.
-
-    edges (len(other), 2): int rho ds and int ds, to higher numbers.
-    """
-    n0, n1 = rho.shape
-    most = 0
-    for i in asked:
-        most = max(most, start[i + 1] - start[i])
-    room, names = np.empty((6, most + 16, 2)), np.empty((2, most + 16), np.int64)
-    corner = np.empty(2)
-    upper0, upper1 = frame[0] + n0 * frame[2], frame[1] + n1 * frame[3]
-    for i in asked:
-        if not seen[i]:
-            continue
-        p, q, labels, kept = room[4], room[5], names[0], names[1]
-        p[0, 0], p[0, 1], p[1, 0], p[1, 1] = frame[0], frame[1], upper0, frame[1]
-        p[2, 0], p[2, 1], p[3, 0], p[3, 1] = upper0, upper1, frame[0], upper1
-        labels[:4] = WALL
-        n = 4
-        for k in range(start[i], start[i + 1]):
-            j = other[k]
-            n = cut(p, labels, n, (x[j, 0] - x[i, 0], x[j, 1] - x[i, 1], gap(phi, i, j)), k, q, kept)
-            p, q, labels, kept = q, p, kept, labels
-            if n < 3:
-                break
-        if n < 3:
-            continue
-        for k in range(n):
-            if labels[k] >= 0 and other[labels[k]] > i:
-                to = k + 1 if k + 1 < n else 0
-                edges[labels[k], 0] += _along(p[k, 0], p[k, 1], p[to, 0], p[to, 1], rho, frame)
-                edges[labels[k], 1] += np.hypot(p[to, 0] - p[k, 0], p[to, 1] - p[k, 1])
-        corner[0], corner[1] = p[0, 0], p[0, 1]
-        over_grid(p, n, rho, ends, frame, corner, room, out[i])
-        if out[i, 0] > 0.0:
-            b0, b1 = out[i, 1] / out[i, 0] - corner[0], out[i, 2] / out[i, 0] - corner[1]
-            out[i, 3] = max(out[i, 3] - out[i, 0] * (b0 * b0 + b1 * b1), 0.0)
 
 
 def _neighbours(x: Array, phi: Array, lower: Array, upper: Array) -> tuple[NDArray[np.bool_], csr_array]:
@@ -189,16 +108,26 @@ def cells(x: Array, phi: Array, rho: Array, grid: Grid, near: Cells | None = Non
     are found, faster the nearer they are; where that does not lead to a tiling, and on periodic axes, by the hull. The
     hull may lose atoms whose distances from each other are a rounding of the cloud's width: walks find these again.
     """
-    found = overlapping(x, phi, rho, grid, near) if near is not None else None
-    if found is not None and tiling(found, rho, grid):
-        return found
+    if near is not None:
+        found = overlapping(x, phi, rho, grid, near)
+        if tiling(found, rho, grid):
+            return found
+        if not any(grid.domain.periodic):
+            # one that nothing has touched may have been too large before
+            found = _anew(x, phi, rho, grid, found)
+            if tiling(found, rho, grid):
+                return found
     found = _by_hull(x, phi, rho, grid)
     if any(grid.domain.periodic) or tiling(found, rho, grid):
         return found
-    borders = repaired(x, phi, _corners(grid), found.borders, loose=True)
-    mended = found if borders is None else _measured(x, x, phi, borders, rho, grid)
     # all contain the atoms' own: who holds less has fewer that are too large
-    return min(mended, found, key=lambda one: float(one.area.sum()))
+    return min(_anew(x, phi, rho, grid, found), found, key=lambda one: float(one.area.sum()))
+
+
+def _anew(x: Array, phi: Array, rho: Array, grid: Grid, near: Cells) -> Cells:
+    """The cells as far as walks among the borders of others find them, all of them looked at."""
+    borders = repaired(x, phi, _corners(grid), near.borders, loose=True)
+    return near if borders is None else _measured(x, x, phi, borders, rho, grid)
 
 
 def overlapping(x: Array, phi: Array, rho: Array, grid: Grid, near: Cells) -> Cells:
@@ -244,44 +173,40 @@ def _measured(
     near: the cells before, of those that stand as they did.
     """
     m, turns = len(x), np.asarray(grid.domain.periodic)
-    start, other = borders.start[: m + 1], borders.other[: borders.start[m]]
     lower = np.where(turns, grid.domain.lower - grid.domain.lengths, grid.domain.lower)
     frame = np.array([*lower, *grid.widths, 1.0 / float(np.prod(grid.domain.lengths))])
-    fresh = np.ones(m, bool) if near is None or borders.fresh is None else borders.fresh
-    out, edges = np.zeros((m, 5)), np.zeros((len(other), 2))
     tiled = np.tile(rho, np.where(turns, 3, 1)) if turns.any() else rho
-    asked, all_phi = np.flatnonzero(fresh), repeated_intercepts(x, phi, grid, every)
-    _integrals(every, all_phi, borders.seen, start, other, tiled, runs(tiled), frame, asked, out, edges)
-    first = np.repeat(np.arange(m), np.diff(start))
-    # of a wall between repetitions both atoms know; that with an atom's own does not move
-    met = (edges[:, 1] > 0.0) & (first < other % m)
-    apart = every[other[met]] - x[first[met]]
-    away = out[:, 1:3] / np.where(out[:, :1] > 0.0, out[:, :1], 1.0) - x
+    asked = np.arange(m) if near is None or borders.fresh is None else np.flatnonzero(borders.fresh)
+    out, all_phi = np.zeros((len(asked), 5)), repeated_intercepts(x, phi, grid, every)
+    pairs, walls = integrals(
+        every, all_phi, borders.seen, borders.start, borders.other, tiled, runs(tiled), frame, asked, m, out
+    )
+    walls[1] *= frame[4]
+    away = out[:, 1:3] / np.where(out[:, :1] > 0.0, out[:, :1], 1.0) - x[asked]
     cost = out[:, 3] + out[:, 0] * np.sum(away**2, axis=1)
-    found = Cells(
-        out[:, 0], out[:, 1:3], out[:, 3], cost, out[:, 4], np.stack([first[met], other[met] % m], axis=1),
-        edges[met, 0], edges[met, 1] * frame[4], np.hypot(apart[:, 0], apart[:, 1]), borders, phi,
-    )  # fmt: skip
-    return found if near is None or fresh.all() else _joined(near, found, fresh)
+    found = Cells(out[:, 0], out[:, 1:3], out[:, 3], cost, out[:, 4], pairs, walls, borders, phi)
+    return found if near is None or len(asked) == m else _joined(near, found, asked)
 
 
-def _joined(near: Cells, found: Cells, fresh: NDArray[np.bool_]) -> Cells:
-    """Integrals of the cells that are `fresh` (m,) as found, of the others as before; a wall is its lower atom's."""
-    stood = ~fresh[near.pairs[:, 0]]
+def _joined(near: Cells, found: Cells, asked: Indices) -> Cells:
+    """Integrals of the cells asked for as found, of the others as before; a wall is its lower atom's."""
+    stands = np.ones(len(near.mass), bool)
+    stands[asked] = False
 
-    def of_atoms(one: Array, other: Array) -> Array:
-        return np.where(fresh.reshape((-1,) + (1,) * (one.ndim - 1)), one, other)
+    def of_atoms(fresh: Array, before: Array) -> Array:
+        every = before.copy()
+        every[asked] = fresh
+        return every
 
+    pairs, walls = standing(stands, near.pairs, near.walls, found.pairs, found.walls)
     return Cells(
         of_atoms(found.mass, near.mass),
         of_atoms(found.moment, near.moment),
         of_atoms(found.spread, near.spread),
         of_atoms(found.cost, near.cost),
         of_atoms(found.area, near.area),
-        np.concatenate([near.pairs[stood], found.pairs]),
-        np.concatenate([near.along[stood], found.along]),
-        np.concatenate([near.length[stood], found.length]),
-        np.concatenate([near.apart[stood], found.apart]),
+        pairs,
+        walls,
         found.borders,
         found.phi,
     )

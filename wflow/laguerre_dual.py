@@ -13,13 +13,13 @@ from typing import Literal
 import numpy as np
 from scipy.linalg import sqrtm
 from scipy.ndimage import gaussian_filter
-from scipy.sparse import coo_array
-from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 
 from wflow.arrays import Array
 from wflow.clipping import Indices
-from wflow.dissection import elimination
+from wflow.dissection import dissected
+from wflow.errors import NotConverged
+from wflow.fronts import solution
 from wflow.grid import Grid
 from wflow.intercepts import intercepts, shifted
 from wflow.laguerre import Cells, cells, overlapping, tiling
@@ -182,27 +182,21 @@ def together(dual: Dual, found: Cells, w: Array, right: Array) -> Array:
 def solved(pairs: Indices, w: Array, right: Array) -> Array:
     """u (m,) with sum_j w_ij (u_i - u_j) = right_i; 0 where there are no walls, and at the first atom that has one.
 
-    pairs (e, 2), w (e,) > 0: the walls between atoms, which are eliminated by nested dissection; right (m,).
+    pairs (e, 2), w (e,): the walls between atoms, those with w > 0, eliminated by nested dissection; right (m,).
+    Raises NotConverged where walls do not tie all of them together.
     """
-    m, order = len(right), elimination(pairs, len(right))
-    place = np.empty(m, np.int64)
-    place[order] = np.arange(m)
-    i, j = place[pairs.T]
-    diagonal = np.bincount(i, w, m) + np.bincount(j, w, m)
-    walled = diagonal[place] > 0.0
-    if not walled.any():
+    m = len(right)
+    stays = np.ones(m, bool)
+    stays[pairs[w > 0.0]] = False
+    if stays.all():
         return np.zeros(m)
-    # who has no wall, and the first who has, are told to stay
-    held = np.flatnonzero(~walled)
-    held = place[np.append(held, np.argmax(walled))]
-    stays = np.zeros(m, bool)
-    stays[held] = True
-    moved = ~(stays[i] | stays[j])
-    i, j, w = i[moved], j[moved], w[moved]
-    diagonal[held] = 1.0
-    every = np.arange(m)
-    entries = np.concatenate([diagonal, -w, -w]), (np.concatenate([every, i, j]), np.concatenate([every, j, i]))
-    matrix = coo_array(entries, shape=(m, m)).tocsc()
-    options = {"SymmetricMode": True}
-    factors = splu(matrix, permc_spec="NATURAL", diag_pivot_thresh=0.0, relax=1, panel_size=1, options=options)
-    return np.asarray(factors.solve(np.where(stays, 0.0, right[order]))[place])
+    # the first who has a wall is told to stay: others are tied to him, as to a wall of theirs
+    stays[np.argmin(stays)] = True
+    one, other = stays[pairs[:, 0]], stays[pairs[:, 1]]
+    to = np.bincount(pairs[other, 0], w[other], m) + np.bincount(pairs[one, 1], w[one], m)
+    free = ~(one | other)
+    pairs = pairs[free]
+    u = solution(pairs, w[free], stays + to, np.where(stays, 0.0, right), *dissected(pairs, m))
+    if not np.isfinite(u).all():
+        raise NotConverged("semidiscrete: walls do not tie all atoms together; move atoms apart", np.inf)
+    return u

@@ -56,7 +56,7 @@ def raised(
             break
         g = _swept(dual, g, wanting[np.argsort(-(found.mass / dual.mu)[wanting])], found.borders, bounds)
         found = dual.overlapping(g, found)
-    return g, found if dual.tiling(found) else dual.cells(g)
+    return g, found if dual.tiling(found) else dual.cells(g, found)
 
 
 def lowered(dual: Dual, g: Array, found: Cells, near: Cells, sweeps: int, glut: float) -> tuple[Array, Cells]:

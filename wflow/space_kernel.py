@@ -22,6 +22,8 @@ from wflow.space_sums import space_sums
 
 _TAYLOR = (0.5 / math.pi, 0.25, 0.25 / math.pi)
 """k1 of unit vectors is sum_n c_n cos^n phi with c_n >= 0; these three are 98 % of it at phi = 0."""
+_BENT = 24
+"""Inputs up to which the coupling has the d (d + 1)/2 features of cos^2 phi; beyond, those of cos phi have the rest."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,15 @@ class ReluSpaceKernel:
         return relu_kernel(0.0, "gaussian").coefficients(count)
 
     def coupling(self, w: Array) -> tuple[Array, Array]:
-        """Gradients of the features a |b|, a b_i and a b_i b_j/|b| (m (d + 1), q): cos^n phi, n <= 2, of the kernel."""
+        """Gradients of the features a |b|, a b_i and a b_i b_j/|b| (m (d + 1), q): cos^n phi, n <= 2, of the kernel.
+
+        Beyond 24 inputs of a |b| and a b_i alone, the latter with all that is left of k1(u, u) = 1/2, so that between
+        neurons of one direction it is exact but for turns.
+        """
         a, radius, along = polar(w)
         n, d = along.shape
+        if d > _BENT:
+            return _straight(a, radius, along), np.concatenate([[_TAYLOR[0]], np.full(d, 0.5 - _TAYLOR[0])])
         pairs = list(itertools.combinations_with_replacement(range(d), 2))
         first, second = (np.array([p[k] for p in pairs]) for k in (0, 1))
         x, y, eye = along[:, first], along[:, second], np.eye(d)
@@ -99,6 +107,16 @@ def polar(w: Array) -> tuple[Array, Array, Array]:
     """a (m,), |b| (m,) and b/|b| (m, d), 0 where b = 0."""
     radius = np.linalg.norm(w[:, 1:], axis=1)
     return w[:, 0], radius, w[:, 1:] / np.where(radius > 0.0, radius, 1.0)[:, None]
+
+
+def _straight(a: Array, radius: Array, along: Array) -> Array:
+    """Gradients of a |b| and a b_i (m (d + 1), 1 + d)."""
+    n, d = along.shape
+    out = np.zeros((n, d + 1, d + 1))
+    out[:, 0, 0], out[:, 0, 1:] = radius, radius[:, None] * along
+    out[:, 1:, 0] = a[:, None] * along
+    out[:, 1:, 1:] = (a * (radius > 0.0))[:, None, None] * np.eye(d)
+    return out.reshape(n * (d + 1), d + 1)
 
 
 def charges_of(pi: Measure | Law) -> tuple[Array, Array]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from wflow.certificates import Certificate, distance_to_exact, of_run
+from wflow.contracting import relaxing
 from wflow.convergence import MARGIN, Laboratory, distance, estimated_error, norm_of
 from wflow.errors import Truncated
 from wflow.flow import Flow
@@ -45,6 +46,7 @@ def of_long_steps(problem: Problem, solver: Solver, others: Sequence[Solver], qu
     few = min(over, MOST_STEPS) if able else over
     run = solve(flow, solver, dt=dt, until=flow.horizon * (few / over))
     yield from of_run(problem, run)
+    yield from relaxing(problem, run, None)
     if flow.energy.limits:
         yield _within_limits(run)
     if dt >= smallest:

@@ -7,18 +7,23 @@ Where every Gibbs law nu = e^{-V[pi]/T}/Z, pi on the flow's way, has KL(mu|nu) <
 for F convex along mixtures: dF/dt = -T^2 int |grad log pi/nu|^2 dpi <= -2 rho T (T KL(pi|nu)) <= -2 rho T (F - inf F)
 (Nitanda, Wu & Suzuki 2022, arXiv:2201.10469; Chizat 2022, arXiv:2202.01009).
 
-V = s|w|^2/2 + linear on a convex box    rho = s/T      (Bakry & Emery 1985)
+V = s|w|^2/2 + linear on a convex box    rho = s/T                       (Bakry & Emery 1985)
 V a sum of cosines on the circle         rho = e^{-osc V/T}: the uniform law has rho = 1 (Emery & Yukich 1987), and a
-                                         bounded change of V costs e^{-osc} (Holley & Stroock 1987). True, and small
+                                         bounded change of V costs e^{-osc} (Holley & Stroock 1987)
+the same with a first mode s cos         rho = e^{-osc(V - first mode)/T}/(1 + log(pi I_0(s/T))), if that is larger
 
-osc V <= 2 sum_{n >= 1} a_n |c_n - y_n|, and |c_n - y_n| <= 1 + |y_n|. Besides, F falls and the entropy is at least
--log 2 pi, so sum_{n >= 1} a_n |c_n - y_n|^2/2 <= F(0) - offset + T log 2 pi, by Cauchy and Schwarz (derived).
+since 1/(1 + log(pi I_0(kappa))) is a constant of the von Mises law e^{kappa cos w} (proved: docs/certificates.md). It
+falls like 1/kappa, where e^{-osc} falls like e^{-2 kappa}.
+
+Of any set of modes osc <= 2 sum a_n |c_n - y_n|, and |c_n - y_n| <= 1 + |y_n|. Besides, F falls and the entropy is at
+least -log 2 pi, so sum a_n |c_n - y_n|^2/2 <= F(0) - offset + T log 2 pi, by Cauchy and Schwarz (derived).
 """
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import ive
 
 from wflow.arrays import Array
 from wflow.domain import TURN, Box
@@ -55,14 +60,33 @@ def log_sobolev(flow: Flow) -> LogSobolev | None:
     view = observed(energy, domain) if domain.is_circle else None
     if not isinstance(view, OfModes):
         return None
-    swing = 2.0 * _swing(view, flow)
+    return max(_perturbed(view, flow), _split(view, flow), key=lambda found: found.constant)
+
+
+def von_mises(kappa: float) -> float:
+    """rho = 1/(1 + log(pi I_0(kappa))), a log-Sobolev constant of e^{kappa cos w} on the circle."""
+    return 1.0 / (1.0 + math.log(math.pi * float(ive(0, kappa))) + abs(kappa))
+
+
+def _perturbed(view: OfModes, flow: Flow) -> LogSobolev:
+    """All of V as a change of the uniform law."""
+    temperature = flow.energy.temperature
+    swing = 2.0 * _swing(view, flow, slice(1, None))
     return LogSobolev(math.exp(-swing / temperature), temperature, f"osc V <= {swing:.3g} (Holley and Stroock)")
 
 
-def _swing(view: OfModes, flow: Flow) -> float:
-    """A bound of sum_{n >= 1} a_n |c_n - y_n| along the flow."""
-    a, count = view.modes[1:], len(view.modes)
-    sizes = np.hypot(view.target[1:count], view.target[count:])
+def _split(view: OfModes, flow: Flow) -> LogSobolev:
+    """The first mode's von Mises law, and the rest as a change of it."""
+    temperature = flow.energy.temperature
+    kappa, rest = _swing(view, flow, slice(1, 2)) / temperature, 2.0 * _swing(view, flow, slice(2, None))
+    reason = f"von Mises, kappa <= {kappa:.3g}" + (f", and a rest of osc <= {rest:.3g}" if rest else "")
+    return LogSobolev(von_mises(kappa) * math.exp(-rest / temperature), temperature, reason)
+
+
+def _swing(view: OfModes, flow: Flow, some: slice) -> float:
+    """A bound of the sum of a_n |c_n - y_n| over some modes n, along the flow."""
+    a, count = view.modes[some], len(view.modes)
+    sizes = np.hypot(view.target[:count], np.append(0.0, view.target[count:]))[some]
     swing = float(a @ (1.0 + sizes))
     if isinstance(flow.initial, Measure):
         energy = flow.energy

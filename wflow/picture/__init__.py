@@ -5,6 +5,7 @@ it, `png_base64` embeds it in a page. `runs` is a mapping from the name in the l
 trajectories or a single one is named by its solvers.
 """
 
+from wflow.picture.bias import active_in_time, by_width, heat_maps, magnitudes_in_time, nearness
 from wflow.picture.boundaries import boundaries
 from wflow.picture.charges import charges
 from wflow.picture.clouds import blocks, clouds, phases
@@ -23,32 +24,40 @@ from wflow.picture.plane import maps, neurons, paths
 from wflow.picture.regions import film, regions
 from wflow.picture.sheets import sheets
 from wflow.picture.spreading import spreading
+from wflow.picture.stability import descents, escape, stability
 from wflow.picture.studies import chaos, fluctuations, limits, starts, success, two_phases
 from wflow.picture.style import Runs, png_base64, save
 from wflow.picture.verdicts import verdicts
 
 __all__ = [
     "Runs",
+    "active_in_time",
     "animation",
     "barriers",
     "blocks",
     "boundaries",
+    "by_width",
     "chaos",
     "charges",
     "clouds",
     "densities",
+    "descents",
     "energies",
+    "escape",
     "escapes",
     "film",
     "fit",
     "fluctuations",
+    "heat_maps",
     "journey",
     "knots",
     "ledger",
     "limits",
+    "magnitudes_in_time",
     "maps",
     "minima",
     "moves",
+    "nearness",
     "neurons",
     "numbers",
     "order_plot",
@@ -65,6 +74,7 @@ __all__ = [
     "sharpness_by_step",
     "sheets",
     "spreading",
+    "stability",
     "starts",
     "success",
     "surface",

@@ -19,6 +19,7 @@ from wflow.problems.pairs import aggregation
 from wflow.problems.plane import relu_teacher_plane
 from wflow.problems.porous import barenblatt, porous_well
 from wflow.problems.problem import Problem
+from wflow.problems.quenching import quenching
 from wflow.problems.regions import around_obstacle, barenblatt_disk, blown_region, porous_well_disk
 from wflow.problems.regression import regression
 from wflow.problems.rough import atom_start, jump_start
@@ -68,6 +69,7 @@ CATALOGUE: dict[str, Callable[..., Problem]] = {
         axis_target,
         isotropic_gaussians,
         anisotropic_gaussians,
+        quenching,
     )
 }
 
@@ -159,6 +161,7 @@ __all__ = [
     "planar_optimum",
     "porous_well",
     "quadratic_neuron",
+    "quenching",
     "regression",
     "relu_teacher",
     "relu_teacher_plane",

@@ -1,6 +1,7 @@
 """This file owns relu networks that tell two centred Gaussian clouds apart, of two widths in one block of inputs."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -39,17 +40,7 @@ def anisotropic_gaussians(
     |w_i| moves by -dV/dr_i: the same flow. Start: a ~ N(lean, outer^2), b = 0, w ~ N(0, (spread^2/d) I).
     Raises ValueError unless 2 <= block <= d - 2 and 0 < delta < 1.
     """
-    sizes, widths = _sizes(d, block), 1.0 + separation(delta) * np.array([1.0, -1.0])
-    (first, p), (second, q) = (radii(float(size), nodes) for size in sizes)
-    inputs = np.array([(width * s, t) for width in widths for s in first for t in second])
-    weights = np.tile(np.multiply.outer(p, q).ravel(), 2)
-
-    def law(size: int, rng: np.random.Generator) -> Data:
-        y = _labels(size, rng)
-        s, t = (np.sqrt(2.0 * rng.standard_gamma(0.5 * k, size) / k) for k in sizes)
-        return Data(np.column_stack([(1.0 + y * delta) * s, t]), y)
-
-    data = Data(inputs, np.repeat([1.0, -1.0], len(weights) // 2), weights / weights.sum(), law)
+    sizes, data = block_sizes(d, block), lengths_of_data(block_sizes(d, block), delta, nodes)
     scale = positive("spread", spread) / math.sqrt(d)
     start = Product(*_outside(lean, outer), *(Chi(size, scale) for size in sizes))
     return Problem(
@@ -66,14 +57,7 @@ def in_two_blocks(
 
     Horizon 10. For StochasticGradient(rows=Fresh()), to be compared with the flow of lengths.
     """
-    sizes, size = _sizes(d, block), separation(delta)
-
-    def law(n: int, rng: np.random.Generator) -> Data:
-        y = _labels(n, rng)
-        x = rng.standard_normal((n, d))
-        x[:, :block] *= (1.0 + y * size)[:, None]
-        return Data(x, y)
-
+    sizes, law = block_sizes(d, block), clouds(d, block, delta)
     sample = law(count("rows", rows), np.random.default_rng([count("seed", seed, least=0), 1]))
     neuron = RidgeNeuron(relu(), inputs=sum(sizes), bias=True, outer=True)
     a, b = _outside(lean, outer)
@@ -92,7 +76,36 @@ def lengths(w: Array, block: int) -> Array:
     return np.column_stack([w[:, 0], w[:, -1], *sizes])
 
 
-def _sizes(d: int, block: int) -> tuple[int, int]:
+def lengths_of_data(sizes: tuple[int, int], delta: float, nodes: int) -> Data:
+    """The law of the lengths of x in the blocks over roots of their sizes: `nodes` Gauss points an axis and class."""
+    widths = 1.0 + separation(delta) * np.array([1.0, -1.0])
+    (first, p), (second, q) = (radii(float(size), nodes) for size in sizes)
+    inputs = np.array([(width * s, t) for width in widths for s in first for t in second])
+    weights = np.tile(np.multiply.outer(p, q).ravel(), 2)
+
+    def law(size: int, rng: np.random.Generator) -> Data:
+        y = _labels(size, rng)
+        s, t = (np.sqrt(2.0 * rng.standard_gamma(0.5 * k, size) / k) for k in sizes)
+        return Data(np.column_stack([(1.0 + y * delta) * s, t]), y)
+
+    return Data(inputs, np.repeat([1.0, -1.0], len(weights) // 2), weights / weights.sum(), law)
+
+
+def clouds(d: int, block: int, delta: float) -> Callable[[int, np.random.Generator], Data]:
+    """Draws (x, y) of the two clouds in R^d."""
+    size = separation(delta)
+
+    def law(n: int, rng: np.random.Generator) -> Data:
+        y = _labels(n, rng)
+        x = rng.standard_normal((n, d))
+        x[:, :block] *= (1.0 + y * size)[:, None]
+        return Data(x, y)
+
+    return law
+
+
+def block_sizes(d: int, block: int) -> tuple[int, int]:
+    """The two sizes; ValueError naming `block` or `d` where one is below two."""
     n, k = count("d", d, least=4), count("block", block, least=2)
     if k > n - 2:
         raise ValueError(f"block: {block!r} leaves less than two of d = {d} inputs to the other; give at most {n - 2}")

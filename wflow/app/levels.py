@@ -1,0 +1,44 @@
+"""This file owns the levels of a refinement in space: from which cells on an order can be asked for."""
+
+import math
+
+from wflow.measure import Density
+from wflow.problems import Problem
+from wflow.solver import Solver
+from wflow.trajectory import Trajectory
+
+LEVELS = 4
+_CELL, _FINER = 0.6, 4
+"""Cells over standard deviations of the narrowest law, where orders in space begin to show (1.1: order 2 seen as 1.8;
+.5: as 2.0); at most so much finer."""
+
+
+def space_factors(solver: Solver, problem: Problem, quick: bool) -> list[float]:
+    """Resolutions of a refinement in space, each twice the one before.
+
+    From rough starts on several axes costly methods begin lower; on one axis all begin higher: where in its cell a jump
+    lies changes errors from one coarse grid to the next.
+    """
+    rough = problem.flow.initial.regularity != "smooth"
+    if problem.flow.domain.dim > 1 and solver.needs == "density":
+        cells = getattr(solver, solver.resolution)
+        first = problem.coarsest / 2 if solver.costly and rough else problem.coarsest
+        return [first * 2**k / cells for k in range(LEVELS - 1)]
+    return [2.0 ** (k + rough) for k in range((3 if quick else 2) - LEVELS, 2)]
+
+
+def narrow(problem: Problem, run: Trajectory) -> int:
+    """1, 2, 4: how much finer a refinement on one axis begins where the window is wide beside the law on it.
+
+    No order in h shows where cells are as wide as the law: the last level but one, which has the run's own cells, gets
+    cells of at most _CELL standard deviations of the narrowest law at a saved time, of the exact one where it is known
+    (a first order smears). Rough starts begin one level higher anyway.
+    """
+    cells = [pi for pi in run.measures if isinstance(pi, Density)]
+    if not cells or run.flow.domain.dim > 1 or run.flow.domain.is_circle or run.flow.initial.regularity != "smooth":
+        return 1
+    laws, grid = [problem.exact(float(t)) for t in run.times], cells[0].grid
+    known = [law.averages(grid) if law is not None else pi.values for law, pi in zip(laws, cells, strict=True)]
+    x, h = grid.centres[:, 0], float(grid.widths[0])
+    spread = math.sqrt(min(h * float(rho @ (x - h * (rho @ x)) ** 2) for rho in known))
+    return next(k for k in (1, 2, _FINER) if k == _FINER or h <= _CELL * k * spread)
