@@ -28,9 +28,9 @@ IMAGES = ("sharpness_table",)
 """They need the digits in scikit-learn's wheel."""
 LONG = (
     "annealing", "chaos", "convex_in_mixtures", "depth_collapse", "displacement_convexity", "double_descent",
-    "fluctuations", "grid_and_elements", "hypothesis_report", "infinite_width", "knots", "momentum", "quenching",
-    "sgd_escape", "sharpness_table", "sparse_deconvolution", "sphere_neurons", "stuck_start", "symmetries",
-    "two_blocks", "two_clouds", "two_phases", "two_ranks",
+    "fluctuations", "grid_and_elements", "hypothesis_report", "infinite_width", "knots", "mode_connectivity",
+    "momentum", "quenching", "sgd_escape", "sharpness_table", "sparse_deconvolution", "sphere_neurons", "stuck_start",
+    "symmetries", "two_blocks", "two_clouds", "two_phases", "two_ranks",
 )  # fmt: skip
 """Their claims are slow tests."""
 RUNNABLE = [
@@ -181,6 +181,7 @@ BROKEN = {  # what each refutation must find
     "fluctuations": {"first": 0},  # a sum with n = 0
     "knots": {"limit": 2},  # two knots for three
     "sharpness_table": {"scale": 2.0},  # the Hessian of R
+    "mode_connectivity": {"column": 0},  # networks as they are
     "annealing": {"rate": 1.0},  # cooling within a few units of time
     "quenching": {"scaling": 1.0},  # a mean-field network
     "double_descent": {"scaling": 0.0},  # a trained network for random features
@@ -231,6 +232,7 @@ def test_the_claim_is_not_refuted_but_could_be(
         ("knots", 2e-3),  # T = 1e-6 for T -> 0
         ("max_margin", 1e-9),  # the bracket, closed
         pytest.param("sharpness_table", 0.02, marks=pytest.mark.slow),  # 2/eta is a bound
+        pytest.param("mode_connectivity", 0.15, marks=pytest.mark.slow),  # m = 128 to 1024, -1/3 as m grows
         ("measured_data", 0.0),
         ("porous_steps", 1e-3),  # the edge on 96 cells
         ("step_movie", 1e-4),  # what the ascent leaves of the mean

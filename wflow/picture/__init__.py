@@ -13,6 +13,7 @@ from wflow.picture.curves import energies, ledger, numbers, order_plot, relaxati
 from wflow.picture.falls import falls
 from wflow.picture.journey import journey
 from wflow.picture.knots import knots
+from wflow.picture.landscape import barriers, ways
 from wflow.picture.measures import densities
 from wflow.picture.minima import escapes, minima, regularisers, sharpness_by_step
 from wflow.picture.moves import moves
@@ -34,6 +35,7 @@ __all__ = [
     "Runs",
     "active_in_time",
     "animation",
+    "barriers",
     "blocks",
     "boundaries",
     "by_width",
@@ -83,5 +85,6 @@ __all__ = [
     "two_phases",
     "verdicts",
     "w2_curves",
+    "ways",
     "widths",
 ]
