@@ -30,6 +30,8 @@ from wflow.trajectory import Trajectory
 SHORT = 100
 """Steps of an explicit method from which on its error in time is asymptotic (seen: 604; not yet at 51)."""
 DECAYED = 1e-3
+_SHORTER = 8
+"""Steps of an implicit method: a start that spreads in less than one of the first steps shows no order in them."""
 _CUT = 1e-5
 """Of the last coefficients on the way: at 1e-2 the energy identity stops at 1e-6, at 1e-6 below 1e-9 (seen)."""
 
@@ -50,7 +52,8 @@ class Orders:
     run: the base run.   quick: without the coarsest grid, on which a window's walls may be felt, and without the
     largest number of steps where it is not needed: on several axes, and where stability asks for steps so short that
     all show the order. So is it of a costly method. Where on one axis the order does not show so, quick takes the
-    levels of the full run: an order is a limit, and too coarse levels refute none.
+    levels of the full run, and steps that stability does not bound are taken _SHORTER: an order is a limit, and too
+    coarse levels refute none.
     found: the refinements by name, for pictures.
     """
 
@@ -77,8 +80,8 @@ class Orders:
 
     @property
     def again(self) -> bool:
-        """Whether levels of the full run are asked where those of a quick one show no order."""
-        return self.quick and not (self.several or self.solver.costly or self.solver.remapping)
+        """Whether finer levels are asked where the first show no order; in space, of a quick run alone."""
+        return not (self.several or self.solver.costly or self.solver.remapping)
 
     @cached_property
     def finer(self) -> int | None:
@@ -143,9 +146,10 @@ class Orders:
         return _Steps(coarse, first, LEVELS - 1 if fewer else LEVELS)
 
     def _more_steps(self, steps: _Steps, finer: int) -> _Steps:
-        """Those of the full run."""
+        """At the study's resolution; steps _SHORTER where they may be of any length."""
         coarse = self._resolving(self.solver.refined(finer))
-        return _Steps(coarse, self.lab.enough(coarse, steps.first).steps, LEVELS)
+        first = self.lab.enough(coarse, steps.first).steps
+        return _Steps(coarse, _SHORTER * first if first == steps.first else first, LEVELS)
 
     def _in_space(self, finer: int) -> Certificate:
         """Asked by the order that the method declares at the last level but one.
@@ -154,7 +158,7 @@ class Orders:
         """
         solver, remapping = self.solver, self.solver.remapping
         levels = [[finer * k for k in space_factors(solver, self.problem, self.quick or remapping)]]
-        if self.again:
+        if self.quick and self.again:
             levels.append([2.0 * finer * k for k in space_factors(solver, self.problem, quick=False)])
         declared = [solver.refined(factors[-2]).order(self.lab.flow).space for factors in levels]
         seen = Certificate("", "equal", 0.0, 1.0)
