@@ -232,9 +232,11 @@ def test_limit_of_a_linear_field():
 def test_tied_and_layerwise_differ_where_sources_turn():
     """w = (2^(1/2) (cos, sin)(pi s).xi, 0, c), D = 1: psi = u s_0 with s_0 = tanh c, so P_layerwise = 2 s_0^2 and
     P_tied = 2 s_0^2 |int (cos, sin)(pi s) ds|^2 = 2 s_0^2 (2/pi)^2."""
-    rows = lambda s: np.vstack(
-        [math.sqrt(2.0) * np.array([[math.cos(math.pi * s), math.sin(math.pi * s)]]), 0 * np.eye(2)]
-    )  # noqa: E731
+
+    def rows(s):
+        turned = math.sqrt(2.0) * np.array([math.cos(math.pi * s), math.sin(math.pi * s)])
+        return np.vstack([turned, np.zeros((2, 2))])
+
     law = residual.GaussianPath(lambda s: np.array([0.0, 0.0, 0.7]), rows)
     found = residual.limit(law, TANH, np.array([[0.3]]))
     square = 2.0 * math.tanh(0.7) ** 2
@@ -267,8 +269,8 @@ def test_fluctuations_have_their_constant(tied):
 def test_two_moons():
     """Rows on half circles about (-.5, -.25) and (.5, .25); no line parts them: perceptron's dual has a solution."""
     data = two_moons(32)
-    assert np.hypot(*(data.inputs[:16] + [0.5, 0.25]).T) == pytest.approx(np.ones(16))
-    assert np.hypot(*(data.inputs[16:] - [0.5, 0.25]).T) == pytest.approx(np.ones(16))
+    assert np.hypot(*(data.inputs[:16] + np.array([0.5, 0.25])).T) == pytest.approx(np.ones(16))
+    assert np.hypot(*(data.inputs[16:] - np.array([0.5, 0.25])).T) == pytest.approx(np.ones(16))
     fit = np.column_stack([data.inputs, np.ones(32)])
     best = fit @ np.linalg.lstsq(fit, data.targets, rcond=None)[0]
     assert np.any(best * data.targets < 0.0)

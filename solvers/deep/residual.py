@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 import ot
+from numpy.typing import NDArray
 
 from solvers.deep.newton import minimum
 from wflow.arrays import Array, count, positive
@@ -112,12 +113,12 @@ class Jko(ResidualSolver):
         return _net(flow, z), residual
 
 
-def optimal_partners(before: Array, after: Array) -> Array:
+def optimal_partners(before: Array, after: Array) -> NDArray[np.int64]:
     """Which atom of `after` (L, m, k) each atom of `before` goes to by the optimal plan of its layer: (L, m).
 
     The identity where it is optimal to rounding, whichever plan was found.
     """
-    found = np.tile(np.arange(before.shape[1]), (len(before), 1))
+    found = np.tile(np.arange(before.shape[1], dtype=np.int64), (len(before), 1))
     for i, (a, b) in enumerate(zip(before, after, strict=True)):
         costs = ot.dist(a, b)
         best = np.argmax(ot.emd([], [], costs), axis=1)

@@ -24,6 +24,7 @@ from wflow.picture.sheets import sheets
 from wflow.picture.spreading import spreading
 from wflow.picture.studies import chaos, fluctuations, limits, starts, success, two_phases
 from wflow.picture.style import Runs, png_base64, save
+from wflow.picture.two_errors import two_errors
 from wflow.picture.verdicts import verdicts
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "starts",
     "success",
     "surface",
+    "two_errors",
     "two_phases",
     "verdicts",
     "w2_curves",

@@ -6,6 +6,7 @@ from wflow.app.deep.coupled import COUPLED
 from wflow.app.deep.lecture import LECTURE
 from wflow.app.deep.limits import LIMITS
 from wflow.app.deep.networks import NETWORKS
+from wflow.app.deep.resnet import RESNET
 
-CHECKS: tuple[Check, ...] = (*NETWORKS, *LIMITS, *COUPLED, *COLLAPSING, *LECTURE)
+CHECKS: tuple[Check, ...] = (*NETWORKS, *LIMITS, *COUPLED, *COLLAPSING, *LECTURE, *RESNET)
 __all__ = ["CHECKS", "DEEP", "Check", "table"]

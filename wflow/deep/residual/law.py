@@ -37,7 +37,7 @@ class GaussianPath:
     @property
     def sources(self) -> int:
         """r."""
-        return self.factor(0.0).shape[1]
+        return int(self.factor(0.0).shape[1])
 
     def layerwise(self, depth: int, width: int, seed: int) -> Array:
         """w_lj ~ pi_(l/depth), all independent: (depth, width, 2 D + 1)."""

@@ -41,7 +41,7 @@ class Limit:
 
 def end_state(law: GaussianPath, sigma: Activation, x: Array, *, tolerance: float = 1e-12) -> Array:
     """z(1) (n, D) of the limit from x (n, D), by DOP853."""
-    return _path(law, sigma, x, np.array([1.0]), tolerance)[0][-1]
+    return np.asarray(_path(law, sigma, x, np.array([1.0]), tolerance)[0][-1])
 
 
 def euler_state(law: GaussianPath, sigma: Activation, x: Array, depth: int) -> Array:

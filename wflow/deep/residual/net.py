@@ -53,7 +53,7 @@ class ResidualNet:
     @property
     def width(self) -> int:
         """m."""
-        return self.atoms.shape[1]
+        return int(self.atoms.shape[1])
 
     @property
     def dim(self) -> int:
