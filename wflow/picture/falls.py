@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from wflow.picture.style import KNOWN, canvas, styled
 
@@ -17,7 +18,9 @@ def falls(
 ) -> Figure:
     """groups: title -> name -> (size, value) pairs. The dashed line has the slope that theory says."""
     figure = canvas(4.8 * len(groups), 4.4)
-    for axes, (title, lines) in zip(np.ravel(figure.subplots(1, len(groups))), groups.items(), strict=True):
+    for axes, (title, lines) in zip(
+        np.ravel(figure.subplots(1, len(groups), sharey=True)), groups.items(), strict=True
+    ):
         for k, (name, pairs) in enumerate(lines.items()):
             n, found = np.array(sorted(pairs), dtype=float).T
             look = {"color": _COLOURS[k % len(_COLOURS)], "marker": _MARKERS[k % len(_MARKERS)]}
@@ -27,6 +30,8 @@ def falls(
         axes.set(title=title, xlabel=size, xscale="log", yscale="log")
         axes.set_xticks(n, [f"{k:g}" for k in n])
         axes.minorticks_off()
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter("{x:g}")
         axes.legend(loc="best", fontsize=8.0)
     figure.axes[0].set_ylabel(value)
     return figure
