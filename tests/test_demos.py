@@ -25,9 +25,9 @@ HEADINGS = ["Problem", "Solve", "Check", "Picture", "What would refute this", "E
 ELEMENTS = ("grid_and_elements", "sphere_neurons", "sphere_movie", "round_obstacle", "two_ranks")
 """They need DOLFINx."""
 LONG = (
-    "annealing", "chaos", "convex_in_mixtures", "depth_collapse", "displacement_convexity", "fluctuations",
-    "grid_and_elements", "hypothesis_report", "knots", "momentum", "sparse_deconvolution", "sphere_neurons",
-    "stuck_start", "symmetries", "two_blocks", "two_clouds", "two_phases", "two_ranks",
+    "annealing", "chaos", "convex_in_mixtures", "deep_resnet", "depth_collapse", "displacement_convexity",
+    "fluctuations", "grid_and_elements", "hypothesis_report", "knots", "momentum", "sparse_deconvolution",
+    "sphere_neurons", "stuck_start", "symmetries", "two_blocks", "two_clouds", "two_phases", "two_ranks",
 )  # fmt: skip
 """Their claims are slow tests."""
 RUNNABLE = [path for path in DEMOS if path.stem not in ELEMENTS or toolchain.missing() is None]
@@ -174,6 +174,7 @@ BROKEN = {
     "knots": {"limit": 2},
     "annealing": {"rate": 1.0},
     "depth_collapse": {"problem": sine_latent(4)},
+    "deep_resnet": {"tied": True},
 }
 """What each refutation must find: relu for a good activation, one that sees the mode, the flow's contraction for that
 of a step, gradient descent on R without m/2, R in place of F, another network for the particles, the slides'
@@ -183,7 +184,7 @@ flow in place of a step, a front that only waits, another network for the elemen
 mean of another start, no hole, another step, charges of one sign, masses that stay, students of the wrong sign, five
 inputs for twenty, another friction, the clock of the flow of R, a start that is wide enough, particles that do not
 meet, a target that is more concave, a sum with n = 0, two knots for three, cooling within a few units of time, a start
-whose layers are correlated."""
+whose layers are correlated, the same draws in all layers."""
 
 
 def test_every_demo_has_a_broken_case() -> None:
@@ -245,6 +246,7 @@ def test_the_claim_is_not_refuted_but_could_be(
         pytest.param("fluctuations", 0.2, marks=pytest.mark.slow),  # 400 draws of two sizes: three standard errors
         pytest.param("annealing", 1e-3, marks=pytest.mark.slow),  # quantiles, and steps of order two
         pytest.param("depth_collapse", 0.15, marks=pytest.mark.slow),  # six draws of two widths: three standard errors
+        pytest.param("deep_resnet", 0.02, marks=pytest.mark.slow),  # the same draws at both depths: order 1/(m L)
         pytest.param("two_phases", 0.01, marks=pytest.mark.slow),  # t = 1500
         pytest.param("two_ranks", 0.15, marks=pytest.mark.slow),  # rows of triangles along walls and round the disk
     ],

@@ -116,6 +116,7 @@ def test_energy_identity_and_orders(rate):
     assert np.log2(off[0] / off[1]) == pytest.approx(1.0, abs=0.05)
 
 
+@pytest.mark.slow
 def test_jko_is_of_first_order():
     """Equal masses: against a fine flow, halving the step halves the distance."""
     flow = residual.ResidualFlow(data_of(), net_of(equal=True), 1.0, ridge=0.1, rate=0.5)
@@ -153,6 +154,7 @@ def test_partners_are_optimal():
     assert optimal_partners(twins, 2.0 * twins).tolist() == [[0, 1, 2, 3]]
 
 
+@pytest.mark.slow
 def test_long_jko_steps_change_partners():
     """A step of length 64 leaves some atom nearer to another's start; it ends where the identity is optimal again."""
     flow = moons(2, 12, seed=3, horizon=64.0)
@@ -192,6 +194,7 @@ def test_field_of_a_law_in_closed_form():
     assert np.abs(law.field(ERF, s, z) - exact).max() < 1e-13
 
 
+@pytest.mark.slow
 def test_covariance_of_a_law_by_draws():
     """4e5 draws: each entry within five standard errors."""
     law, s, z = turning_law(), 0.6, INPUTS[:2]
@@ -253,6 +256,7 @@ def test_euler_nets_of_infinite_width_by_their_constant():
     assert np.abs(errors[1] - found.euler).max() > 1e-4  # the constant is not that of a finite depth
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tied", [False, True])
 def test_fluctuations_have_their_constant(tied):
     """m L (layerwise) or m (tied) times the mean square off the net of infinite width, 150 draws at m = 128, L = 16:
@@ -277,6 +281,7 @@ def test_two_moons():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(150)
 def test_moons_are_learnt():
     """Depth 8, 16 neurons a layer, fixed readout: F < 1e-3 at t = 200 by the flow and by JKO steps of 2."""
     for method, dt in ((GradientFlow(), 0.5), (Jko(), 2.0)):
