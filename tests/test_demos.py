@@ -27,10 +27,10 @@ ELEMENTS = ("grid_and_elements", "sphere_neurons", "sphere_movie", "round_obstac
 IMAGES = ("sharpness_table",)
 """They need the digits in scikit-learn's wheel."""
 LONG = (
-    "annealing", "chaos", "convex_in_mixtures", "depth_collapse", "displacement_convexity", "double_descent",
-    "fluctuations", "grid_and_elements", "hypothesis_report", "infinite_width", "knots", "mode_connectivity",
-    "momentum", "quenching", "sgd_escape", "sharpness_table", "sparse_deconvolution", "sphere_neurons", "stuck_start",
-    "symmetries", "two_blocks", "two_clouds", "two_phases", "two_ranks",
+    "annealing", "chaos", "convex_in_mixtures", "deep_resnet", "depth_collapse", "displacement_convexity",
+    "double_descent", "fluctuations", "grid_and_elements", "hypothesis_report", "infinite_width", "knots",
+    "mode_connectivity", "momentum", "quenching", "sgd_escape", "sharpness_table", "sparse_deconvolution",
+    "sphere_neurons", "stuck_start", "symmetries", "two_blocks", "two_clouds", "two_phases", "two_ranks",
 )  # fmt: skip
 """Their claims are slow tests."""
 RUNNABLE = [
@@ -189,6 +189,7 @@ BROKEN = {  # what each refutation must find
     "stability_diagram": {"replaced": True},  # batches with replacement
     "depth_collapse": {"problem": sine_latent(4)},  # a latent start
     "infinite_width": {"responses": False},  # a limit that forgets what went forth
+    "deep_resnet": {"tied": True},  # the same draws in all layers
 }
 
 
@@ -256,6 +257,7 @@ def test_the_claim_is_not_refuted_but_could_be(
         pytest.param("quenching", 0.01, marks=pytest.mark.slow),  # 400 starts: the mean's error is .004
         pytest.param("double_descent", 0.0, marks=pytest.mark.slow),
         pytest.param("depth_collapse", 0.15, marks=pytest.mark.slow),  # six draws of two widths: three standard errors
+        pytest.param("deep_resnet", 0.02, marks=pytest.mark.slow),  # the same draws at both depths: order 1/(m L)
         pytest.param("two_phases", 0.01, marks=pytest.mark.slow),  # t = 1500
         pytest.param("sgd_escape", 5e-3, marks=pytest.mark.slow),  # 2000 steps for all of them
         pytest.param("stability_diagram", 0.01, marks=pytest.mark.slow),  # 2e5 runs: .3 % of a standard error

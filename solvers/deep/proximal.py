@@ -1,12 +1,12 @@
 """This file owns the proximal step of multilayer networks: the minimising movement in the Hilbert space of weights."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
 
+from solvers.deep.newton import minimum
 from wflow.arrays import Array, count, positive
 from wflow.deep.flow import DeepFlow
 from wflow.deep.gradient import Gradient, gradient, risk
@@ -14,9 +14,7 @@ from wflow.deep.network import Network, replace_weights
 from wflow.deep.nodes import Rule
 from wflow.deep.pairs import Pairs
 from wflow.deep.solver import DeepSolver, DeepState, DeepStep
-from wflow.errors import NotConverged, Refused
-
-_SUFFICIENT, _SHORTEST, _NUDGE = 1e-4, 1e-9, 1e-6
+from wflow.errors import Refused
 
 
 @dataclass(frozen=True)
@@ -59,69 +57,11 @@ class Proximal(DeepSolver):
         def slope(z: Array) -> Array:
             return dt * chart.slope(gradient(chart.network(z), flow.data, flow.loss)) + z - start
 
-        z, residual = self._minimum(objective, slope, start)
+        z, residual = minimum("Proximal", objective, slope, start, tolerance=self.tolerance, limit=self.limit)
         end = chart.network(z)
         spent = float(np.sum((z - start) ** 2)) / (2.0 * dt)
         found = gradient(end, flow.data, flow.loss)
         return DeepStep(DeepState(state.time + dt, end, state.count + 1, found), spent, residual)
-
-    def _minimum(
-        self, objective: Callable[[Array], float], slope: Callable[[Array], Array], z: Array
-    ) -> tuple[Array, float]:
-        """A stationary point below the start, and the norm of the slope there."""
-        now = slope(z)
-        for _ in range(self.limit):
-            size = float(np.linalg.norm(now))
-            if size <= self.tolerance:
-                return z, size
-            z = _lowered(objective, z, now, _newton(slope, z, now))
-            now = slope(z)
-        size = float(np.linalg.norm(now))
-        if size > self.tolerance:
-            raise NotConverged(
-                f"Proximal: stopped at residual {size:.3g} > {self.tolerance:g} after {self.limit} iterations; "
-                "use a shorter step, or raise `limit` or `tolerance`",
-                size,
-            )
-        return z, size
-
-
-def _newton(slope: Callable[[Array], Array], z: Array, now: Array) -> Array:
-    """A direction d with (1 + dt F'') d = -slope by conjugate gradients; what there is where the curvature ends."""
-    d, rest = np.zeros_like(z), -now
-    along, square = rest, float(rest @ rest)
-    wanted = min(0.1, square**0.25) * square**0.5
-    for _ in range(len(z)):
-        bent = _bent(slope, z, along)
-        curvature = float(along @ bent)
-        if curvature <= 0.0:
-            return d if np.any(d) else rest
-        length = square / curvature
-        d, rest = d + length * along, rest - length * bent
-        before, square = square, float(rest @ rest)
-        if square**0.5 <= wanted:
-            break
-        along = rest + square / before * along
-    return d
-
-
-def _bent(slope: Callable[[Array], Array], z: Array, d: Array) -> Array:
-    """The Hessian times d, by central differences: error 1e-12 of a third derivative, and rounding 1e-10."""
-    h = _NUDGE / float(np.linalg.norm(d))
-    return (slope(z + h * d) - slope(z - h * d)) / (2.0 * h)
-
-
-def _lowered(objective: Callable[[Array], float], z: Array, now: Array, d: Array) -> Array:
-    """z + s d with the first s = 1, 1/2, .. by which the objective falls enough; rounding of it is no rise."""
-    value, along = objective(z), float(now @ d)
-    slack, s = 1e-14 * max(1.0, abs(value)), 1.0
-    while objective(z + s * d) > value + _SUFFICIENT * s * along + slack:
-        s *= 0.5
-        if s < _SHORTEST:
-            raise NotConverged(
-                f"Proximal: no step lowers the objective (slope {along:.3g}); use a shorter step", abs(along)
-            )
-    return z + s * d
 
 
 class _Chart:

@@ -88,7 +88,7 @@ def solve(
         raise Refused(f"{solver} refuses this flow: {reason}")
     end = _end(flow, until)
     longest = _longest(flow, steps, dt)
-    saved = _saved_times(times, end, longest)
+    saved = saved_times(times, end, longest)
     state = solver.init(flow)
     kept = [_Reached(state, state.energy(flow), 0.0, 0.0)]
     for now in _course(flow, solver, kept[0], saved, longest, until if callable(until) else None):
@@ -159,7 +159,7 @@ def _longest(flow: DeepFlow, steps: int | None, dt: float | None) -> float:
     return flow.horizon / count("steps", steps) if steps is not None else positive("dt", dt or 0.0)
 
 
-def _saved_times(times: Sequence[float] | None, end: float, longest: float) -> list[float]:
+def saved_times(times: Sequence[float] | None, end: float, longest: float) -> list[float]:
     if times is None:
         n = max(1, math.ceil(end / longest * (1.0 - 1e-9)))
         marks = np.unique(np.round(np.linspace(0, n, min(n, SAVED) + 1)).astype(int))

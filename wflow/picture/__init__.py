@@ -28,6 +28,7 @@ from wflow.picture.spreading import spreading
 from wflow.picture.stability import descents, escape, stability
 from wflow.picture.studies import chaos, fluctuations, limits, starts, success, two_phases
 from wflow.picture.style import Runs, png_base64, save
+from wflow.picture.two_errors import two_errors
 from wflow.picture.verdicts import verdicts
 from wflow.picture.widths import widths
 
@@ -82,6 +83,7 @@ __all__ = [
     "starts",
     "success",
     "surface",
+    "two_errors",
     "two_phases",
     "verdicts",
     "w2_curves",

@@ -6,7 +6,8 @@ from wflow.app.deep.coupled import COUPLED
 from wflow.app.deep.lecture import LECTURE
 from wflow.app.deep.limits import LIMITS
 from wflow.app.deep.networks import NETWORKS
+from wflow.app.deep.resnet import RESNET
 from wflow.app.deep.theory import THEORY
 
-CHECKS: tuple[Check, ...] = (*NETWORKS, *LIMITS, *COUPLED, *COLLAPSING, *LECTURE, *THEORY)
+CHECKS: tuple[Check, ...] = (*NETWORKS, *LIMITS, *COUPLED, *COLLAPSING, *LECTURE, *THEORY, *RESNET)
 __all__ = ["CHECKS", "DEEP", "Check", "table"]

@@ -18,6 +18,7 @@ from wflow.app.studies.minima import MINIMA
 from wflow.app.studies.nearness import NEARNESS
 from wflow.app.studies.quenching import QUENCHING
 from wflow.app.studies.regularisation import REGULARISATION
+from wflow.app.studies.resnet import RESNET
 from wflow.app.studies.sharpness import SHARPNESS
 from wflow.app.studies.stability import STABILITY
 from wflow.app.studies.starts import STARTS
@@ -50,6 +51,7 @@ _EVERY: tuple[Study, ...] = (
     DMFT,
     LANDSCAPE,
     BARRIERS,
+    RESNET,
 )
 STUDIES: dict[str, Study] = {study.name: study for study in _EVERY}
 __all__ = ["CELLS", "STUDIES", "Entry", "Study", "sweep", "write_study"]
