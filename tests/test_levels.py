@@ -74,11 +74,12 @@ def test_exponential_fitting_is_upwind_where_cells_are_wide_beside_noise():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("name", "given", "solver", "claim", "least"),
     [
         ("gaussian_langevin", {"temperature": 0.01}, ScharfetterGummel(64), "order in space", 0.85),
-        ("gaussian_langevin", {"mean": 3.0, "var": 0.02}, Muscl(64), "energy identity", 1.85),
+        ("gaussian_langevin", {"mean": 5.0, "var": 0.01}, Muscl(64), "energy identity", 1.85),
         ("gaussian_langevin", {"mean": 5.0, "var": 0.01}, ScharfetterGummel(64), "energy identity", 0.85),
         ("gaussian_langevin", {"mean": 5.0, "var": 0.01}, Upwind(64), "order in time", 0.85),
         ("isotropic_gaussians", {"ridge": 0.05, "temperature": 0.05}, Muscl(64), "energy identity", 1.85),
@@ -86,7 +87,7 @@ def test_exponential_fitting_is_upwind_where_cells_are_wide_beside_noise():
     ids=["cold", "narrow", "narrow-implicit", "narrow-at-the-wall", "erratic"],
 )
 def test_orders_are_asked_of_levels_that_resolve_the_law(name, given, solver, claim, least):
-    """Of those in which no order was seen: cells four times as wide as the start (1.3 of 2; by first orders so much
+    """Of those in which no order was seen: cells thrice as wide as the start (1.33 of 2; by first orders so much
     smearing that mass came to the walls), steps in which it spreads threefold (.54 of 1), residuals that change sign
     from 52 steps to 104 (1.68 of 2); and 1.19 of 2 in space where fitted fluxes are upwind.
     """
