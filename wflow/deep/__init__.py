@@ -1,0 +1,1 @@
+"""Multilayer networks and their limits."""
