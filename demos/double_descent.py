@@ -71,4 +71,4 @@ if __name__ == "__main__":
     print("exercise: predicted {}, measured {}".format(*exercise()))
 
 # References: [1] Belkin, Hsu, Ma & Mandal 2019, PNAS 116, 15849-15854 (double descent). [2] E, Ma & Wu 2019,
-# arXiv:1904.04326 (abstract). [3] Cho & Saul 2009, NeurIPS 22 (the kernel).    Next lesson: sgd_escape.py
+# arXiv:1904.04326 (abstract). [3] Cho & Saul 2009, NeurIPS 22 (the kernel).    Next lesson: mup_features.py

@@ -27,8 +27,8 @@ IMAGES = ("sharpness_table",)
 """They need the digits in scikit-learn's wheel."""
 LONG = (
     "annealing", "chaos", "convex_in_mixtures", "displacement_convexity", "double_descent", "fluctuations",
-    "grid_and_elements", "hypothesis_report", "knots", "momentum", "quenching", "sgd_escape", "sharpness_table",
-    "sparse_deconvolution",
+    "grid_and_elements", "hypothesis_report", "knots", "momentum", "mup_features", "quenching", "sgd_escape",
+    "sharpness_table", "sparse_deconvolution",
     "sphere_neurons", "stuck_start", "symmetries", "two_blocks", "two_clouds", "two_phases", "two_ranks",
 )  # fmt: skip
 """Their claims are slow tests."""
@@ -183,6 +183,7 @@ BROKEN = {  # what each refutation must find
     "annealing": {"rate": 1.0},  # cooling within a few units of time
     "quenching": {"scaling": 1.0},  # a mean-field network
     "double_descent": {"scaling": 0.0},  # a trained network for random features
+    "mup_features": {"name": "NTK"},  # a parametrisation whose features stand still
     "sgd_escape": {"eta": 0.5},  # a rate at which paths stay
     "stability_diagram": {"replaced": True},  # batches with replacement
 }
@@ -250,6 +251,7 @@ def test_the_claim_is_not_refuted_but_could_be(
         pytest.param("quenching", 0.01, marks=pytest.mark.slow),  # 400 starts: the mean's error is .004
         pytest.param("double_descent", 0.0, marks=pytest.mark.slow),
         pytest.param("two_phases", 0.01, marks=pytest.mark.slow),  # t = 1500
+        pytest.param("mup_features", 0.3, marks=pytest.mark.slow),  # widths up to 256: .223 for 1/4
         pytest.param("sgd_escape", 5e-3, marks=pytest.mark.slow),  # 2000 steps for all of them
         pytest.param("stability_diagram", 0.01, marks=pytest.mark.slow),  # 2e5 runs: .3 % of a standard error
         pytest.param("two_ranks", 0.15, marks=pytest.mark.slow),  # rows of triangles along walls and round the disk
