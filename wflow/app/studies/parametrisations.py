@@ -44,11 +44,12 @@ BEYOND = 0.35
 
 def cells(quick: bool) -> list[Cell]:
     """Data, parametrisation, width, seed."""
-    names, widths, seeds = ([MUP.name, NTK.name], (64, 128, 256), 2) if quick else (list(STUDIED), WIDTHS, SEEDS)
-    data = (DIGITS,) if quick else (DIGITS, MNIST)
-    every = [(d, p, n, s) for d in data for p in names for n in widths for s in range(seeds)]
-    if not quick:
-        every += [(DIGITS, p, WIDEST, s) for p in names for s in range(AT_WIDEST)]
+    if quick:
+        every = [(DIGITS, p.name, n, s) for p in (MUP, NTK) for n in (64, 128, 256) for s in range(2)]
+    else:
+        every = [(DIGITS, p, n, s) for p in STUDIED for n in WIDTHS for s in range(SEEDS)]
+        every += [(DIGITS, p, WIDEST, s) for s in range(AT_WIDEST) for p in STUDIED]
+        every += [(MNIST, p.name, n, s) for p in (MUP, NTK) for n in WIDTHS for s in range(SEEDS)]
     return [{"data": d, "parametrisation": p, "width": n, "seed": s} for d, p, n, s in every]
 
 

@@ -57,10 +57,10 @@ class Way:
 
 WAYS = {
     "tanh": Way(tanh(), 1.0, 0.5, 20000),
-    "silu": Way(silu(), 0.5, 0.1, 60000),
-    "relu": Way(relu(), 0.5, 0.1, 60000),
-    "quadratic": Way(quadratic(), 0.05, 0.01, 60000, (2,)),
-    "odd_cubic": Way(odd_cubic(), 0.02, 0.005, 120000, (1, 3)),
+    "silu": Way(silu(), 0.25, 0.1, 60000),
+    "relu": Way(relu(), 0.25, 0.1, 60000),
+    "quadratic": Way(quadratic(), 0.03, 0.01, 60000, (2,)),
+    "odd_cubic": Way(odd_cubic(), 0.01, 0.01, 60000, (1, 3)),
     "identity": Way(linear(), 0.5, 0.1, 60000, (1,)),
 }
 FREE = ("tanh", "silu", "relu", "odd_cubic")
