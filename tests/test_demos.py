@@ -29,7 +29,8 @@ IMAGES = ("sharpness_table",)
 LONG = (
     "annealing", "chaos", "convex_in_mixtures", "deep_resnet", "depth_collapse", "displacement_convexity",
     "double_descent", "fluctuations", "grid_and_elements", "hypothesis_report", "infinite_width", "knots",
-    "mode_connectivity", "momentum", "quenching", "sgd_escape", "sharpness_table", "sparse_deconvolution",
+    "mode_connectivity", "momentum", "mup_features", "quenching", "sgd_escape", "sharpness_table",
+    "sparse_deconvolution",
     "sphere_neurons", "stuck_start", "symmetries", "two_blocks", "two_clouds", "two_phases", "two_ranks",
 )  # fmt: skip
 """Their claims are slow tests."""
@@ -185,6 +186,7 @@ BROKEN = {  # what each refutation must find
     "annealing": {"rate": 1.0},  # cooling within a few units of time
     "quenching": {"scaling": 1.0},  # a mean-field network
     "double_descent": {"scaling": 0.0},  # a trained network for random features
+    "mup_features": {"name": "NTK"},  # a parametrisation whose features stand still
     "sgd_escape": {"eta": 0.5},  # a rate at which paths stay
     "stability_diagram": {"replaced": True},  # batches with replacement
     "depth_collapse": {"problem": sine_latent(4)},  # a latent start
@@ -259,6 +261,7 @@ def test_the_claim_is_not_refuted_but_could_be(
         pytest.param("depth_collapse", 0.15, marks=pytest.mark.slow),  # six draws of two widths: three standard errors
         pytest.param("deep_resnet", 0.02, marks=pytest.mark.slow),  # the same draws at both depths: order 1/(m L)
         pytest.param("two_phases", 0.01, marks=pytest.mark.slow),  # t = 1500
+        pytest.param("mup_features", 0.3, marks=pytest.mark.slow),  # widths up to 256: .223 for 1/4
         pytest.param("sgd_escape", 5e-3, marks=pytest.mark.slow),  # 2000 steps for all of them
         pytest.param("stability_diagram", 0.01, marks=pytest.mark.slow),  # 2e5 runs: .3 % of a standard error
         pytest.param("two_ranks", 0.15, marks=pytest.mark.slow),  # rows of triangles along walls and round the disk

@@ -5,6 +5,7 @@ it, `png_base64` embeds it in a page. `runs` is a mapping from the name in the l
 trajectories or a single one is named by its solvers.
 """
 
+from wflow.picture.against_width import against_width
 from wflow.picture.bias import active_in_time, by_width, heat_maps, magnitudes_in_time, nearness, projected
 from wflow.picture.boundaries import boundaries
 from wflow.picture.charges import charges
@@ -23,6 +24,7 @@ from wflow.picture.paths import profiles
 from wflow.picture.phase import phase_space
 from wflow.picture.plane import maps, neurons, paths
 from wflow.picture.regions import film, regions
+from wflow.picture.rest import at_rest
 from wflow.picture.sheets import sheets
 from wflow.picture.spreading import spreading
 from wflow.picture.stability import descents, escape, stability
@@ -35,7 +37,9 @@ from wflow.picture.widths import widths
 __all__ = [
     "Runs",
     "active_in_time",
+    "against_width",
     "animation",
+    "at_rest",
     "barriers",
     "blocks",
     "boundaries",

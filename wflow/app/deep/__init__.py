@@ -6,8 +6,9 @@ from wflow.app.deep.coupled import COUPLED
 from wflow.app.deep.lecture import LECTURE
 from wflow.app.deep.limits import LIMITS
 from wflow.app.deep.networks import NETWORKS
+from wflow.app.deep.parametrised import PARAMETRISED
 from wflow.app.deep.resnet import RESNET
 from wflow.app.deep.theory import THEORY
 
-CHECKS: tuple[Check, ...] = (*NETWORKS, *LIMITS, *COUPLED, *COLLAPSING, *LECTURE, *THEORY, *RESNET)
+CHECKS: tuple[Check, ...] = (*NETWORKS, *LIMITS, *COUPLED, *COLLAPSING, *LECTURE, *PARAMETRISED, *THEORY, *RESNET)
 __all__ = ["CHECKS", "DEEP", "Check", "table"]

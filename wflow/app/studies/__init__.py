@@ -16,12 +16,14 @@ from wflow.app.studies.landscape import LANDSCAPE
 from wflow.app.studies.limits import LIMITS
 from wflow.app.studies.minima import MINIMA
 from wflow.app.studies.nearness import NEARNESS
+from wflow.app.studies.parametrisations import PARAMETRISATIONS
 from wflow.app.studies.quenching import QUENCHING
 from wflow.app.studies.regularisation import REGULARISATION
 from wflow.app.studies.resnet import RESNET
 from wflow.app.studies.sharpness import SHARPNESS
 from wflow.app.studies.stability import STABILITY
 from wflow.app.studies.starts import STARTS
+from wflow.app.studies.stationary import STATIONARY
 from wflow.app.studies.success import SUCCESS
 from wflow.app.studies.sweep import CELLS, Entry, Study, sweep
 from wflow.app.studies.widths import WIDTHS
@@ -52,6 +54,8 @@ _EVERY: tuple[Study, ...] = (
     LANDSCAPE,
     BARRIERS,
     RESNET,
+    PARAMETRISATIONS,
+    STATIONARY,
 )
 STUDIES: dict[str, Study] = {study.name: study for study in _EVERY}
 __all__ = ["CELLS", "STUDIES", "Entry", "Study", "sweep", "write_study"]

@@ -1,0 +1,161 @@
+"""This file owns the study of parametrisations: how far features and kernels of real networks move, against width.
+
+Three hidden layers of tanh on 48 images, ten classes as one-hot targets, half square, 200 steps of descent:
+
+    rms_l = |x^l(T) - x^l(0)|/|x^l(0)|,   relK_l = |K^l(T) - K^l(0)|_F/|K^l(0)|_F,   K^l = x^l (x^l)^T/n
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from wflow.activation import tanh
+from wflow.app.studies.intervals import Line, line
+from wflow.app.studies.real import POOLED, scaled
+from wflow.app.studies.sweep import Cell, Entry, Record, Study
+from wflow.arrays import Array
+from wflow.certificates import Certificate
+from wflow.deep.parametrisation import (
+    IP,
+    MUP,
+    NTK,
+    SP_LAZY,
+    Parametrisation,
+    ScaledNetwork,
+    between,
+    journey,
+    trained,
+    verdict,
+)
+from wflow.images import DIGITS, MNIST, one_hot
+
+STUDIED: dict[str, Parametrisation] = {p.name: p for p in (MUP, NTK, SP_LAZY, between("1/2"), IP)}
+WIDTHS, SEEDS = (128, 256, 512), 5
+WIDEST, AT_WIDEST = 1024, 2
+"""Reported beside the fitted widths, with fewer seeds."""
+ROWS, HIDDEN, ETA, STEPS = 48, 3, 0.5, 200
+RMS, KERNEL = "rms", "kernel"
+STILL, MOVES = 0.07, 0.1
+"""What a slope of 0 may be off, and any other."""
+BEYOND = 0.35
+"""Of one slope between two widths with two seeds at the wider (chosen after seeing them)."""
+
+
+def cells(quick: bool) -> list[Cell]:
+    """Data, parametrisation, width, seed."""
+    if quick:
+        every = [(DIGITS, p.name, n, s) for p in (MUP, NTK) for n in (64, 128, 256) for s in range(2)]
+    else:
+        every = [(DIGITS, p, n, s) for p in STUDIED for n in WIDTHS for s in range(SEEDS)]
+        every += [(DIGITS, p, WIDEST, s) for s in range(AT_WIDEST) for p in STUDIED]
+        every += [(MNIST, p.name, n, s) for p in (MUP, NTK) for n in WIDTHS for s in range(SEEDS)]
+    return [{"data": d, "parametrisation": p, "width": n, "seed": s} for d, p, n, s in every]
+
+
+def images_of(data: str, rows: int = ROWS) -> tuple[Array, Array]:
+    """Inputs and one-hot targets; MNIST on 14 x 14 pixels."""
+    train, _ = scaled(data, rows, 0, POOLED[data])
+    return train.inputs, one_hot(train.labels)
+
+
+def measure(data: str, parametrisation: str, width: int, seed: int) -> Record:
+    """Movement and independence by layer, F before and after."""
+    inputs, targets = images_of(data)
+    network = ScaledNetwork(STUDIED[parametrisation], tanh(), inputs.shape[1], width, HIDDEN, targets.shape[1])
+    risk, start = network.risk(inputs, targets), network.start(seed)
+    before, after = risk.at(start), risk.at(trained(risk, start, network.rates, eta=ETA, steps=STEPS))
+    found = journey(before, after)
+    return {
+        RMS: found.rms.tolist(),
+        KERNEL: found.kernel.tolist(),
+        "kernel_of_end": found.kernel_of_end.tolist(),
+        "first": found.first.tolist(),
+        "last": found.last.tolist(),
+        "losses": [before.value, after.value],
+    }
+
+
+def _rows(of: Sequence[Entry], key: str) -> dict[int, Array]:
+    """(seeds, L) by width."""
+    return {n: np.array([e[key] for e in of if int(e["width"]) == n]) for n in sorted({int(e["width"]) for e in of})}
+
+
+def fitted(of: Sequence[Entry], key: str, layer: int) -> Line:
+    """log of each seed's movement in log n, up to 512: every seed is a point, so that the interval knows them."""
+    of = [e for e in of if int(e["width"]) < WIDEST]
+    return line(np.log([int(e["width"]) for e in of]), np.log([e[key][layer] for e in of]))
+
+
+def beyond(of: Sequence[Entry], key: str, layer: int) -> float:
+    """Mean movement at the widest network over what narrower ones and the expected slope foretell of it."""
+    every = {n: np.exp(np.mean(np.log(rows[:, layer]))) for n, rows in _rows(of, key).items()}
+    slope = expected(str(of[0]["parametrisation"]), layer, key)
+    return float(every[WIDEST] / (every[WIDTHS[-1]] * (WIDEST / WIDTHS[-1]) ** slope))
+
+
+def expected(parametrisation: str, layer: int, key: str = RMS) -> float:
+    """Of features n^{-r_l}, r_l from the table; of kernels n^{-min(2 r_l, r_l + 1/2)} (derived, docs).
+
+    K - K_0 = (x_0 dx^T + dx x_0^T + dx dx^T)/n: the last part is n^{-2 r}; in the first two n terms of size n^{-r} have
+    the random signs of the start, so that their mean is n^{-r - 1/2}.
+    """
+    r = float(verdict(STUDIED[parametrisation], HIDDEN).movement[layer])
+    return -r if key == RMS else -min(2.0 * r, r + 0.5)
+
+
+def slopes(of: Sequence[Entry], label: str) -> Iterator[Certificate]:
+    """Of one parametrisation, features and kernels, layer by layer."""
+    name = str(of[0]["parametrisation"])
+    for key in (RMS, KERNEL):
+        for layer in range(HIDDEN):
+            found, slope = fitted(of, key, layer), expected(name, layer, key)
+            claim = f"{label}: {key} movement of layer {layer + 1}: slope (95 %: {found.low:.3f} to {found.high:.3f})"
+            yield Certificate(claim, "equal", found.slope, slope, MOVES if slope else STILL)
+    if any(int(e["width"]) == WIDEST for e in of):
+        off = max(abs(np.log2(beyond(of, key, k))) for key in (RMS, KERNEL) for k in range(HIDDEN))
+        yield Certificate(f"{label}: slopes from 512 to 1024, largest misfit", "at most", float(off), BEYOND)
+
+
+def claims(entries: Sequence[Entry]) -> Iterator[Certificate]:
+    """Slopes of the digits, but for IP, of which the table says that it starts at rest; independence at the end."""
+    for data in dict.fromkeys(str(e["data"]) for e in entries):
+        for name in dict.fromkeys(str(e["parametrisation"]) for e in entries):
+            of = [e for e in entries if e["data"] == data and e["parametrisation"] == name]
+            if name != IP.name:
+                yield from slopes(of, f"{name}, {data}")
+            yield from _independent(of, f"{name}, {data}")
+
+
+def _independent(of: Sequence[Entry], label: str) -> Iterator[Certificate]:
+    """lambda_min/(tr K/P) of the last layer, at the end and at the largest width."""
+    widest = max(int(e["width"]) for e in of)
+    least = min(e["last"][-1] for e in of if int(e["width"]) == widest)
+    claim = f"{label}: least lambda_min/(tr K^L/P) at the end, n = {widest}"
+    if of[0]["parametrisation"] == IP.name:
+        yield Certificate(claim, "at most", least, 0.0, 1e-5)
+    else:
+        yield Certificate(claim, "at least", least, 1e-3)
+
+
+def draw(entries: Sequence[Entry], path: Path) -> Path:
+    """Features, kernels and independence of the last layer of the digits against n, by parametrisation."""
+    from wflow.picture import against_width, save
+
+    of = [e for e in entries if e["data"] == DIGITS]
+    names = dict.fromkeys(str(e["parametrisation"]) for e in of)
+    panels = {
+        title: {
+            name: [(float(e["width"]), float(e[key][-1])) for e in of if e["parametrisation"] == name] for name in names
+        }
+        for title, key in (
+            ("features: rms movement, layer 3", RMS),
+            ("kernel: relative movement, layer 3", KERNEL),
+            ("lambda_min/(tr K/P) at the end, layer 3", "last"),
+        )
+    }
+    return save(against_width(panels), path)
+
+
+PARAMETRISATIONS = Study("parametrisations", "how far do features of wide networks move, by parametrisation?",
+                         cells, measure, claims, draw)  # fmt: skip

@@ -1,0 +1,60 @@
+"""This file owns what is measured of features x^l = phi(h^l) (P, n): Gram matrices, independence, movement."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from wflow.arrays import Array, shaped
+from wflow.perceptron import Pass
+
+
+def gram(x: Array) -> Array:
+    """K = x x^T/n (P, P) of features (P, n)."""
+    return np.asarray(x @ x.T / x.shape[1])
+
+
+def independence(kernel: Array) -> float:
+    """lambda_min(K)/(tr K/P): 0 where features of the P data are dependent, 1 where they are orthogonal and alike.
+
+    Exact to about 1e-16 P; where n is near P it is small by chance (Marchenko & Pastur), whatever the features.
+    """
+    numbers = np.linalg.eigvalsh(_symmetric(kernel))
+    return float(numbers[0] / numbers.mean())
+
+
+def rank(kernel: Array, tolerance: float = 1e-12) -> int:
+    """How many numbers of K are above tolerance times the largest."""
+    numbers = np.linalg.eigvalsh(_symmetric(kernel))
+    return int(np.sum(numbers > tolerance * numbers[-1]))
+
+
+def _symmetric(kernel: Array) -> Array:
+    return shaped("kernel", kernel, (len(kernel), len(kernel)))
+
+
+def movement(after: Array, before: Array) -> float:
+    """|after - before|/|before|, as one vector: of features (rms) or of kernels (Frobenius)."""
+    return float(np.linalg.norm(after - before) / np.linalg.norm(before))
+
+
+@dataclass(frozen=True, eq=False)
+class Journey:
+    """By hidden layer (L,): movement of features, of kernels (also against their end), independence then and now."""
+
+    rms: Array
+    kernel: Array
+    kernel_of_end: Array
+    first: Array
+    last: Array
+
+
+def journey(before: Pass, after: Pass) -> Journey:
+    """Of two passes of one network on the same data."""
+    pairs = [(x, y, gram(x), gram(y)) for x, y in zip(before.h[1:], after.h[1:], strict=True)]
+    return Journey(
+        np.array([movement(y, x) for x, y, _, _ in pairs]),
+        np.array([movement(k, k0) for _, _, k0, k in pairs]),
+        np.array([movement(k0, k) for _, _, k0, k in pairs]),
+        np.array([independence(k0) for _, _, k0, _ in pairs]),
+        np.array([independence(k) for _, _, _, k in pairs]),
+    )
