@@ -245,6 +245,8 @@ def test_tied_and_layerwise_differ_where_sources_turn():
     square = 2.0 * math.tanh(0.7) ** 2
     assert found.layerwise[0] == pytest.approx(square, rel=1e-10)
     assert found.tied[0] == pytest.approx(square * (2.0 / math.pi) ** 2, rel=1e-10)
+    assert found.expected(10, 5, tied=False) == pytest.approx(math.sqrt(square / 50.0), rel=1e-8)
+    assert found.expected(10, 5, tied=True) == pytest.approx(math.sqrt(square / 5.0) * 2.0 / math.pi, rel=1e-8)
 
 
 def test_euler_nets_of_infinite_width_by_their_constant():
