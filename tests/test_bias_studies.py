@@ -9,7 +9,9 @@ from solvers import small
 from solvers.small import train
 from wflow.app.studies import STUDIES, Entry, active, heat_map, nearness, quenching, widths
 from wflow.app.studies.bias import FEATURES, FIELD, MODELS, NETWORK, Case, compared
+from wflow.implicit.diagnostics import predicted
 from wflow.implicit.features import RandomFeatures
+from wflow.implicit.targets import drawn, empirical, teacher
 
 
 def failing(study, entries):
@@ -44,6 +46,14 @@ def test_random_features_after_steps_of_descent(monkeypatch):
     found = train(big, case.data, enough=1e-14, horizon=30 * dt, dt=dt)
     assert found.steps == 30
     np.testing.assert_allclose(exact.after(30, dt).points[:, 0], found.measure.points[:, 0], rtol=1e-6, atol=1e-12)
+
+
+def test_empirical_energy_is_that_of_the_data():
+    """F of `empirical` is (1/2n) |f - y|^2."""
+    data = drawn(teacher("single", 3), 9, np.random.default_rng(0))
+    pi = Case.of("single", 3, 9, 4, FIELD, 0).start.moved(np.random.default_rng(1).normal(size=(4, 4)))
+    expected = 0.5 * np.mean((predicted(pi, data.inputs) - data.targets) ** 2)
+    assert empirical(data).value(pi) == pytest.approx(expected, rel=1e-12)
 
 
 # Claims

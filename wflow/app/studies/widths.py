@@ -18,7 +18,7 @@ from wflow.arrays import Array
 from wflow.certificates import Certificate
 from wflow.implicit.diagnostics import path_norm
 from wflow.implicit.features import RandomFeatures
-from wflow.implicit.targets import Kind
+from wflow.implicit.targets import Kind, empirical
 
 DIM, DATA, SEEDS, FIELD_SEEDS = 10, 60, 20, 5
 SIZES = (4, 6, 10, 15, 20, 30, 45, 60, 75, 120, 240)
@@ -47,8 +47,7 @@ def measure(target: Kind, model: str, seed: int) -> Record:
         else:
             found = train(case.start, case.data, enough=ENOUGH, horizon=HORIZON, limit=LIMIT)
             end, steps = found.measure, found.steps
-        f = np.maximum(case.data.inputs @ end.points[:, 1:].T, 0.0) @ (end.weights * end.points[:, 0])
-        rows.append((case.error(end), path_norm(end), 0.5 * float(np.mean((f - case.data.targets) ** 2)), steps))
+        rows.append((case.error(end), path_norm(end), empirical(case.data).value(end), steps))
     return {name: [row[k] for row in rows] for k, name in enumerate(("test", "path", "train", "steps"))}
 
 
