@@ -78,6 +78,8 @@ def test_claims_of_heat_maps_can_fail():
     assert failing("heat_map", map_of()) == []
     assert any("not at m = n" in claim for claim in failing("heat_map", map_of(peak=0.5)))
     assert any("mean-field" in claim for claim in failing("heat_map", map_of(field=11.0)))
+    few = [e if e["data"] > 10 else w for e, w in zip(map_of(), map_of(field=11.0), strict=True)]
+    assert any("worst at n = 10" in claim for claim in failing("heat_map", few))  # no row is left out
     assert any("of the network" in claim for claim in failing("heat_map", map_of(net=9.0)))
 
 
