@@ -35,7 +35,7 @@ def _numba() -> ModuleType | None:
         if error.name != "numba":
             raise
         return None
-    return cast("ModuleType", numba)
+    return numba
 
 
 def _refusing[F: Callable[..., Any]](function: F) -> F:
