@@ -76,4 +76,4 @@ if __name__ == "__main__":
     print("exercise: predicted {}, passed {}".format(*exercise()))
 
 # References: [1] Mei, Montanari & Nguyen 2018, PNAS 115(33). [2] Rotskoff & Vanden-Eijnden 2018, arXiv:1805.00915.
-# [3] Sirignano & Spiliopoulos 2020, SIAM J. Appl. Math. 80(2).    Next lesson: fluctuations.py
+# [3] Sirignano & Spiliopoulos 2020, SIAM J. Appl. Math. 80(2).    Next lesson: infinite_width.py

@@ -76,4 +76,4 @@ if __name__ == "__main__":
     print("exercise: predicted {:.2f}, measured {:.3f}".format(*exercise()))
 
 # References: [1] Zhang, Bengio, Hardt, Recht & Vinyals 2017, ICLR, arXiv:1611.03530. [2] Srivastava et al. 2014,
-# JMLR 15 (dropout). [3] Prechelt 1998, LNCS 1524 (early stopping).    Next lesson: knots.py
+# JMLR 15 (dropout). [3] Prechelt 1998, LNCS 1524 (early stopping).    Next lesson: mode_connectivity.py

@@ -75,4 +75,4 @@ if __name__ == "__main__":
     print("exercise: predicted {:.1f}, measured {:.0f}".format(*exercise()))
 
 # References: [1] Gropp, Lusk & Skjellum, Using MPI. [2] Baratta et al. 2023, DOLFINx. [3] Berger & Bokhari 1987.
-# Next lesson: circle_theorem.py
+# Next lesson: depth_collapse.py

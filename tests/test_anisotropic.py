@@ -213,6 +213,10 @@ def test_two_radii_are_those_of_stochastic_descent():
     """800 neurons in R^160, delta = .8 on 80 inputs, batches of 40 fresh data, to t = 1: mean lengths to .03, r_1 the
     longer; R, by the mean difference of losses on 2000 data, within 3 % and what 800 independent neurons have more,
     the variance of psi over neurons by 800.
+
+    E R_m - R = E_x Var psi/m is exact for m independent neurons, that is at t = 0 (derived); later neurons have met
+    in one f and it is an assumption of propagation of chaos, of the right order in m but of no proved factor. The 3 %
+    are not derived: they stand for steps, batches of 40 and O(1/d^2) in psi together.
     """
     times = [0.2, 0.5, 1.0]
     limit = solve(two_radii(160, 80, nodes=4, horizon=1.0).flow, GradientFlow(400), dt=0.02, times=times)

@@ -12,7 +12,8 @@ from solvers.jko import Quantile, SplineSdirk2
 from solvers.particles import GradientFlow
 from solvers.spectral import Fourier
 from wflow import Energy, Entropy, Flow, FourierDensity, Potential, problems, solve, w2
-from wflow.app.study import Outcome, agreements, order_certificate, study
+from wflow.app.orders import order_certificate
+from wflow.app.study import Outcome, agreements, study
 from wflow.certificates import (
     Certificate,
     distance_to_exact,

@@ -17,6 +17,7 @@ import pytest
 from solvers.fem import toolchain
 from solvers.particles import GradientFlow, NormDescent
 from wflow import Charged, Steps, Uniform, circle
+from wflow.deep.problems import sine_latent
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMOS = sorted((ROOT / "demos").glob("*.py"))
@@ -26,9 +27,9 @@ ELEMENTS = ("grid_and_elements", "sphere_neurons", "sphere_movie", "round_obstac
 IMAGES = ("random_labels", "sharpness_table")
 """They need the digits in scikit-learn's wheel."""
 LONG = (
-    "annealing", "chaos", "convex_in_mixtures", "displacement_convexity", "double_descent", "fluctuations",
-    "grid_and_elements", "hypothesis_report", "knots", "momentum", "quenching", "random_labels", "sgd_escape",
-    "sharpness_table", "sparse_deconvolution",
+    "annealing", "chaos", "convex_in_mixtures", "depth_collapse", "displacement_convexity", "double_descent",
+    "fluctuations", "grid_and_elements", "hypothesis_report", "infinite_width", "knots", "mode_connectivity",
+    "momentum", "quenching", "random_labels", "sgd_escape", "sharpness_table", "sparse_deconvolution",
     "sphere_neurons", "stuck_start", "symmetries", "two_blocks", "two_clouds", "two_phases", "two_ranks",
 )  # fmt: skip
 """Their claims are slow tests."""
@@ -181,11 +182,14 @@ BROKEN = {  # what each refutation must find
     "knots": {"limit": 2},  # two knots for three
     "random_labels": {"width": 2},  # a network that can be refused
     "sharpness_table": {"scale": 2.0},  # the Hessian of R
+    "mode_connectivity": {"column": 0},  # networks as they are
     "annealing": {"rate": 1.0},  # cooling within a few units of time
     "quenching": {"scaling": 1.0},  # a mean-field network
     "double_descent": {"scaling": 0.0},  # a trained network for random features
     "sgd_escape": {"eta": 0.5},  # a rate at which paths stay
     "stability_diagram": {"replaced": True},  # batches with replacement
+    "depth_collapse": {"problem": sine_latent(4)},  # a latent start
+    "infinite_width": {"responses": False},  # a limit that forgets what went forth
 }
 
 
@@ -225,11 +229,13 @@ def test_the_claim_is_not_refuted_but_could_be(
         ("singular_start", 0.1),  # an order 1/2 fitted on 64 to 512 cells
         ("relu_teacher_plane", 1e-3),  # directions on a grid of one degree, and t = 100
         pytest.param("hypothesis_report", 0.01, marks=pytest.mark.slow),  # 12 charges of a sign in the arc
+        ("infinite_width", 3e-3),  # a rate of .01
         ("knots", 2e-3),  # T = 1e-6 for T -> 0
         ("max_margin", 1e-9),  # the bracket, closed
         # three networks on 1497 images each: a deviation of .045 of a tenth, were errors independent
         pytest.param("random_labels", 0.25, marks=pytest.mark.slow),
         pytest.param("sharpness_table", 0.02, marks=pytest.mark.slow),  # 2/eta is a bound
+        pytest.param("mode_connectivity", 0.15, marks=pytest.mark.slow),  # m = 128 to 1024, -1/3 as m grows
         ("measured_data", 0.0),
         ("porous_steps", 1e-3),  # the edge on 96 cells
         ("step_movie", 1e-4),  # what the ascent leaves of the mean
@@ -252,6 +258,7 @@ def test_the_claim_is_not_refuted_but_could_be(
         pytest.param("annealing", 1e-3, marks=pytest.mark.slow),  # quantiles, and steps of order two
         pytest.param("quenching", 0.01, marks=pytest.mark.slow),  # 400 starts: the mean's error is .004
         pytest.param("double_descent", 0.0, marks=pytest.mark.slow),
+        pytest.param("depth_collapse", 0.15, marks=pytest.mark.slow),  # six draws of two widths: three standard errors
         pytest.param("two_phases", 0.01, marks=pytest.mark.slow),  # t = 1500
         pytest.param("sgd_escape", 5e-3, marks=pytest.mark.slow),  # 2000 steps for all of them
         pytest.param("stability_diagram", 0.01, marks=pytest.mark.slow),  # 2e5 runs: .3 % of a standard error

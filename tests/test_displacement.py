@@ -12,10 +12,11 @@ from solvers.jko import Quantile
 from solvers.particles import GradientFlow
 from wflow import Barenblatt, Density, Entropy, Grid, Particles, Power, Quantiles, interval, problems, solve, w2
 from wflow.contracting import contracting
-from wflow.convergence import Laboratory, estimated_error
+from wflow.convergence import Laboratory, twice
 from wflow.geodesics import geodesic
 from wflow.internal import conjugate_slope
 from wflow.lambert import LambertLaw
+from wflow.loop import SAVED
 from wflow.problems.concave import concave_target
 
 ALPHAS = pytest.mark.parametrize("alpha", [0.7, 1.0, 2.5])
@@ -124,12 +125,12 @@ def test_rows_of_the_decay_hold_and_fail():
     p = problems.displacement_convex(horizon=1.0)
     for solver in (Muscl(40), Quantile(40)):
         lab = Laboratory(p.flow)
-        run = lab.enough(solver, 64)
-        finer, error = lab.enough(solver.refined(2.0), 2 * run.steps), estimated_error(lab, run)
-        assert [c.holds for c in contracting(p, run, finer, error)] == [True, True]
+        run = lab.enough(solver, SAVED, SAVED)
+        finer = twice(lab, solver, run.steps)
+        assert [c.holds for c in contracting(p, run, finer)] == [True, True]
         wrong = replace(p, convexity=2.0 * p.convexity)
-        assert [c.holds for c in contracting(wrong, run, finer, error)] == [False, False]
-        assert not list(contracting(replace(p, convexity=None), run, finer, error))
+        assert [c.holds for c in contracting(wrong, run, finer)] == [False, False]
+        assert not list(contracting(replace(p, convexity=None), run, finer))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from rich.text import Text
 from wflow.app.methods import FURTHER, METHODS
 from wflow.app.settings import defaults
 from wflow.app.study import suited
+from wflow.deep.problems import CATALOGUE as DEEP_CATALOGUE
 from wflow.problems import CATALOGUE, NAMES, VARIANTS, Problem, build, parameters_of
 from wflow.solver import Solver
 
@@ -21,7 +22,7 @@ def first_line(thing: object) -> str:
 
 
 def show_catalogue(out: Console) -> None:
-    """Problems with their parameters, solvers with their fields, and the table of who takes what."""
+    """Problems with their parameters, solvers with their fields, multilayer problems, and who takes what."""
     _heading(out, "Problems (--set key=value changes a parameter)")
     for name, function in CATALOGUE.items():
         out.print(Text(f"  {name}({defaults(name)})"), soft_wrap=True)
@@ -33,6 +34,10 @@ def show_catalogue(out: Console) -> None:
     for method in (*METHODS, *FURTHER):
         out.print(Text(f"  {type(method).__name__}({_fields(method)})"), soft_wrap=True)
         out.print(Text(f"      {first_line(type(method))}"), soft_wrap=True)
+    out.print()
+    _heading(out, "Multilayer problems (wflow.deep.problems; their table is `wflow verify deep`)")
+    for name, made in DEEP_CATALOGUE.items():
+        out.print(Text(f"  {name}: {first_line(made)}"), soft_wrap=True)
     out.print()
     _heading(out, "Who takes what (at default parameters and at the resolution of `wflow verify`)")
     reasons: list[str] = []

@@ -17,6 +17,7 @@ import typer
 import wflow
 from wflow.app.catalogue import show_catalogue
 from wflow.app.config import read
+from wflow.app.deep import DEEP
 from wflow.app.exits import FAILED, Stopper, exit_codes
 from wflow.app.progress import progress
 from wflow.app.provenance import machine, versions
@@ -67,7 +68,9 @@ def _main(
 
 @app.command()
 def verify(
-    names: Names = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Problems, all that need no file by default; deep: multilayer networks.")
+    ] = None,
     settings: Settings = None,
     quick: Annotated[bool, typer.Option("--quick", help="Half the resolution, one refinement level less.")] = False,
     further: Annotated[bool, typer.Option("--further", help="Also the methods that only run takes.")] = False,
@@ -81,8 +84,11 @@ def verify(
         if launched():
             raise UsageError("verify: it starts its own ranks; without mpiexec: wflow verify --ranks N")
         given, chosen = chosen_problems(names, settings)
+        if DEEP in chosen and (given or ranks > 1):
+            raise UsageError("verify deep: the table has no parameters and runs on one rank; leave --set, --ranks out")
         for name in chosen:
-            problem(name, given)
+            if name != DEEP:
+                problem(name, given)
         parameters = problem(chosen[0], given).parameters if given else {}
         writable(json_file, report)
         with progress() as told:

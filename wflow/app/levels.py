@@ -2,15 +2,18 @@
 
 import math
 
+from wflow.convergence import Laboratory
 from wflow.measure import Density
 from wflow.problems import Problem
 from wflow.solver import Solver
 from wflow.trajectory import Trajectory
 
 LEVELS = 4
-_CELL, _FINER = 0.6, 4
+_CELL, _FINER = 0.6, (1, 2, 4)
 """Cells over standard deviations of the narrowest law, where orders in space begin to show (1.1: order 2 seen as 1.8;
-.5: as 2.0); at most so much finer."""
+.5: as 2.0); how much finer at once."""
+FINEST = 16
+"""At most so much finer in all: above it no order is asked for."""
 
 
 def space_factors(solver: Solver, problem: Problem, quick: bool) -> list[float]:
@@ -41,4 +44,18 @@ def narrow(problem: Problem, run: Trajectory) -> int:
     known = [law.averages(grid) if law is not None else pi.values for law, pi in zip(laws, cells, strict=True)]
     x, h = grid.centres[:, 0], float(grid.widths[0])
     spread = math.sqrt(min(h * float(rho @ (x - h * (rho @ x)) ** 2) for rho in known))
-    return next(k for k in (1, 2, _FINER) if k == _FINER or h <= _CELL * k * spread)
+    return next(k for k in _FINER if k == _FINER[-1] or h <= _CELL * k * spread)
+
+
+def sharper(lab: Laboratory, problem: Problem, run: Trajectory) -> int | None:
+    """How much finer than a run a refinement begins: `narrow` asked again of finer runs, which smear the law less.
+
+    None: FINEST times as many cells are too few.
+    """
+    solver, factor, now = run.solver, 1, run
+    while (more := narrow(problem, now)) > 1:
+        if factor == FINEST:
+            return None
+        factor = min(FINEST, factor * more)
+        now = lab.enough(solver.refined(factor))
+    return factor

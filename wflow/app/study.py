@@ -6,18 +6,15 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
-import numpy as np
-
 from solvers.dual_averaging import ParticleDualAveraging
 from solvers.kinetic import KineticLangevin
 from solvers.langevin import Langevin
 from solvers.particles import GradientFlow
-from solvers.stochastic import ModifiedEquation, StochasticGradient
-from wflow.app.draws import of_draws, of_steps
-from wflow.app.levels import LEVELS, narrow, space_factors
+from wflow.app.draws import of_draws
 from wflow.app.long_steps import not_compared, of_long_steps
 from wflow.app.methods import METHODS
 from wflow.app.noise import of_averages, of_moving_noise, of_noise
+from wflow.app.orders import Orders
 from wflow.arrays import Array
 from wflow.certificates import (
     Certificate,
@@ -32,24 +29,18 @@ from wflow.certificates import (
 from wflow.cone import spread
 from wflow.contracting import contracting, relaxing
 from wflow.convergence import (
-    LOST,
     Laboratory,
     Refinement,
-    dissipation_refinement,
     distance,
     estimated_error,
-    in_both,
-    in_space,
-    in_time,
     matched_error,
     norm_of,
-    with_longer_steps,
+    twice,
 )
 from wflow.dual_norm import nested
 from wflow.errors import Truncated, WflowError
 from wflow.flow import SHEETS
 from wflow.fourier import FourierDensity
-from wflow.held import held
 from wflow.loop import SAVED
 from wflow.measure import Density, Measure
 from wflow.mesh_norm import comparable
@@ -61,11 +52,6 @@ from wflow.transport import law_floor, w2
 
 BASE_STEPS = 2 * SAVED
 """Base runs take a multiple of SAVED steps, so that all methods share their saved times in the pictures."""
-SHORT = 100
-"""Steps of an explicit method from which on its error in time is asymptotic (seen: 604; not yet at 51)."""
-DECAYED = 1e-3
-_CUT = 1e-5
-"""Of the last coefficients on the way: at 1e-2 the energy identity stops at 1e-6, at 1e-6 below 1e-9 (seen)."""
 
 
 @dataclass(frozen=True)
@@ -165,23 +151,23 @@ def _studied(problem: Problem, solver: Solver, quick: bool) -> Outcome:
     lab = Laboratory(problem.flow)
     run = lab.enough(solver, BASE_STEPS, SAVED)
     error = estimated_error(lab, run)
-    refinements: dict[str, Refinement] = {}
-    finer = lab.enough(solver.refined(2.0), 2 * run.steps)
+    finer = twice(lab, solver, run.steps)
+    orders = Orders(lab, problem, run, quick)
     claims = [
         *_of_run(problem, run, error),
         *(second_moment(problem, run, finer) if not solver.equation else ()),
-        *(contracting(problem, run, finer, error) if not solver.equation else ()),
+        *(contracting(problem, run, finer) if not solver.equation else ()),
         *relaxing(problem, run, finer),
-        *_of_refinements(lab, problem, solver, refinements, quick),
+        *orders.certificates(),
     ]
     if isinstance(solver, GradientFlow):
         claims += of_draws(lab, solver, quick)
     found = _rows(problem, solver, claims, began)
-    for reason in filter(None, (no_gap(run), _no_identity(lab, solver))):
+    for reason in filter(None, (no_gap(run), *orders.refusals())):
         found += (Row(problem.name, problem.parameters, (str(solver),), None, 0.0, reason),)
     return Outcome(
         problem.name, solver, found, run.times, run.measures, run.energies,
-        run.dissipated, run.diagnostics, run.steps, error, matched_error(lab, run), refinements,
+        run.dissipated, run.diagnostics, run.steps, error, matched_error(lab, run), orders.found,
     )  # fmt: skip
 
 
@@ -199,116 +185,6 @@ def _of_run(problem: Problem, run: Trajectory, error: float) -> Iterator[Certifi
     if not run.solver.equation:
         yield from distance_to_exact(problem, run, error)
         yield from distance_to_limit(problem, run, error)
-
-
-def _of_refinements(
-    lab: Laboratory, problem: Problem, solver: Solver, out: dict[str, Refinement], quick: bool
-) -> Iterator[Certificate]:
-    """Orders in time (at half the resolution) and space, and of the energy identity; all kept in `out` for pictures.
-
-    In time with the resolution where steps remap cells, else at twice or four times the resolution where the method
-    says that at less no order is to be seen.
-
-    quick leaves out the coarsest grid, on which a window's walls may be felt, and the largest number of steps where
-    it is not needed: on several axes, and where stability asks for steps so short that all show the order. So is it of
-    a costly method. Where on one axis the order does not show so, quick takes the levels of the full run: an order is a
-    limit, and too coarse levels refute none.
-    """
-    if isinstance(solver, StochasticGradient | ModifiedEquation):
-        yield from of_steps(lab, solver, quick)
-        return
-    if solver.judged:
-        return
-    order = solver.order(lab.flow)
-    several = lab.flow.domain.dim > 1
-    coarse = solver if several and solver.needs == "density" else solver.refined(0.5)
-    coarse = _resolving(lab, coarse)
-    first = lab.enough(coarse, 10 if order.time > 2.0 else 20 * (1 + 2 * solver.remapping)).steps
-    fewer = solver.costly or (quick and (several or first >= SHORT))
-    levels = LEVELS - 1 if fewer else LEVELS
-    out["time"] = (in_both if solver.remapping else in_time)(lab, coarse, first, levels)
-    if coarse.resolved(lab.flow) > 0.0:
-        finer = [coarse] if several or quick else [coarse, solver, solver.refined(2.0), solver.refined(4.0)]
-        out["time"] = with_longer_steps(lab, finer, out["time"], order.time)
-    more = quick and not (several or solver.costly or solver.remapping)
-    if more and not order_certificate("", out["time"], order.time).holds:
-        coarse, levels = _resolving(lab, solver), LEVELS
-        first = lab.enough(coarse, first).steps
-        out["time"] = in_time(lab, coarse, first, levels)
-    yield order_certificate("order in time", out["time"], order.time)
-    if several and solver.needs != "density":
-        pass  # clouds of different sizes on several axes: only their mean over draws has an order, `_of_draws`
-    elif np.isfinite(order.space):
-        sharper = narrow(problem, lab.enough(solver, BASE_STEPS, SAVED))
-        factors = [sharper * factor for factor in space_factors(solver, problem, quick or solver.remapping)]
-        out["space"] = in_space(lab, solver, factors, _space_steps(lab, solver.refined(factors[-1])))
-        if more and not order_certificate("", out["space"], order.space).holds:
-            factors = [2.0 * sharper * factor for factor in space_factors(solver, problem, quick=False)]
-            out["space"] = in_space(lab, solver, factors, _space_steps(lab, solver.refined(factors[-1])))
-        yield order_certificate("order in space", out["space"], order.space)
-    else:
-        yield from _decay(lab.enough(solver, BASE_STEPS, SAVED).final)
-    if not solver.variational and order.identity != 0.0 and _no_identity(lab, solver) is None:
-        out["dissipation"] = dissipation_refinement(lab, coarse, first, levels)
-        declared = order.time if order.identity is None else order.identity
-        yield order_certificate("energy identity F_0 - F = dissipated, order", out["dissipation"], declared)
-
-
-def _no_identity(lab: Laboratory, solver: Solver) -> str | None:
-    """Why F_0 - F = dissipated is not asked, or None: particles are held on kinks of V (wflow.held)."""
-    if lab.flow.energy.jumps > 1.0 or solver.needs == "density" or solver.variational:
-        return None
-    run = lab.enough(solver, BASE_STEPS, SAVED)
-    count = held(run)
-    if not count:
-        return None
-    return (
-        f"energy identity: V has kinks, and {count} of {len(run.final.points)} particles are held on them at a saved "
-        "time: they move along a kink, by less than grad V on either side, which is what counts as dissipated"
-    )
-
-
-def _resolving(lab: Laboratory, solver: Solver) -> Solver:
-    """The solver, or twice or four times its resolution where that is not enough to see its order in time.
-
-    The method says so itself, or modes are cut off on the way: then F falls by what they miss, whatever the step.
-    """
-    finer = [solver.refined(2.0**k) for k in range(3)]
-    return next((s for s in finer if s.resolves(lab.flow) and _tail(lab, s) <= _CUT), solver)
-
-
-def _tail(lab: Laboratory, solver: Solver) -> float:
-    """Size of the last four coefficients, the largest of the way; 0 without modes."""
-    if np.isfinite(solver.order(lab.flow).space):
-        return 0.0
-    ends = [pi for pi in lab.enough(solver, 10).measures if isinstance(pi, FourierDensity)]
-    return max((float(np.max(np.abs(pi.coefficients[-4:]))) for pi in ends), default=0.0)
-
-
-def _space_steps(lab: Laboratory, finest: Solver) -> int:
-    """Steps of a refinement in space: four times those of the CFL bound from rough starts.
-
-    Upwind smears by (h - |v| dt)|v|/2 in place of h|v|/2: from smooth data dt drops out of differences, but the root
-    of that number, which atoms and jumps cost, is near h^(1/2) only where dt is much shorter than h/|v|. No costly
-    method smears so.
-    """
-    return 20 if finest.costly or lab.flow.initial.regularity == "smooth" else 4 * lab.enough(finest, 20).steps
-
-
-def _decay(end: Measure) -> Iterator[Certificate]:
-    """The last modes of a spectral answer: what the truncation leaves out."""
-    if isinstance(end, FourierDensity):
-        tail = float(np.max(np.abs(end.coefficients[-4:])))
-        yield Certificate("size of the last four coefficients", "at most", tail, 0.0, DECAYED)
-
-
-def order_certificate(claim: str, refinement: Refinement, declared: float) -> Certificate:
-    """Observed order >= declared - .15; where nothing is left to refine, that the distance is at rounding."""
-    if refinement.at_rounding:
-        return Certificate(
-            f"{claim}: nothing left to refine", "at most", refinement.distances[-1], 0.0, 10.0 * refinement.resolved
-        )
-    return Certificate(f"{claim} ({refinement})", "at least", refinement.observed, declared, LOST)
 
 
 def _without_floor(a: Measure, b: Measure) -> bool:

@@ -7,6 +7,7 @@ from concurrent.futures import Future, as_completed
 from dataclasses import dataclass
 from typing import Any
 
+from wflow.app.deep import CHECKS, DEEP, table
 from wflow.app.draws import SEED
 from wflow.app.methods import FURTHER, METHODS
 from wflow.app.ranked import ranked
@@ -62,6 +63,8 @@ def verify(
 ) -> Report:
     """Run every solver on every named problem (all by default) and certify what came out.
 
+    The name "deep" stands for the table of multilayer networks (wflow.app.deep), which is run where it is named.
+
     settings: parameters for the named problems, of which there must then be exactly one. quick: half the resolution,
     of all problems those that are not LONG, and of all methods those that are not costly. further: besides METHODS
     those that `run` takes in addition. ranks: on so many, which must agree with one (wflow.app.ranked), and nothing
@@ -76,8 +79,9 @@ def verify(
             f"--set: parameters need exactly one problem, got {len(names)}; name it: wflow verify NAME --set ..."
         )
     everything = [name for name in VERIFIED if not (quick and name in LONG)]
-    problems = [build(name, **settings) for name in dict.fromkeys(names or everything)]
+    problems = [build(name, **settings) for name in dict.fromkeys(names or everything) if name != DEEP]
     progress = progress or (lambda what, done, total: None)
+    rows = table(CHECKS, quick=quick, workers=workers, progress=progress) if DEEP in names else []
     if ranks > 1:
         found = tuple(ranked(problems, ranks, quick=quick, told=progress))
         return Report(tuple(problems), (), found, time.monotonic() - began, quick)
@@ -91,8 +95,8 @@ def verify(
         if keep is not None:
             keep(Report(tuple(problems), tuple(outcomes), rows, time.monotonic() - began, quick))
 
-    outcomes = _run_all(tasks, workers, progress, so_far)
-    rows = [row for outcome in outcomes for row in outcome.rows]
+    outcomes = _run_all(tasks, workers, progress, so_far) if tasks else []
+    rows += [row for outcome in outcomes for row in outcome.rows]
     for problem in problems:
         rows += agreements(problem, [o for o in outcomes if o.problem == problem.name and o.times is not None])
     return Report(tuple(problems), tuple(outcomes), tuple(rows), time.monotonic() - began, quick)

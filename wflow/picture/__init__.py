@@ -10,8 +10,10 @@ from wflow.picture.boundaries import boundaries
 from wflow.picture.charges import charges
 from wflow.picture.clouds import blocks, clouds, phases
 from wflow.picture.curves import energies, ledger, numbers, order_plot, relaxation, w2_curves
+from wflow.picture.falls import falls
 from wflow.picture.journey import journey
 from wflow.picture.knots import knots
+from wflow.picture.landscape import barriers, ways
 from wflow.picture.measures import densities
 from wflow.picture.minima import escapes, minima, regularisers, sharpness_by_step
 from wflow.picture.moves import moves
@@ -27,11 +29,13 @@ from wflow.picture.stability import descents, escape, stability
 from wflow.picture.studies import chaos, fluctuations, limits, starts, success, two_phases
 from wflow.picture.style import Runs, png_base64, save
 from wflow.picture.verdicts import verdicts
+from wflow.picture.widths import widths
 
 __all__ = [
     "Runs",
     "active_in_time",
     "animation",
+    "barriers",
     "blocks",
     "boundaries",
     "by_width",
@@ -43,6 +47,7 @@ __all__ = [
     "energies",
     "escape",
     "escapes",
+    "falls",
     "film",
     "fit",
     "fluctuations",
@@ -80,4 +85,6 @@ __all__ = [
     "two_phases",
     "verdicts",
     "w2_curves",
+    "ways",
+    "widths",
 ]

@@ -2,12 +2,17 @@
 
 from wflow.app.studies.active import ACTIVE
 from wflow.app.studies.akiyama import AKIYAMA
+from wflow.app.studies.barriers import BARRIERS
 from wflow.app.studies.chaos import CHAOS
 from wflow.app.studies.clouds import CLOUDS
+from wflow.app.studies.collapse import COLLAPSE
 from wflow.app.studies.corrupted import CORRUPTED
+from wflow.app.studies.coupling import COUPLING
+from wflow.app.studies.dmft import DMFT
 from wflow.app.studies.escape import ESCAPE
 from wflow.app.studies.fluctuations import FLUCTUATIONS
 from wflow.app.studies.heat_map import HEAT_MAP
+from wflow.app.studies.landscape import LANDSCAPE
 from wflow.app.studies.limits import LIMITS
 from wflow.app.studies.minima import MINIMA
 from wflow.app.studies.nearness import NEARNESS
@@ -40,6 +45,11 @@ _EVERY: tuple[Study, ...] = (
     CORRUPTED,
     STABILITY,
     ESCAPE,
+    COLLAPSE,
+    COUPLING,
+    DMFT,
+    LANDSCAPE,
+    BARRIERS,
 )
 STUDIES: dict[str, Study] = {study.name: study for study in _EVERY}
 __all__ = ["CELLS", "STUDIES", "Entry", "Study", "sweep", "write_study"]

@@ -1,0 +1,71 @@
+"""This file owns how the table of multilayer networks is run: checks, each a function that yields certificates."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import as_completed
+from dataclasses import dataclass
+
+import numpy as np
+
+from wflow.app.study import Row
+from wflow.app.workers import workers as processes
+from wflow.certificates import Certificate
+from wflow.errors import WflowError
+
+DEEP = "deep"
+"""What `wflow verify` calls the table."""
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A name, such as V5, the method that is asked, and a function (quick) -> certificates of a module.
+
+    slow: left out of a quick table.
+    """
+
+    name: str
+    method: str
+    measure: Callable[[bool], Iterator[Certificate]]
+    slow: bool = False
+
+
+def checked(check: Check, quick: bool) -> list[Row]:
+    """A row a certificate; a run that ends in a named failure is a claim that fails."""
+    began = time.monotonic()
+    try:
+        found = list(check.measure(quick))
+    except WflowError as error:
+        found = [Certificate(f"no run fails; {type(error).__name__}: {error}", "equal", 1.0, 0.0)]
+    seconds = (time.monotonic() - began) / max(1, len(found))
+    claims = [Certificate(f"{check.name}: {c.claim}", c.relation, c.measured, c.expected, c.tolerance) for c in found]
+    return [Row(DEEP, {"quick": True} if quick else {}, (check.method,), claim, seconds) for claim in claims]
+
+
+def table(
+    checks: Sequence[Check], *, quick: bool = False, workers: int = 2, progress: Progress | None = None
+) -> list[Row]:
+    """All rows, in the order of the checks; in a quick table those that are not slow, at smaller sizes."""
+    told = progress or (lambda what, done, total: None)
+    asked = [check for check in checks if not (quick and check.slow)]
+    if workers <= 1 or quick:  # a worker takes longer to start than a quick check
+        rows = []
+        for k, check in enumerate(asked, 1):
+            rows += checked(check, quick)
+            told(f"{DEEP} {check.name}", k, len(asked))
+        return rows
+    with processes(workers) as pool:
+        futures = {pool.submit(checked, check, quick): check for check in asked}
+        for k, future in enumerate(as_completed(futures), 1):
+            told(f"{DEEP} {futures[future].name}", k, len(asked))
+        return [row for future in futures for row in future.result()]
+
+
+def slope(sizes: Sequence[float], values: Sequence[float]) -> float:
+    """Of log values over log sizes, by least squares."""
+    return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
+
+
+def mean_square(values: Sequence[Sequence[float]]) -> list[float]:
+    """Roots of the means of squares, column by column."""
+    return [float(v) for v in np.sqrt(np.mean(np.square(values), axis=0))]

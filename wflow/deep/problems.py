@@ -1,0 +1,105 @@
+"""This file owns the catalogue of multilayer problems: starts on data, each with what it shows and its source."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from wflow.activation import activation
+from wflow.data import Data
+from wflow.deep.embedding import Independent, Latent
+from wflow.deep.flow import DeepFlow
+from wflow.deep.losses import Cauchy, TanhSquare
+from wflow.deep.marginals import Interval
+from wflow.deep.rates import Rate
+from wflow.deep.staircase import Staircase
+from wflow.loss import HalfSquare, Loss
+
+TANH = activation("tanh")
+NGUYEN_PHAM = "Nguyen & Pham 2020, arXiv:2001.11443"
+LOSSES: dict[str, Loss] = {"half_square": HalfSquare(), "tanh_square": TanhSquare(), "cauchy": Cauchy()}
+
+
+@dataclass(frozen=True, eq=False)
+class DeepProblem:
+    """A flow, what it shows, and where that is from."""
+
+    flow: DeepFlow
+    note: str
+    source: str
+
+
+def sine_data(rows: int = 16) -> Data:
+    """Inputs (x, 1), x equispaced on [-1, 1], y = sin pi x."""
+    x = np.linspace(-1.0, 1.0, rows)
+    return Data(np.stack([x, np.ones(rows)], axis=1), np.sin(np.pi * x))
+
+
+def sine_independent(horizon: float = 10.0, loss: str = "half_square") -> DeepProblem:
+    """Three layers, independent weights, y = sin pi x: not degenerate, w_2 moves by a function of both labels."""
+    start = Independent([Interval(-2.0, 2.0)] * 2, [Interval(-0.5, 1.5)], Interval(-2.0, 2.0), TANH)
+    flow = DeepFlow(sine_data(), start, horizon, LOSSES[loss])
+    return DeepProblem(flow, "the limit has labels (w_1, w_3) and moves w_2 by g(t, w_1, w_3)", NGUYEN_PHAM)
+
+
+def sine_collapse(depth: int = 4, mean: float = 0.7, horizon: float = 4.0) -> DeepProblem:
+    """Four layers or more, independent weights without symmetry: layers 2 .. L - 2 collapse to one node each.
+
+    mean: of the middle layers; 0 is the trap, where the limit does not move.
+    """
+    laws = [Interval(0.0, 2.0), Interval(-1.0, 1.0)]
+    middle = [Interval(mean - 1.0, mean + 1.0)] * (depth - 2)
+    flow = DeepFlow(sine_data(), Independent(laws, middle, Interval(0.0, 2.0), TANH), horizon)
+    return DeepProblem(
+        flow,
+        "each middle layer is translated as a whole",
+        f"{NGUYEN_PHAM}; Araujo, Oliveira & Yukimura 2019, arXiv:1906.00193",
+    )
+
+
+def sine_latent(depth: int = 4, horizon: float = 4.0) -> DeepProblem:
+    """The same target from correlated weights of two labels a neuron: no layer collapses."""
+    into, out = np.array([[1.5, 0.5], [-0.5, 1.5]]), np.array([1.0, -1.0])
+    start = Latent(into, np.array([1.0, 0.0]), [0.7] * (depth - 2), 1.5, out, 1.0, TANH)
+    return DeepProblem(DeepFlow(sine_data(), start, horizon), "labels enter every layer", "derived")
+
+
+def sine_staircase(depth: int = 4, horizon: float = 4.0) -> DeepProblem:
+    """The same target from a start with bidirectional diversity, in twelve dyadic blocks a layer."""
+    flow = DeepFlow(sine_data(), Staircase(2, depth - 1, 12, TANH), horizon)
+    return DeepProblem(flow, "full support in L2 at any depth, as blocks grow", f"derived; the condition {NGUYEN_PHAM}")
+
+
+def lecture_chain(depth: int = 5, frozen_ends: bool = False, horizon: float = 4.0) -> DeepProblem:
+    """The lecture's (0.10), 1/m in front of every layer's sum, ends trained or frozen: a chain of width one inside."""
+    laws = [Interval(0.0, 2.0), Interval(-1.0, 1.0)]
+    start = Independent(laws, [Interval(0.2, 2.2)] * (depth - 2), Interval(0.0, 2.0), TANH)
+    ends: Rate = 0.0 if frozen_ends else 1.0
+    flow = DeepFlow(sine_data(), start, horizon, rates=(ends, *(1.0,) * (depth - 2), ends))
+    return DeepProblem(flow, "the limit is a chain of width one through layers 2 .. L - 2", "Lei Wu, slides, (0.10)")
+
+
+def circle_in_plane(horizon: float = 10.0) -> DeepProblem:
+    """Is |x| < 1? Labels +-1 on a grid of 64 points in the plane, three layers, independent weights."""
+    side = np.linspace(-1.5, 1.5, 8)
+    points = np.stack([g.ravel() for g in np.meshgrid(side, side)], axis=1)
+    labels = np.where(np.sum(points**2, axis=1) < 1.0, 1.0, -1.0)
+    data = Data(np.column_stack([points, np.ones(len(points))]), labels)
+    start = Independent([Interval(-2.0, 2.0)] * 3, [Interval(-0.5, 1.5)], Interval(-2.0, 2.0), TANH)
+    return DeepProblem(DeepFlow(data, start, horizon), "a region of the plane by a limit of three layers", NGUYEN_PHAM)
+
+
+CATALOGUE: dict[str, Callable[..., DeepProblem]] = {
+    made.__name__: made
+    for made in (
+        sine_independent, sine_collapse, sine_latent, sine_staircase, lecture_chain, circle_in_plane,
+    )
+}  # fmt: skip
+
+
+def deep_problem(name: str, **parameters: Any) -> DeepProblem:
+    """The problem of that name with these parameters; ValueError lists the known names."""
+    if name not in CATALOGUE:
+        raise ValueError(f"deep problem: unknown name {name!r}; known: {', '.join(CATALOGUE)}")
+    return CATALOGUE[name](**parameters)
