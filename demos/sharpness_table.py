@@ -73,4 +73,4 @@ if __name__ == "__main__":
     print("exercise: predicted {:.3f}, measured {:.3f}".format(*exercise()))
 
 # References: [1] Wu, Ma & E 2018, NeurIPS 31. [2] Cohen, Kaur, Li, Kolter & Talwalkar 2021, ICLR, arXiv:2103.00065.
-# [3] Pearlmutter 1994, Neural Comput. 6, 147-160 (exact products).    Next lesson: mode_connectivity.py
+# [3] Pearlmutter 1994, Neural Comput. 6, 147-160 (exact products).    Next lesson: random_labels.py

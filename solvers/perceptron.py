@@ -123,6 +123,7 @@ class Trained:
 
 def trained(method: Descent, risk: EmpiricalRisk, theta: Array, *, rounds: int) -> Trained:
     """So many rounds. Raises NotConverged where F is no longer finite."""
+    count("trained rounds", rounds, least=0)
     at, losses = risk.at(theta), []
     for k in range(rounds):
         losses.append(_sound(at, k))
@@ -140,6 +141,8 @@ def converged(
     Raises NotConverged after `limit` rounds, or where F is no longer finite.
     """
     positive("converged tolerance", tolerance)
+    count("converged settled", settled)
+    count("converged limit", limit)
     at, losses, stayed = risk.at(theta), [], 0
     for k in range(limit + 1):
         losses.append(_sound(at, k))
@@ -163,6 +166,7 @@ def stopped_early(
     Source: Prechelt 1998, in Neural networks: tricks of the trade, LNCS 1524, 55-69.
     """
     count("stopped_early patience", patience)
+    count("stopped_early limit", limit, least=0)
     at, losses = risk.at(theta), []
     best, least, when = theta, math.inf, 0
     for k in range(limit + 1):
@@ -194,8 +198,15 @@ class Escape:
 
 
 def escape(method: MiniBatch, risk: EmpiricalRisk, theta: Array, *, threshold: float, steps: int) -> Escape:
-    """So many steps of batches from a minimum, F of all rows looked at before each: does it stay?"""
-    losses, at, k = [risk.value(theta)], theta, 0
+    """So many steps of batches from a minimum, F of all rows looked at before each: does it stay?
+
+    ValueError where F is above the threshold from the first: that is no minimum to leave.
+    """
+    positive("escape threshold", threshold)
+    count("escape steps", steps)
+    if (first := risk.value(theta)) > threshold:
+        raise ValueError(f"escape threshold: F = {first:.3g} at theta is above {threshold:g}; train on, or raise it")
+    losses, at, k = [first], theta, 0
     while len(losses) <= steps:
         for after in method.steps(risk, at, k):
             at = after

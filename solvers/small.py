@@ -18,7 +18,7 @@ import numpy as np
 from wflow import compiled
 from wflow.arrays import Array, count, positive, shaped
 from wflow.data import Data
-from wflow.errors import StepTooLarge
+from wflow.errors import NotConverged, StepTooLarge
 from wflow.measure import Particles
 
 STRETCH = 250
@@ -52,7 +52,7 @@ def train(
 
     pace: of the stability bound 2 at fixed b; 1 is half of it. dt: steps of this very length in its place (the last
     one may end beyond the horizon, by less than a step). Raises ValueError for data of other weights or inputs,
-    StepTooLarge where F rises by a given dt, or however short the step.
+    StepTooLarge where F rises by a given dt, or however short the step, NotConverged where no neuron is active.
     """
     positive("train enough", enough)
     positive("train horizon", horizon)
@@ -63,7 +63,7 @@ def train(
     while energy > enough and time < horizon * (1.0 - 1e-12) and steps < limit:
         most = min(STRETCH, limit - steps)
         if dt is None:
-            longest = positive("train pace", pace) / _steepest(x, a, b)
+            longest = positive("train pace", pace) / _moving(_steepest(x, a, b), energy)
             a, b, energy, time, done = _stretch(step, (x, y, a, b), longest, most, (time, horizon, enough))
         else:
             left = math.ceil((horizon - time) / positive("train dt", dt) * (1.0 - 1e-12))
@@ -134,6 +134,14 @@ def plain(
 def _energy(x: Array, y: Array, a: Array, b: Array) -> float:
     residual = np.maximum(x @ b.T, 0.0) @ a / len(a) - y
     return float(residual @ residual) / (2 * len(y))
+
+
+def _moving(steepest: float, energy: float) -> float:
+    if not steepest > 0.0:
+        raise NotConverged(
+            f"train: F = {energy:.3g} stays, as no neuron is active on any datum; begin elsewhere", energy
+        )
+    return steepest
 
 
 def _steepest(x: Array, a: Array, b: Array) -> float:

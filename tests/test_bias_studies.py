@@ -9,7 +9,9 @@ from solvers import small
 from solvers.small import train
 from wflow.app.studies import STUDIES, Entry, active, heat_map, nearness, quenching, widths
 from wflow.app.studies.bias import FEATURES, FIELD, MODELS, NETWORK, Case, compared
+from wflow.implicit.diagnostics import predicted
 from wflow.implicit.features import RandomFeatures
+from wflow.implicit.targets import drawn, empirical, teacher
 
 
 def failing(study, entries):
@@ -46,6 +48,14 @@ def test_random_features_after_steps_of_descent(monkeypatch):
     np.testing.assert_allclose(exact.after(30, dt).points[:, 0], found.measure.points[:, 0], rtol=1e-6, atol=1e-12)
 
 
+def test_empirical_energy_is_that_of_the_data():
+    """F of `empirical` is (1/2n) |f - y|^2."""
+    data = drawn(teacher("single", 3), 9, np.random.default_rng(0))
+    pi = Case.of("single", 3, 9, 4, FIELD, 0).start.moved(np.random.default_rng(1).normal(size=(4, 4)))
+    expected = 0.5 * np.mean((predicted(pi, data.inputs) - data.targets) ** 2)
+    assert empirical(data).value(pi) == pytest.approx(expected, rel=1e-12)
+
+
 # Claims
 
 
@@ -68,6 +78,8 @@ def test_claims_of_heat_maps_can_fail():
     assert failing("heat_map", map_of()) == []
     assert any("not at m = n" in claim for claim in failing("heat_map", map_of(peak=0.5)))
     assert any("mean-field" in claim for claim in failing("heat_map", map_of(field=11.0)))
+    few = [e if e["data"] > 10 else w for e, w in zip(map_of(), map_of(field=11.0), strict=True)]
+    assert any("worst at n = 10" in claim for claim in failing("heat_map", few))  # no row is left out
     assert any("of the network" in claim for claim in failing("heat_map", map_of(net=9.0)))
 
 

@@ -81,6 +81,8 @@ def test_what_is_refused(monkeypatch, tmp_path):
         few().split(60, seed=0)
     with pytest.raises(ValueError, match="does not divide"):
         few().pooled(3)
+    with pytest.raises(ValueError, match="random_labels seed: -1"):
+        random_labels(np.arange(3), -1)
     with pytest.raises(ValueError, match="share"):
         corrupted(few().labels, 1.5, seed=0)
     for package, error, words in (

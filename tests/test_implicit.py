@@ -14,7 +14,7 @@ from wflow.implicit.features import RandomFeatures
 from wflow.implicit.population import PopulationKernel
 from wflow.implicit.ring import Ring, ring_sums, ring_target
 from wflow.implicit.scaling import Scaling, SilentStart
-from wflow.implicit.targets import directions_of, drawn, empirical, population, teacher, value
+from wflow.implicit.targets import directions_of, drawn, population, teacher, value
 from wflow.space_kernel import ReluSpaceKernel
 from wflow.space_sums import space_sums
 
@@ -266,28 +266,6 @@ def test_diagnostics_of_a_network_known_by_hand():
     np.testing.assert_allclose(np.linalg.norm(diagnostics.sphere_points(9, 4), axis=1), 1.0)
 
 
-# At the door
-
-
-@pytest.mark.parametrize(
-    ("wrong", "words"),
-    [
-        ({"target": "double"}, "target: 'double' is not known"),
-        ({"inputs": "cube"}, "inputs: 'cube' is not known"),
-        ({"inputs": "cube", "samples": 5}, "inputs: 'cube' is not known"),
-        ({"inputs": "sphere", "dim": 1}, "dim: 1 is too small"),
-        ({"scaling": 1.5}, "scaling: 1.5 is not allowed"),
-        ({"neurons": 0}, "neurons: 0 is too small"),
-        ({"samples": 0}, "samples: 0 is too small"),
-        ({"target": "several", "teachers": 0}, "teachers: 0 is too small"),
-        ({"seed": -1, "samples": 3}, "seed: -1 is too small"),
-    ],
-)
-def test_wrong_arguments_are_refused(wrong, words):
-    with pytest.raises(ValueError, match=words):
-        problems.quenching(**wrong)
-
-
 # What must be seen
 
 
@@ -315,11 +293,3 @@ def test_one_neuron_in_mean_field_scaling():
     run = big(50, 100, 0.2, scaling=1.0)
     assert run.energies[0] == 0.25 and run.energies[2] < 1e-3
     assert diagnostics.active(run.final) >= 40 and diagnostics.carriers(run.final) > 15.0
-
-
-def test_empirical_energy_is_that_of_the_data():
-    """F of `empirical` is (1/2n) |f - y|^2."""
-    data = drawn(teacher("single", 3), 9, np.random.default_rng(0))
-    pi = network(4, 3)
-    expected = 0.5 * np.mean((diagnostics.predicted(pi, data.inputs) - data.targets) ** 2)
-    assert empirical(data).value(pi) == pytest.approx(expected, rel=1e-12)

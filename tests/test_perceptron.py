@@ -169,6 +169,17 @@ def test_lanczos_looks_at_its_residual():
     assert largest(lambda v: diagonal[:2] * v, 2).value == 1.0
 
 
+def test_matrices_that_are_zero_have_numbers_too():
+    """Rows that are alike: s = 0 to the rounding of a difference. No unit of relu active, no bias: H = 0 exactly."""
+    network = Perceptron((3, 4, 1), tanh())
+    same = EmpiricalRisk(network, np.ones((5, 3)), np.ones((5, 1))).at(network.start(0))
+    assert nonuniformity(same) < 1e-6 * sharpness(same).value
+    asleep = Perceptron((3, 4, 1), relu(), False)
+    theta = asleep.flat([(-np.ones((4, 3)), None), (np.ones((1, 4)), None)])
+    at = EmpiricalRisk(asleep, np.ones((5, 3)), np.ones((5, 1))).at(theta)
+    assert sharpness(at).value == nonuniformity(at) == 0.0
+
+
 def test_a_jump_in_the_slope_without_pieces_is_refused():
     """An activation that is called relu and is none has no Hessian that we know."""
     sigma = relu()

@@ -119,3 +119,12 @@ def test_what_is_refused():
     for wrong in ({"dropout": 1.0}, {"decay": -1.0}, {"batch": 0}, {"step": 0.0}):
         with pytest.raises(ValueError, match="MiniBatch"):
             MiniBatch(**({"step": 0.1, "batch": 2} | wrong))
+    risk, theta = small()
+    for refused, words in (
+        (lambda: trained(FullBatch(0.1), risk, theta, rounds=-1), "trained rounds"),
+        (lambda: converged(FullBatch(0.1), risk, theta, tolerance=1e-3, settled=0), "converged settled"),
+        (lambda: escape(MiniBatch(0.1, 2), risk, theta, threshold=0.0, steps=5), "escape threshold"),
+        (lambda: escape(MiniBatch(0.1, 2), risk, theta, threshold=1e-9, steps=5), "train on"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            refused()

@@ -33,7 +33,7 @@ class Images:
         n = len(self)
         if not 0 < count("split train", train) < n:
             raise ValueError(f"split train: {train} of {n} images leave none to test; take fewer")
-        order = np.random.default_rng([seed, n]).permutation(n)
+        order = np.random.default_rng([count("split seed", seed, least=0), n]).permutation(n)
         return self[order[:train]], self[order[train:]]
 
     def __getitem__(self, rows: Labels) -> "Images":
@@ -105,7 +105,9 @@ def parity(labels: Labels) -> Array:
 
 def random_labels(labels: Labels, seed: int) -> Labels:
     """Labels drawn anew, uniform and independent of the images."""
-    return np.random.default_rng([seed, len(labels)]).integers(CLASSES, size=len(labels))
+    return np.random.default_rng([count("random_labels seed", seed, least=0), len(labels)]).integers(
+        CLASSES, size=len(labels)
+    )
 
 
 def corrupted(labels: Labels, share: float, seed: int, *, classes: int = CLASSES) -> Labels:
@@ -113,7 +115,7 @@ def corrupted(labels: Labels, share: float, seed: int, *, classes: int = CLASSES
     part = float(finite("corrupted share", share))
     if not 0.0 <= part <= 1.0:
         raise ValueError(f"corrupted share: {share!r} is not in [0, 1]; give for instance 0.2")
-    rng = np.random.default_rng([seed, len(labels)])
+    rng = np.random.default_rng([count("corrupted seed", seed, least=0), len(labels)])
     rows = rng.choice(len(labels), size=round(part * len(labels)), replace=False)
     wrong = labels.copy()
     wrong[rows] = (labels[rows] + rng.integers(1, classes, size=len(rows))) % classes

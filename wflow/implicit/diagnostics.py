@@ -6,7 +6,7 @@ c_j = a_j |b_j|/m is what neuron j contributes along its direction; with any sca
 
 import numpy as np
 
-from wflow.arrays import Array, count, positive
+from wflow.arrays import Array, count, positive, shaped
 from wflow.measure import Measure
 from wflow.space_kernel import charges_of
 
@@ -41,6 +41,9 @@ def carriers(pi: Measure) -> float:
 def alignment(pi: Measure, units: Array) -> float:
     """Mean over |c_j| of the cosine between b_j and the nearest of unit vectors (k, d); nan where all c_j are 0."""
     directions, charges = charges_of(pi)
+    units = shaped("alignment units", units, (None, directions.shape[1]))
+    if np.any(np.abs(np.linalg.norm(units, axis=1) - 1.0) > 1e-9):
+        raise ValueError("alignment units: not all of length 1; divide each by its length")
     total = float(np.sum(np.abs(charges)))
     return float(np.abs(charges) @ np.max(directions @ units.T, axis=1)) / total if total else float("nan")
 
@@ -48,11 +51,13 @@ def alignment(pi: Measure, units: Array) -> float:
 def projections(pi: Measure, axes: Array) -> Array:
     """c_j (b_j/|b_j|) . axis (m, k): where the contributions point, seen along axes (k, d)."""
     directions, charges = charges_of(pi)
+    axes = shaped("projections axes", axes, (None, directions.shape[1]))
     return np.asarray((charges[:, None] * directions) @ axes.T)
 
 
 def predicted(pi: Measure, x: Array) -> Array:
     """f (n,) at inputs x (n, d)."""
+    x = shaped("predicted x", x, (None, pi.points.shape[1] - 1))
     outer, size = pi.weights * pi.points[:, 0], max(1, _BLOCK // len(pi.points))
     blocks = [np.maximum(x[k : k + size] @ pi.points[:, 1:].T, 0.0) @ outer for k in range(0, len(x), size)]
     return np.concatenate(blocks)
@@ -65,6 +70,7 @@ def apart(first: Measure, second: Measure, x: Array) -> float:
 
 def moved(pi: Measure, start: Measure) -> Array:
     """|b_j - b_j(0)|/(rms |b_j(0)|) (m,): how far inner weights have gone, free of scaling and d."""
+    shaped("moved start", start.points, pi.points.shape)
     gone = np.linalg.norm(pi.points[:, 1:] - start.points[:, 1:], axis=1)
     return np.asarray(gone / np.sqrt(np.mean(np.sum(start.points[:, 1:] ** 2, axis=1))))
 

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from wflow.activation import activation
-from wflow.arrays import Array, count
+from wflow.arrays import Array, count, shaped
 from wflow.data import Data
 from wflow.domain import space
 from wflow.energy import Energy, population_risk
@@ -54,6 +54,7 @@ def directions_of(target: Teacher) -> Array:
 
 def value(target: Teacher, x: Array) -> Array:
     """f* (n,) at inputs x (n, d)."""
+    x = shaped("value x", x, (None, dim_of(target)))
     if isinstance(target, Ring):
         return ring_target(x)
     return np.asarray(np.maximum(x @ target.points[:, 1:].T, 0.0) @ (target.weights * target.points[:, 0]))

@@ -12,6 +12,8 @@ from wflow.errors import NotConverged
 from wflow.perceptron.hessian import hessian_times, variance_times
 from wflow.perceptron.risk import Pass
 
+_ROUNDING = 1e-12
+
 
 @dataclass(frozen=True, eq=False)
 class Largest:
@@ -26,14 +28,19 @@ class Largest:
     vector: Array
 
 
-def largest(times: Callable[[Array], Array], size: int, *, tolerance: float = 1e-6, seed: int = 0) -> Largest:
+def largest(
+    times: Callable[[Array], Array], size: int, *, tolerance: float = 1e-6, floor: float = 0.0, seed: int = 0
+) -> Largest:
     """The largest eigenvalue of a symmetric matrix of that size, given by its products, by Lanczos.
 
-    Raises NotConverged where the residual is above tolerance times the value.
+    floor: the rounding of the products, where a difference of two matrices may be 0. A matrix that takes the random
+    start to exactly 0 is 0. Raises NotConverged where the residual is above tolerance times the value and above floor.
     Source: Lehoucq, Sorensen & Yang 1998, ARPACK users' guide, SIAM (through scipy.sparse.linalg.eigsh).
     """
     positive("largest tolerance", tolerance)
     start = np.random.default_rng(seed).standard_normal(size)
+    if not np.any(times(start)):
+        return Largest(0.0, 0.0, start / np.linalg.norm(start))
     if size < 3:
         numbers, vectors = np.linalg.eigh(np.stack([times(e) for e in np.eye(size)], axis=1))
         vector = vectors[:, -1]
@@ -46,7 +53,7 @@ def largest(times: Callable[[Array], Array], size: int, *, tolerance: float = 1e
         vector = vectors[:, 0]
     value = float(numbers[-1])
     residual = float(np.linalg.norm(times(vector) - value * vector))
-    if residual > tolerance * abs(value):
+    if residual > max(tolerance * abs(value), floor):
         raise NotConverged(
             f"Lanczos: |A v - lambda v| = {residual:.2e} > {tolerance:g} x {abs(value):.3e}; raise tolerance", residual
         )
@@ -61,9 +68,15 @@ def sharpness(at: Pass, *, tolerance: float = 1e-6, seed: int = 0) -> Largest:
 def nonuniformity(at: Pass, *, tolerance: float = 1e-5, seed: int = 0) -> float:
     """s = lambda_max((1/n) sum_i H_i^2 - H^2)^(1/2), H_i the Hessian of row i, exact products; 0 for one row.
 
+    A difference: s below 1e-6 |H|, as for rows that are alike, is rounding.
     Source: Wu, Ma & E 2018, NeurIPS 31.
     """
     if len(at.risk) == 1:
         return 0.0
-    found = largest(lambda v: variance_times(at, v), len(at.theta), tolerance=tolerance, seed=seed)
+    size = len(at.theta)
+    # E |H g|^2 = |H|_F^2 for standard normal g
+    square = float(np.sum(hessian_times(at, np.random.default_rng([seed, 1]).standard_normal(size)) ** 2))
+    found = largest(
+        lambda v: variance_times(at, v), size, tolerance=tolerance, floor=_ROUNDING * square, seed=seed
+    )  # fmt: skip
     return math.sqrt(max(found.value, 0.0))

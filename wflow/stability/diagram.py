@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import brentq
 
-from wflow.arrays import count, positive
+from wflow.arrays import count, finite, positive
 from wflow.stability.batches import Batches
 from wflow.stability.covariance import SecondMoment, largest_rates
 from wflow.stability.curvatures import Curvatures
@@ -18,9 +18,11 @@ from wflow.stability.curvatures import Curvatures
 def placed(a: float, s: float, data: int) -> Curvatures:
     """One axis, `data` numbers a_i >= 0 of mean a and deviation s: two values, the higher up to n/2 times.
 
-    Raises ValueError where s is above a (n - 1)^(1/2).
+    Raises ValueError where s is negative or above a (n - 1)^(1/2).
     """
     positive("placed a", a)
+    if not float(finite("placed s", s)) >= 0.0:
+        raise ValueError(f"placed s: {s!r} is below 0; a deviation is not")
     count("placed data", data)
     for high in range(max(1, data // 2), 0, -1):
         below = s * math.sqrt(high / (data - high)) if data > high else 0.0

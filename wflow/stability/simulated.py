@@ -10,6 +10,7 @@ from wflow.stability.covariance import check
 from wflow.stability.curvatures import Curvatures
 
 _BLOCK = 8000
+_ROUNDING = 1e-10
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,9 @@ def moments(
     count("moments runs", runs, least=2)
     c = shaped("moments start", start, (curvatures.dim, curvatures.dim))
     values, vectors = np.linalg.eigh(c)
+    slack = _ROUNDING * float(np.max(np.abs(c)))
+    if values[0] < -slack or np.max(np.abs(c - c.T)) > slack:
+        raise ValueError(f"moments start: least eigenvalue {values[0]:g}; give E x x^T, symmetric and >= 0")
     root = vectors * np.sqrt(np.maximum(values, 0.0))
     sums = np.zeros((2, steps + 1))
     for block, first in enumerate(range(0, runs, _BLOCK)):

@@ -51,11 +51,11 @@ def claims(entries: Sequence[Entry]) -> Iterator[Certificate]:
     spread = {}
     for n in dict.fromkeys(e["data"] for e in entries):
         wide = rows[FIELD, n][np.array(SIZES) >= n / 2]
-        if len(wide) > 1 and n >= 3 * DIM:
+        if len(wide) > 1:
             spread[n] = float(wide.max() / wide.min())
     worst = max(spread, key=lambda n: spread[n])
     yield Certificate(
-        f"mean-field: largest over least error, m >= n/2, n >= {3 * DIM}; worst at n = {worst}",
+        f"mean-field: largest over least error, m >= n/2; worst at n = {worst}",
         "at most",
         spread[worst],
         10.0,

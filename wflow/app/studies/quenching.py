@@ -43,14 +43,14 @@ def measure(case: str, model: str) -> Record:
     kind, count, _, dim, last = CASES[case]
     times = even(last, 0.5, _SAVED)
     target = teacher(kind, dim, teachers=count, seed=SEED)
-    found = _run(case, model, times)
+    start, *found = _run(case, model, times)
     units = directions_of(target)
     axes = units[[0, len(units) // 4]] if kind == "ring" else np.eye(dim)[:2] if len(units) < 2 else units[:2]
     energy = population(target)
     return {
         "times": times,
         "energies": [energy.value(pi) for pi in found],
-        "begun": energy.value(found[0].moved(found[0].points * np.append(0.0, np.ones(dim)))),
+        "begun": energy.value(start),
         "magnitudes": [magnitudes(pi).tolist() for pi in found],
         "active": [active(pi) for pi in found],
         "tenth": [active(pi, share=0.1) for pi in found],
@@ -62,15 +62,15 @@ def measure(case: str, model: str) -> Record:
 
 
 def _run(case: str, model: str, times: Sequence[float]) -> Sequence[Particles]:
-    """The network at the times, 0 left out."""
+    """The network at 0 and at the times."""
     kind, count, m, dim, last = CASES[case]
     flow = problems.quenching(kind, dim, m, SCALINGS[model], teachers=count, seed=SEED, horizon=last).flow
     if model == FEATURES:
         start = Particles(flow.domain, Sampled(SEED).points(flow, m))
         exact = RandomFeatures.of_population(start, teacher(kind, dim, teachers=count, seed=SEED))
-        return [exact.at(t) for t in times]
+        return [exact.at(t) for t in (0.0, *times)]
     run = solve(flow, GradientDescent(m, Sampled(SEED)), dt=0.1 if m > 50 else 0.2, times=times)
-    return [pi for pi in run.measures[1:] if isinstance(pi, Particles)]
+    return [pi for pi in run.measures if isinstance(pi, Particles)]
 
 
 def claims(entries: Sequence[Entry]) -> Iterator[Certificate]:
