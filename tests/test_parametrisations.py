@@ -60,7 +60,7 @@ def net(of: Parametrisation, width: int = 32, hidden: int = 2, sigma=None) -> tu
         (MEAN_FIELD, 0, Regime.FEATURES),
         (IP, 0, Regime.TRIVIAL),
     ],
-    ids=str,
+    ids=lambda one: str(getattr(one, "name", one)),
 )
 def test_the_table(of, r, regime):
     """r of three hidden layers by Yang and Hu's formula, and what they say of each."""
