@@ -24,6 +24,7 @@ from wflow.mutual import among, told
 _kernel = partial(kernel, uses=(clipping, intercepts, mutual))
 _ROUNDS = 12
 _GROWN = 100
+"""Cuts by whom a seed borders, at most: of who has come to it lately there may be any number."""
 _OVERLAP = 1e-11
 """Of the rectangle's area: what rounding makes of cells that tile it."""
 _ROUNDING = 1e-14
@@ -100,6 +101,31 @@ def _beyond(v0: float, v1: float, line: tuple[float, float, float], size: float)
 
 
 @_kernel
+def _known(
+    i: int, x: Array, phi: Array, links: Links, seed: int, room: Array, names: Indices
+) -> tuple[int, int, int, int]:
+    """The rectangle in room[0], cut by the neighbours of i: corners, in which of room they are, cuts, the last's atom.
+
+    One without neighbours is cut by the seed and by whom that borders: walks then begin near the cell, wherever it is.
+    """
+    start, other, head, after, item = links
+    p, q, labels, kept, side = room[0], room[1], names[0], names[1], 0
+    of = i if start[i + 1] > start[i] else seed
+    n, k, chain, j, cuts = 4, start[of], -1 if of == i else head[of], of, 0
+    most = min(_GROWN, room.shape[1] - 8)
+    while True:
+        if j != i:
+            n, cuts = cut(p, labels, n, halfplane(x, phi, i, j), j, q, kept), cuts + 1
+            p, q, labels, kept, side = q, p, kept, labels, 1 - side
+        if n < 3 or (k >= start[of + 1] and (chain < 0 or cuts >= most)):
+            return n, side, cuts, j
+        if k < start[of + 1]:
+            j, k = other[k], k + 1
+        else:
+            j, chain = item[chain], after[chain]
+
+
+@_kernel
 def polygon(
     i: int,
     x: Array,
@@ -118,19 +144,13 @@ def polygon(
     p[0, 0], p[0, 1], p[1, 0], p[1, 1] = box[0], box[1], box[2], box[1]
     p[2, 0], p[2, 1], p[3, 0], p[3, 1] = box[2], box[3], box[0], box[3]
     labels[:4] = WALL
-    n = 4
-    start, other = links[0], links[1]
-    first, last = start[i], start[i + 1]
-    for k in range(first, last if last > first else first + 1):
-        j = other[k] if last > first else seed
-        if j == i:
-            continue
-        n = cut(p, labels, n, halfplane(x, phi, i, j), j, q, kept)
-        p, q, labels, kept, side = q, p, kept, labels, 1 - side
-        if n < 3:
-            return 0, side, j
+    n, side, cuts, last = _known(i, x, phi, links, seed, room, names)
+    if n < 3:
+        return 0, side, last
+    if side == 1:
+        p, q, labels, kept = q, p, kept, labels
     size = max(abs(box[0]), abs(box[1]), abs(box[2]), abs(box[3]))
-    k, cuts, before = 0, last - first, last - first
+    k, before = 0, cuts
     # more cuts than there is room for, by rounding: the cell stays too large, which its area shows
     while k < n and cuts < room.shape[1] - 8:
         v0, v1 = p[k, 0], p[k, 1]
