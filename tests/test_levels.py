@@ -31,6 +31,7 @@ def test_cells_are_at_most_six_tenths_of_the_law(given, cells, times):
     assert narrow(problem, solve(problems.linear_neuron().flow, GradientFlow(4), steps=2)) == 1
 
 
+@pytest.mark.slow
 def test_a_wide_window_does_not_hide_the_order():
     """lam = .05: the minimiser is four times as wide as the start, so is the window; from 32 cells on order 2 is seen
     as .94 and 1.48 (cells of 1.6 to .2 against .5), from 128 on as 1.94.
@@ -47,6 +48,7 @@ def test_a_quick_study_asks_the_levels_of_the_full_one(temperature, claim):
     assert order.holds and order.measured > 1.9
 
 
+@pytest.mark.slow
 def test_modes_that_are_cut_off_on_the_way_are_kept():
     """von_mises_langevin, T = .01: twelve modes leave 1.6e-2 at t = 4, though 1e-4 at the end, and the energy identity
     stalls at 8e-7; with twice as many its order is that of the steps.
