@@ -245,9 +245,9 @@ def repaired(
         start, other, alone = told(start, other, asked, counts, found, empty)
         total, before = float(areas.sum()), total
         tiles = total <= whole * (1.0 + _OVERLAP)
-        if tiles or total >= before:
+        if tiles or (total >= before and (moved is not None or again.all())):
             break
-        again = (alone if alone.any() else ~alone) & ~empty
+        again = (alone if alone.any() and total < before else ~alone) & ~empty
         fresh |= again
     return Borders(start, other, seed, ~empty, fresh) if tiles or loose else None
 
