@@ -66,9 +66,7 @@ def _excess(v0: float, v1: float, x: Array, phi: Array, i: int, j: int, size: fl
 
 
 @_kernel
-def _walk(
-    v0: float, v1: float, x: Array, phi: Array, i: int, at: int, links: Links, size: float
-) -> tuple[int, float]:
+def _walk(v0: float, v1: float, x: Array, phi: Array, i: int, at: int, links: Links, size: float) -> tuple[int, float]:
     """From an atom to ever higher ones in v.x_j - phi_j, i left out, until none of its neighbours is higher.
 
     And by what that is less than the same of i, at most.
