@@ -17,6 +17,7 @@ if not available():
 from wflow import atom_clusters
 from wflow.dual_ascent import ascent
 from wflow.intercepts import gap, intercepts, moved, shifted
+from wflow.laguerre import cells
 from wflow.laguerre_dual import Dual, direction
 from wflow.semidiscrete import semidiscrete
 
@@ -89,6 +90,20 @@ def test_three_clouds_before_two_rectangles(m):
     values[4:16, 20:44] = values[48:60, 20:44] = 1.0
     found = semidiscrete(Particles(plane(), x), rough(0.0, 1.0, values))
     assert found.residual <= 1e-8
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_cells_of_clouds_so_far_apart_that_their_heights_are_blurred_tile(seed):
+    """Their areas sum to the box's, to 1e-13: at 1e11 an atom's height is blurred by 1e-5 as seen from another cloud,
+    and among neighbours it differs by 1e-3. Walks that trust it overlook cells at the clouds' common walls: 5e-6."""
+    m, away = 1000, 1e11
+    x = np.random.default_rng(seed).random((m, 2)) - 0.5
+    of = np.zeros((m, 2))
+    of[m // 2 :, 0] = of[: m // 5, 1] = 1.0
+    phi = away * of @ [0.1, 0.05] + 0.5 * np.sum(x**2, axis=1)
+    grid = Grid(box((-0.5, -0.5), (0.5, 0.5)), (2, 2))
+    found = cells(x + away * of, np.stack([phi, np.zeros(m)], axis=1), np.ones((2, 2)), grid)
+    assert found.area.sum() == pytest.approx(1.0, abs=1e-13)
 
 
 @pytest.mark.slow

@@ -55,16 +55,24 @@ def linked(start: Indices, other: Indices, room: int = 0) -> Links:
 
 
 @_kernel
-def _excess(v0: float, v1: float, x: Array, phi: Array, i: int, j: int) -> float:
-    """By what v.x_j - phi_j is less than the same of i, as exact as the distance of the two."""
-    return float(gap(phi, i, j) - (v0 * (x[j, 0] - x[i, 0]) + v1 * (x[j, 1] - x[i, 1])))
+def _excess(v0: float, v1: float, x: Array, phi: Array, i: int, j: int, size: float) -> float:
+    """By what v.x_j - phi_j is less than the same of i, at most: rounding, as the distance of the two has it, is added.
+
+    On the wall between two clouds far apart all of the other cloud are as high as i, to that rounding: by it alone a
+    walk would go there, past an atom near i that is higher in truth, by less. size: of corners, from 0.
+    """
+    a, b, c = x[j, 0] - x[i, 0], x[j, 1] - x[i, 1], gap(phi, i, j)
+    return float((c - (v0 * a + v1 * b)) + _ROUNDING * ((abs(a) + abs(b)) * size + abs(c)))
 
 
 @_kernel
-def _walk(v0: float, v1: float, x: Array, phi: Array, i: int, at: int, links: Links) -> int:
-    """From an atom to ever higher ones in v.x_j - phi_j, i left out, until none of its neighbours is higher."""
+def _walk(v0: float, v1: float, x: Array, phi: Array, i: int, at: int, links: Links, size: float) -> tuple[int, float]:
+    """From an atom to ever higher ones in v.x_j - phi_j, i left out, until none of its neighbours is higher.
+
+    And by what that is less than the same of i, at most.
+    """
     start, other, head, after, item = links
-    least = _excess(v0, v1, x, phi, i, at)
+    least = _excess(v0, v1, x, phi, i, at, size)
     moved = True
     while moved:
         moved = False
@@ -73,7 +81,7 @@ def _walk(v0: float, v1: float, x: Array, phi: Array, i: int, at: int, links: Li
             j = other[k]
             if j == i:
                 continue
-            e = _excess(v0, v1, x, phi, i, j)
+            e = _excess(v0, v1, x, phi, i, j, size)
             if e < least:
                 least, at, moved = e, j, True
         k = head[here]
@@ -81,23 +89,16 @@ def _walk(v0: float, v1: float, x: Array, phi: Array, i: int, at: int, links: Li
             j, k = item[k], after[k]
             if j == i:
                 continue
-            e = _excess(v0, v1, x, phi, i, j)
+            e = _excess(v0, v1, x, phi, i, j, size)
             if e < least:
                 least, at, moved = e, j, True
-    return at
+    return at, least
 
 
 @_kernel
 def halfplane(x: Array, phi: Array, i: int, j: int) -> tuple[float, float, float]:
     """Where i is above j: a z_0 + b z_1 <= c."""
     return x[j, 0] - x[i, 0], x[j, 1] - x[i, 1], gap(phi, i, j)
-
-
-@_kernel
-def _beyond(v0: float, v1: float, line: tuple[float, float, float], size: float) -> bool:
-    """By more than rounding, of corners up to `size` from 0 and of c."""
-    a, b, c = line
-    return bool(a * v0 + b * v1 - c > _ROUNDING * ((abs(a) + abs(b)) * size + abs(c)))
 
 
 @_kernel
@@ -160,8 +161,8 @@ def polygon(
             at = at if at >= 0 else seed
             if at == i:
                 continue
-            j = _walk(v0, v1, x, phi, i, at, links)
-            if _beyond(v0, v1, halfplane(x, phi, i, j), size):
+            j, excess = _walk(v0, v1, x, phi, i, at, links, size)
+            if excess < 0.0:
                 found = j
                 break
         if found < 0:
@@ -245,9 +246,9 @@ def repaired(
         start, other, alone = told(start, other, asked, counts, found, empty)
         total, before = float(areas.sum()), total
         tiles = total <= whole * (1.0 + _OVERLAP)
-        if tiles or total >= before:
+        if tiles or (total >= before and (moved is not None or again.all())):
             break
-        again = (alone if alone.any() else ~alone) & ~empty
+        again = (alone if alone.any() and total < before else ~alone) & ~empty
         fresh |= again
     return Borders(start, other, seed, ~empty, fresh) if tiles or loose else None
 
