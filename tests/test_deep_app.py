@@ -36,8 +36,9 @@ def test_the_quick_table_holds():
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_the_whole_table_holds(check):
     """Every row within its target, as `wflow verify deep` runs it."""
-    failed = [row.certificate for row in checked(check, quick=False) if not row.holds]
-    assert not failed
+    rows = checked(check, quick=False)
+    assert rows and all(row.certificate is not None for row in rows), rows[0].refusal
+    assert [row.certificate for row in rows if not row.holds] == []
 
 
 def test_rows_can_fail_and_are_in_order():
@@ -49,8 +50,15 @@ def test_rows_can_fail_and_are_in_order():
     def fails(quick):
         raise EnergyRose("F rose")
 
-    rows = table([Check("a", "x", false), Check("b", "x", fails), Check("c", "x", false, slow=True)], quick=True)
-    assert [row.holds for row in rows] == [False, False]
+    def refuses(quick):
+        raise Refused("no images")
+
+    rows = table(
+        [Check("a", "x", false), Check("b", "x", fails), Check("c", "x", false, slow=True), Check("d", "x", refuses)],
+        quick=True,
+    )
+    assert [row.holds for row in rows] == [False, False, True]
+    assert rows[2].certificate is None and rows[2].refusal == "d: no images"
     assert rows[0].certificate.claim == "a: one is two"
     assert "EnergyRose: F rose" in rows[1].certificate.claim
     names = [check.name for check in CHECKS]

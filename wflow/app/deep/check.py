@@ -10,7 +10,7 @@ import numpy as np
 from wflow.app.study import Row
 from wflow.app.workers import workers as processes
 from wflow.certificates import Certificate
-from wflow.errors import WflowError
+from wflow.errors import Refused, WflowError
 
 DEEP = "deep"
 """What `wflow verify` calls the table."""
@@ -31,15 +31,17 @@ class Check:
 
 
 def checked(check: Check, quick: bool) -> list[Row]:
-    """A row a certificate; a run that ends in a named failure is a claim that fails."""
-    began = time.monotonic()
+    """A row a certificate; a run that ends in a named failure is a claim that fails, a refusal (no images) is a row."""
+    began, parameters = time.monotonic(), {"quick": True} if quick else {}
     try:
         found = list(check.measure(quick))
+    except Refused as error:
+        return [Row(DEEP, parameters, (check.method,), None, time.monotonic() - began, f"{check.name}: {error}")]
     except WflowError as error:
         found = [Certificate(f"no run fails; {type(error).__name__}: {error}", "equal", 1.0, 0.0)]
     seconds = (time.monotonic() - began) / max(1, len(found))
     claims = [Certificate(f"{check.name}: {c.claim}", c.relation, c.measured, c.expected, c.tolerance) for c in found]
-    return [Row(DEEP, {"quick": True} if quick else {}, (check.method,), claim, seconds) for claim in claims]
+    return [Row(DEEP, parameters, (check.method,), claim, seconds) for claim in claims]
 
 
 def table(

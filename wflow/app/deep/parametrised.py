@@ -77,13 +77,13 @@ def spectra(quick: bool) -> Iterator[Certificate]:
     """V16: the last features are independent at the end in muP and NTK; in IP next to dependent."""
     for of in (MUP, NTK):
         last = least(entries(of.name))
-        yield Certificate(f"V16 {of.name}: lambda_min/(tr K^3/P), n = {WIDEST}", "at least", last[WIDEST], THETA_ONE)
-        claim = f"V16 {of.name}: the same at {WIDEST} over that at {WIDTHS[-1]}"
+        yield Certificate(f"{of.name}: lambda_min/(tr K^3/P), n = {WIDEST}", "at least", last[WIDEST], THETA_ONE)
+        claim = f"{of.name}: the same at {WIDEST} over that at {WIDTHS[-1]}"
         yield Certificate(claim, "at least", last[WIDEST] / last[WIDTHS[-1]], 0.8)
     starved, lively = least(entries(IP.name)), least(entries(MUP.name))
     for n in (WIDTHS[-1], WIDEST):
-        yield Certificate(f"V16 IP: lambda_min/(tr K^3/P), n = {n}", "at most", starved[n], STARVED)
-        yield Certificate(f"V16 IP: the same over that of muP, n = {n}", "at most", starved[n] / lively[n], 0.02)
+        yield Certificate(f"IP: lambda_min/(tr K^3/P), n = {n}", "at most", starved[n], STARVED)
+        yield Certificate(f"IP: the same over that of muP, n = {n}", "at most", starved[n] / lively[n], 0.02)
 
 
 def least(of: Sequence[Entry]) -> dict[int, float]:
@@ -103,11 +103,11 @@ def bound(quick: bool) -> Iterator[Certificate]:
     """V17: F falls at least by 2 eta lambda_min(K^L)/P a step, and by that of the whole tangent kernel."""
     found = path(MUP, eta=BOUND_ETA, steps=BOUND_STEPS)
     violated = sum(fall.rate < fall.last for fall in found)
-    yield Certificate(f"V17 muP, {BOUND_STEPS} steps: steps below the bound", "equal", float(violated), 0.0)
+    yield Certificate(f"muP, {BOUND_STEPS} steps: steps below the bound", "equal", float(violated), 0.0)
     loosest = min(fall.rate / fall.last for fall in found)
-    yield Certificate("V17 least rate over 2 eta lambda_min(K^L)/P", "at least", loosest, 1.0)
+    yield Certificate("least rate over 2 eta lambda_min(K^L)/P", "at least", loosest, 1.0)
     whole = min(fall.rate / fall.whole for fall in found)
-    yield Certificate("V17 least rate over that of the tangent kernel, to O(eta)", "at least", whole, 1.0, BOUND_ETA)
+    yield Certificate("least rate over that of the tangent kernel, to O(eta)", "at least", whole, 1.0, BOUND_ETA)
 
 
 def same_network(quick: bool) -> Iterator[Certificate]:
@@ -121,7 +121,7 @@ def same_network(quick: bool) -> Iterator[Certificate]:
             risk = network.risk(inputs, targets)
             ends.append(risk.at(trained(risk, network.start(0), network.rates, eta=ETA, steps=steps)).outputs)
         off = max(off, float(np.max(np.abs(ends[0] - ends[1]))))
-    yield Certificate("V18 muP and mean-field form: outputs after 0, 1, 20 steps", "at most", off, 0.0, ROUNDING)
+    yield Certificate("muP and mean-field form: outputs after 0, 1, 20 steps", "at most", off, 0.0, ROUNDING)
 
 
 PARAMETRISED = (

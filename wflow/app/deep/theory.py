@@ -60,44 +60,44 @@ def exact_flow(t: float) -> float:
 def closed_flow(quick: bool) -> Iterator[Certificate]:
     """V19: as the rate falls f(1) tends to that of the flow, at order one."""
     off = [abs(float(linear_limit(one_datum(rate=r)).f[-1, 0]) - exact_flow(1.0)) for r in (0.1, 0.05, 0.025)]
-    yield Certificate("V19 one hidden linear layer, rate .025: f(1) off the flow's", "at most", off[-1], 0.0, 0.01)
+    yield Certificate("one hidden linear layer, rate .025: f(1) off the flow's", "at most", off[-1], 0.0, 0.01)
     order = math.log2(off[-2] / off[-1])
-    yield Certificate("V19 f(1) of the flow: order in the rate", "equal", order, 1.0, 0.05)
+    yield Certificate("f(1) of the flow: order in the rate", "equal", order, 1.0, 0.05)
 
 
 def deep_linear(quick: bool) -> Iterator[Certificate]:
     """V20: f after ten steps, and <h^L h^L> = <g^1 g^1>, by another program and by each other."""
     for hidden, (f, kernel) in SWEPT.items():
         limit = linear_limit(one_datum(hidden))
-        yield Certificate(f"V20 {hidden} hidden, P = 1: f after 10 steps", "equal", float(limit.f[-1, 0]), f, 1e-8)
+        yield Certificate(f"{hidden} hidden, P = 1: f after 10 steps", "equal", float(limit.f[-1, 0]), f, 1e-8)
         last = float(limit.Phi[hidden, -1, 0, -1, 0])
-        yield Certificate(f"V20 {hidden} hidden, P = 1: <h^L h^L> at the end", "equal", last, kernel, 1e-8)
+        yield Certificate(f"{hidden} hidden, P = 1: <h^L h^L> at the end", "equal", last, kernel, 1e-8)
         first = float(limit.G[0, -1, -1])
-        yield Certificate(f"V20 {hidden} hidden, P = 1: <g^1 g^1> is <h^L h^L>", "equal", first, last, ROUNDING)
-        yield Certificate(f"V20 {hidden} hidden: residual of closed equations", "at most", limit.residual, 0.0, 1e-12)
+        yield Certificate(f"{hidden} hidden, P = 1: <g^1 g^1> is <h^L h^L>", "equal", first, last, ROUNDING)
+        yield Certificate(f"{hidden} hidden: residual of closed equations", "at most", limit.residual, 0.0, 1e-12)
 
 
 def lazy(quick: bool) -> Iterator[Certificate]:
     """V21: gamma0 = 1e-3 moves like its kernel at the start, 3 for two hidden layers and x = 1."""
     f = float(linear_limit(one_datum(2, gamma0=1e-3)).f[-1, 0])
-    yield Certificate("V21 gamma0 = 1e-3, 2 hidden: f after 10 steps", "equal", f, 1.0 - 0.7**10, 1e-6)
+    yield Certificate("gamma0 = 1e-3, 2 hidden: f after 10 steps", "equal", f, 1.0 - 0.7**10, 1e-6)
     ratio = (float(linear_limit(one_datum(2, gamma0=2e-3)).f[-1, 0]) - 1.0 + 0.7**10) / (f - 1.0 + 0.7**10)
-    yield Certificate("V21 its distance to the lazy limit: order in gamma0", "equal", math.log2(ratio), 2.0, 0.01)
+    yield Certificate("its distance to the lazy limit: order in gamma0", "equal", math.log2(ratio), 2.0, 0.01)
 
 
 def single_networks(quick: bool) -> Iterator[Certificate]:
     """V22: single linear networks are O(N^{-1/2}) off, in f at all times and in the last kernel."""
     for hidden, widths in WIDTHS.items():
         off = [_of_linear(hidden, n, 200 if n < 512 else 100) for n in widths]
-        yield slope(f"V22 {hidden} hidden linear: rms of f", widths, [f.rms for f, _ in off], -0.5, SLOPE)
-        yield slope(f"V22 {hidden} hidden linear: rms of Phi^L", widths, [k.rms for _, k in off], -0.5, SLOPE)
+        yield slope(f"{hidden} hidden linear: rms of f", widths, [f.rms for f, _ in off], -0.5, SLOPE)
+        yield slope(f"{hidden} hidden linear: rms of Phi^L", widths, [k.rms for _, k in off], -0.5, SLOPE)
 
 
 def mean_networks(quick: bool) -> Iterator[Certificate]:
     """V23: the mean over seeds is O(1/N) off."""
     off = [_of_linear(2, n, 3000 if n == NARROW[-1] else 6000) for n in NARROW]
-    yield slope("V23 2 hidden linear: mean error of f", NARROW, [f.bias for f, _ in off], -1.0, BIAS_SLOPE)
-    yield slope("V23 2 hidden linear: mean error of Phi^2", NARROW, [k.bias for _, k in off], -1.0, BIAS_SLOPE)
+    yield slope("2 hidden linear: mean error of f", NARROW, [f.bias for f, _ in off], -1.0, BIAS_SLOPE)
+    yield slope("2 hidden linear: mean error of Phi^2", NARROW, [k.bias for _, k in off], -1.0, BIAS_SLOPE)
 
 
 def _of_linear(hidden: int, width: int, seeds: int) -> tuple[Difference, Difference]:
@@ -116,8 +116,8 @@ def tanh_networks(quick: bool) -> Iterator[Certificate]:
     for n in TANH_WIDTHS:
         found = networks(setting, tanh(), width=n, seeds=max(24, 12288 // n))
         off.append((difference(found.f, limit.f), difference(found.Phi[:, 2], limit.Phi[2, -1, :, -1])))
-    yield slope("V24 2 hidden tanh: rms of f", TANH_WIDTHS, [f.rms for f, _ in off], -0.5, SLOPE)
-    yield slope("V24 2 hidden tanh: rms of Phi^2", TANH_WIDTHS, [k.rms for _, k in off], -0.5, SLOPE)
+    yield slope("2 hidden tanh: rms of f", TANH_WIDTHS, [f.rms for f, _ in off], -0.5, SLOPE)
+    yield slope("2 hidden tanh: rms of Phi^2", TANH_WIDTHS, [k.rms for _, k in off], -0.5, SLOPE)
 
 
 def responses(quick: bool) -> Iterator[Certificate]:
@@ -128,9 +128,9 @@ def responses(quick: bool) -> Iterator[Certificate]:
     mean, error = found.f.mean(axis=0), found.f.std(axis=0, ddof=1) / math.sqrt(len(found))
     bar = _size(np.hypot(error, limit.error.f))
     off, dropped = _size(mean - limit.mean.f), _size(mean - without.mean.f)
-    claim = "V25 mean f of 96 networks, N = 512, off the limit, in bars (seeds and Monte Carlo)"
+    claim = "mean f of 96 networks, N = 512, off the limit, in bars (seeds and Monte Carlo)"
     yield Certificate(claim, "at most", off / bar, 0.0, 2.0)
-    yield Certificate("V25 the same without A and B, over that with them", "at least", dropped / off, 5.0)
+    yield Certificate("the same without A and B, over that with them", "at least", dropped / off, 5.0)
 
 
 def particles(quick: bool) -> Iterator[Certificate]:
@@ -142,10 +142,10 @@ def particles(quick: bool) -> Iterator[Certificate]:
     assert isinstance(risk, Risk)
     f = np.array([risk.predict(pi) for pi in run.measures]) / setting.gamma0
     off = float(np.max(np.abs(f - limit.f)))
-    yield Certificate("V26 one hidden layer against particle descent: f at 13 times", "at most", off, 0.0, ROUNDING)
+    yield Certificate("one hidden layer against particle descent: f at 13 times", "at most", off, 0.0, ROUNDING)
     features = np.tanh(risk.data.inputs @ run.final.points[:, 1:].T)
     off = float(np.max(np.abs(features @ features.T / 600 - limit.Phi[1, -1, :, -1])))
-    yield Certificate("V26 the same: Phi^1 at the end", "at most", off, 0.0, ROUNDING)
+    yield Certificate("the same: Phi^1 at the end", "at most", off, 0.0, ROUNDING)
 
 
 def descent(setting: Setting, u: Array, r: Array) -> Trajectory:
