@@ -33,6 +33,8 @@ from wflow.trajectory import Trajectory
 SHORT = 100
 """Steps of an explicit method from which on its error in time is asymptotic (seen: 604; not yet at 51)."""
 DECAYED = 1e-3
+_MORE = 3
+"""Levels of a refinement in space that goes on."""
 _SHORTER = 8
 """Steps of an implicit method: a start that spreads in less than one of the first steps shows no order in them."""
 _SLACK = 1e-9
@@ -88,6 +90,11 @@ class Orders:
         """Whether finer levels are asked where the first show no order; in space, of a quick run alone."""
         return not (self.several or self.solver.costly or self.solver.remapping)
 
+    @property
+    def _carried(self) -> bool:
+        """The method carries cells."""
+        return self.solver.needs == "density" and not self.solver.variational
+
     @cached_property
     def finer(self) -> int | None:
         """How much finer than the study's resolution refinements begin, None where even FINEST is too coarse."""
@@ -119,8 +126,9 @@ class Orders:
             return
         if self.finer is None:
             yield (
-                f"orders: {FINEST} times as many cells are still wide beside the narrowest law on the way; give the "
-                "method a narrower window, or more cells"
+                f"orders, and errors by them: {FINEST} times as many cells are still wide beside the narrowest law on "
+                "the way, or beside what a scheme smears of it; give the problem a narrower window, or the method one, "
+                "or more cells"
             )
         elif reason := self.no_identity():
             yield reason
@@ -161,18 +169,33 @@ class Orders:
 
         Of levels too coarse for the order of finer ones the lower order that the method has there is not asked.
         """
-        solver, remapping = self.solver, self.solver.remapping
-        levels = [[finer * k for k in space_factors(solver, self.problem, self.quick or remapping)]]
-        if self.quick and self.again:
-            levels.append([2.0 * finer * k for k in space_factors(solver, self.problem, quick=False)])
-        declared = [solver.refined(factors[-2]).order(self.lab.flow).space for factors in levels]
+        solver = self.solver
         seen = Certificate("", "equal", 0.0, 1.0)
-        for factors, order in zip(levels, declared, strict=True):
+        levels = self._levels(finer)
+        orders = [solver.refined(factors[-2]).order(self.lab.flow).space for factors in levels]
+        last = orders[1 if self.quick and self.again else 0]
+        for factors, order in zip(levels, orders, strict=True):
             found = in_space(self.lab, solver, factors, _space_steps(self.lab, solver.refined(factors[-1])))
             self.found["space"], seen = found, order_certificate("order in space", found, order)
-            if order_certificate("", found, declared[-1]).holds:
+            if order_certificate("", found, max(last, order)).holds:
                 break
         return seen
+
+    def _levels(self, finer: int) -> list[list[float]]:
+        """Factors of refinements in space, each asked where the one before shows no order.
+
+        Where the law comes to rest a first order's own error fades with grad V, and the next term of it, of the other
+        sign, hides it: so up to FINEST times the cells of a quick run.
+        """
+        solver = self.solver
+        levels = [[finer * k for k in space_factors(solver, self.problem, self.quick or solver.remapping)]]
+        if not self.again:
+            return levels
+        if self.quick:
+            levels.append([2.0 * finer * k for k in space_factors(solver, self.problem, quick=False)])
+        while self._carried and 2.0 * levels[-1][-1] <= finer * FINEST / (1 if self.quick else 2):
+            levels.append([2.0 * k for k in levels[-1][-_MORE:]])
+        return levels
 
     def _of_identity(self, steps: _Steps, finer: int) -> Certificate:
         """In the steps of the order in time; where V'' jumps and none shows, less what crossings are known to cost."""
