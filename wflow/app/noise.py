@@ -25,7 +25,7 @@ from wflow.app.draws import PDE_CELLS, SEED
 from wflow.app.methods import METHODS
 from wflow.arrays import Array
 from wflow.certificates import Certificate, of_run
-from wflow.convergence import LOST, particle_slopes
+from wflow.convergence import LOST
 from wflow.domain import Box
 from wflow.errors import WflowError
 from wflow.flow import Flow
@@ -34,6 +34,7 @@ from wflow.loop import SAVED, solve
 from wflow.measure import Density, Measure
 from wflow.problems import Problem
 from wflow.shapes import Sphere
+from wflow.size_slopes import particle_slopes
 from wflow.solver import Solver
 
 RUNS, SEEDS, STEPS = 16, 24, 256
