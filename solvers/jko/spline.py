@@ -32,6 +32,7 @@ _SPLIT = {1: 4, 2: 2}
 """Parts of a cell on each axis that make four."""
 _RESOLVED, _HELD = 0.25, 0.5
 """Cells: the least that the fastest mass crosses in a step; in the plane under limits."""
+_NUMBA = "it needs numba, the extra `fast`: pip install 'wflow[fast]'"
 _EDGE = 1e-2
 _EMPTY = 1e-12
 _IDLE, _IDLY = 0.15, 2
@@ -128,7 +129,7 @@ class Spline(Solver):
         if any(flow.domain.frozen):
             return "an axis is frozen: the spline would join its sheets"
         if not available():
-            return "it needs numba, the extra `fast`: pip install 'wflow[fast]'"
+            return _NUMBA
         return refusal_of_cells(flow, self.window, AXES)
 
     def resolved(self, flow: Flow) -> float:
@@ -141,7 +142,9 @@ class Spline(Solver):
         return 1e-2 * self.tolerance + edge
 
     def init(self, flow: Flow) -> State:
-        """Refused where the law's averages are above a limit."""
+        """Refused where the law's averages are above a limit; without numba too, for who steps without `solve`."""
+        if not available():
+            raise Refused(f"{self}: {_NUMBA}")
         start = averages_of(flow, self.cells, self.window)
         if flow.energy.limits and not flow.energy.within(start):
             over = int(np.argmax(start.values - flow.energy.bound(start.grid)))
