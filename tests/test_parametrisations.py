@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from solvers.deep import falls, rested, stochastically_rested, trained
 from wflow.activation import linear, quadratic, tanh
 from wflow.app.studies import STUDIES, Entry
 from wflow.app.studies import parametrisations as moving
@@ -23,7 +24,6 @@ from wflow.deep.parametrisation import (
     Regime,
     ScaledNetwork,
     between,
-    falls,
     gradient_size,
     gram,
     independence,
@@ -31,10 +31,7 @@ from wflow.deep.parametrisation import (
     movement,
     odd_cubic,
     rank,
-    rested,
     silu,
-    stochastically_rested,
-    trained,
     verdict,
 )
 from wflow.errors import NotConverged

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from solvers.deep import trained
 from wflow.activation import tanh
 from wflow.app.studies.intervals import Line, line
 from wflow.app.studies.real import POOLED, scaled
@@ -25,7 +26,6 @@ from wflow.deep.parametrisation import (
     ScaledNetwork,
     between,
     journey,
-    trained,
     verdict,
 )
 from wflow.images import DIGITS, MNIST, one_hot
