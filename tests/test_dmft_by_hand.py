@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from solvers.deep import networks
-from wflow.activation import activation, quadratic, tanh
+from wflow.activation import quadratic, tanh
 from wflow.app.deep.theory import SWEPT, one_datum
 from wflow.app.studies.dmft import three_data
 from wflow.deep.dmft import Setting, difference, first_fields, linear_limit, sampled_limit
@@ -52,7 +52,7 @@ def two_steps(gamma0, rate):
     end = h + later * d1(h) * z
     x = [phi(u), phi(h), phi(end)]
     P = np.array([[w @ (a * b) for a in x] for b in x])
-    A[2, 1] = w @ (d1(end) * later * d1(h) ** 2) / gamma0
+    A[2, 1] = w @ (d1(end) * later * d1(h)) / gamma0
     bent = d2(h) * c * d1(u) * z + d1(h) * gamma0 * B[1, 1] * d1(h) * c * d1(u)
     A[2, 0] = w @ (d1(end) * (c * d1(u) + later * bent)) / gamma0
     (u0, u1, u2, r), w = normal(np.block([[P, np.zeros((3, 1))], [np.zeros((1, 3)), np.ones((1, 1))]]), 16)
@@ -62,8 +62,9 @@ def two_steps(gamma0, rate):
     return [f1, f2], A, B
 
 
+@pytest.mark.slow
 def test_two_steps_by_quadrature():
-    """Fields, kernels, both responses and both signs of time, without samples: 4 standard errors of 8 runs.
+    """Fields, kernels, both responses and two times, without samples: 4 standard errors of 8 runs.
 
     Steps of 1/2 at gamma0 = 3/2: f = .3116, .5029, A to .2, B(1, 1) = -.245. Rules of 16 to 40 nodes an axis: 1e-4.
     """
@@ -142,13 +143,13 @@ def test_linear_networks_by_sweeps(hidden):
 def test_doors():
     """Each names the function, the argument and what to give."""
     setting = one_datum(2)
-    with pytest.raises(TypeError, match="sampled_limit sigma.*pass activation"):
+    with pytest.raises(TypeError, match=r"sampled_limit sigma.*pass activation"):
         sampled_limit(setting, "tanh")
     with pytest.raises(TypeError, match="first_fields setting"):
         first_fields(None)
     with pytest.raises(ValueError, match="first_fields samples: 7"):
         first_fields(one_datum(1), samples=7)
-    with pytest.raises(ValueError, match="difference values.*not finite"):
+    with pytest.raises(ValueError, match=r"difference values.*not finite"):
         difference(np.array([[math.nan], [1.0]]), np.zeros(1))
     with pytest.raises(TypeError, match="difference values"):
         difference("f", np.zeros(1))
@@ -163,4 +164,4 @@ def test_any_rate_that_diverges_ends_by_name(rate):
     with pytest.raises(NotConverged, match="smaller rate"):
         sampled_limit(setting, quadratic(), samples=260, runs=1)
     with pytest.raises(NotConverged, match="smaller rate"):
-        networks(setting, activation("softplus"), width=8, seeds=2)
+        networks(setting, quadratic(), width=8, seeds=2)

@@ -43,7 +43,7 @@ class Verdict:
 
     @property
     def stable(self) -> bool:
-        """Whether nothing blows up and hidden layers are alive at the start: Yang & Hu's condition, with trivial ones."""
+        """Whether nothing blows up and hidden layers are alive at the start, be it that f does not move."""
         return self.alive and self.regime is not Regime.UNSTABLE
 
 
