@@ -10,8 +10,12 @@ import pytest
 from solvers.deep import falls, rested, stochastically_rested, trained
 from wflow.activation import linear, quadratic, tanh
 from wflow.deep.parametrisation import (
+    IP,
+    MEAN_FIELD,
     MUP,
     NTK,
+    SP,
+    SP_LAZY,
     Parametrisation,
     Regime,
     ScaledNetwork,
@@ -30,6 +34,30 @@ from wflow.perceptron import CrossEntropy, EmpiricalRisk, Perceptron
 INPUTS = np.random.default_rng(3).standard_normal((3, 4))
 TARGETS = np.array([[1.0], [-1.0], [0.5]])
 WIDTHS, SEEDS = (64, 128, 256, 512), 4
+
+
+HALF = Fraction(1, 2)
+
+
+@pytest.mark.parametrize(
+    ("of", "spread", "pace"),
+    [
+        (SP, (0, HALF, HALF), (0, 0, 0)),
+        (SP_LAZY, (0, HALF, HALF), (1, 1, 1)),
+        (NTK, (0, HALF, HALF), (0, 1, 1)),
+        (MUP, (0, HALF, 1), (-1, 0, 1)),
+        (MEAN_FIELD, (0, HALF, 1), (-1, 0, 1)),
+        (IP, (0, 1, 1), (-1, 0, 1)),
+        (between(HALF), (0, HALF, Fraction(3, 4)), (-HALF, HALF, 1)),
+    ],
+    ids=["SP", "SP_lazy", "NTK", "muP", "mean_field", "IP", "between"],
+)
+def test_entries_of_the_table(of, spread, pace):
+    """What is seen of each from outside, as its authors state it: W^l starts at n^{-spread}, moves at n^{-pace}.
+
+    SP: N(0, 1/fan-in), one rate for all. NTK: Jacot et al. muP: output 1/n, rates n, 1, 1/n. IP: sums are means.
+    """
+    assert (of.spread, of.pace) == (spread, pace)
 
 
 def drawn(rng) -> Parametrisation:
