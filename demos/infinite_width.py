@@ -16,8 +16,9 @@ from functools import cache
 
 import numpy as np
 
+from solvers.deep import networks
 from wflow import activation, picture
-from wflow.deep.dmft import Setting, difference, linear_limit, networks, sampled_limit
+from wflow.deep.dmft import Setting, difference, linear_limit, sampled_limit
 
 # Problem
 INPUTS = np.random.default_rng(0).standard_normal((3, 24))

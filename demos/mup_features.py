@@ -14,8 +14,9 @@ from functools import cache
 
 import numpy as np
 
+from solvers.deep import trained
 from wflow import activation, picture
-from wflow.deep.parametrisation import MUP, NTK, Parametrisation, ScaledNetwork, between, journey, trained, verdict
+from wflow.deep.parametrisation import MUP, NTK, Parametrisation, ScaledNetwork, between, journey, verdict
 
 # Problem
 INPUTS = np.random.default_rng(0).standard_normal((16, 8))

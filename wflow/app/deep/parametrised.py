@@ -8,6 +8,7 @@ from functools import cache
 
 import numpy as np
 
+from solvers.deep import falls, trained
 from wflow.activation import tanh
 from wflow.app.deep.check import Check
 from wflow.app.studies.parametrisations import (
@@ -33,8 +34,6 @@ from wflow.deep.parametrisation import (
     Fall,
     Parametrisation,
     ScaledNetwork,
-    falls,
-    trained,
 )
 from wflow.images import DIGITS, parity
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from solvers.deep import trained
 from wflow.activation import tanh
 from wflow.app.studies.intervals import Line, line
 from wflow.app.studies.real import POOLED, scaled
@@ -25,7 +26,6 @@ from wflow.deep.parametrisation import (
     ScaledNetwork,
     between,
     journey,
-    trained,
     verdict,
 )
 from wflow.images import DIGITS, MNIST, one_hot
@@ -120,13 +120,12 @@ def slopes(of: Sequence[Entry], label: str) -> Iterator[Certificate]:
 
 
 def claims(entries: Sequence[Entry]) -> Iterator[Certificate]:
-    """Slopes of the digits, but for IP, of which the table says that it starts at rest; independence at the end."""
-    for data in dict.fromkeys(str(e["data"]) for e in entries):
-        for name in dict.fromkeys(str(e["parametrisation"]) for e in entries):
-            of = [e for e in entries if e["data"] == data and e["parametrisation"] == name]
-            if name != IP.name:
-                yield from slopes(of, f"{name}, {data}")
-            yield from _independent(of, f"{name}, {data}")
+    """By data, and what was run on them: slopes, but for IP, which starts at rest; independence at the end."""
+    for data, name in dict.fromkeys((str(e["data"]), str(e["parametrisation"])) for e in entries):
+        of = [e for e in entries if e["data"] == data and e["parametrisation"] == name]
+        if name != IP.name:
+            yield from slopes(of, f"{name}, {data}")
+        yield from _independent(of, f"{name}, {data}")
 
 
 def _independent(of: Sequence[Entry], label: str) -> Iterator[Certificate]:
