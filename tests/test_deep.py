@@ -15,6 +15,7 @@ from solvers.particles import GradientDescent as ParticleDescent
 from solvers.particles import GradientFlow as ParticleFlow
 from wflow import Atoms, Data, Flow, RidgeNeuron, Risk, activation, deep
 from wflow import solve as solve_measure
+from wflow.activation import ONE_PARAMETER, PARAMETERLESS
 from wflow.deep.network import replace_weights
 from wflow.deep.pairs import Pairs
 from wflow.energy import Energy
@@ -159,6 +160,42 @@ def test_two_layers_are_the_core_solver(sigma, methods):
     assert abs(ours.dissipated[-1] - theirs.dissipated[-1]) < 1e-7
 
 
+@pytest.mark.parametrize("name", [*PARAMETERLESS, *ONE_PARAMETER])
+def test_two_layers_of_every_kind_are_the_core_solver(name):
+    """Every activation with every loss, one to three inputs, with a bias and without, weighted rows: 1e-12."""
+    rng, x = np.random.default_rng(2), np.linspace(-0.9, 1.0, 5)
+    for k, (label, loss) in enumerate(LOSSES.items()):
+        p, biased = 1 + k % 3, bool(k % 2)
+        y = np.sin(np.pi * x)
+        q = rng.uniform(0.5, 1.5, 5)
+        data = Data(
+            np.stack([x, np.ones(5), x * x], axis=1)[:, :p], np.sign(y) if label == "logistic" else y, q / q.sum()
+        )
+        neuron = RidgeNeuron(activation(name), inputs=p, outer=True, bias=biased)
+        w = rng.standard_normal((4, neuron.dim))
+        flow = Flow(Energy(Risk(neuron, data, loss)), neuron.domain, Atoms(neuron.domain, w), 0.1)
+        theirs = solve_measure(flow, ParticleFlow(4), dt=0.05)
+        net = deep.finite_network(
+            w[:, 1 : p + 1], (), w[:, 0], activation(name), biases=[w[:, -1]] if biased else ()
+        )  # fmt: skip
+        ours = deep.solve(deep.DeepFlow(data, net, 0.1, loss), GradientFlow(), dt=0.05)
+        end = ours.final
+        points = np.column_stack([end.last, end.first, *([end.biases[0]] if biased else [])])
+        assert np.abs(points - theirs.final.points).max() < 1e-12
+        assert np.abs(points - w).max() > 1e-4
+        assert abs(ours.energies[-1] - theirs.energies[-1]) < 1e-12
+
+
+def test_two_layers_by_samples_are_the_core_solver():
+    """Descent by samples with the same seed sees the same rows: the same weights to 1e-12."""
+    from solvers.stochastic import StochasticGradient as ParticleSamples
+
+    flow, twin = two_layer(Huber(0.5), TANH)
+    theirs = solve_measure(flow, ParticleSamples(9, batch=2, seed=4), dt=0.1).final.points
+    ours = deep.solve(twin, StochasticGradient(batch=2, seed=4), dt=0.1).final
+    assert np.abs(np.column_stack([ours.last, ours.first]) - theirs).max() < 1e-12
+
+
 def test_order_of_runge_kutta():
     """Order 4 in the step with rates that fall, and 1 of descent, less .15: errors against a run of 128 steps."""
     rates = (Exponential(1.0, 1.0), 1.0, Exponential(2.0, 0.5), 1.0)
@@ -184,6 +221,31 @@ def test_products_and_tables_agree():
     for a, b in zip(runs[0].final.middle, runs[1].final.middle, strict=True):
         assert np.abs(a.values() - b.values()).max() < 1e-12
     assert abs(runs[0].dissipated[-1] - runs[1].dissipated[-1]) < 1e-12
+
+
+@pytest.mark.parametrize(
+    "method", [GradientFlow, GradientDescent, StochasticGradient], ids=lambda method: method.__name__
+)
+def test_recompression_on_every_explicit_method(method):
+    """Products recompressed every step or two and tables: one run, a limit of one law or many, biases or none."""
+    latent = random_network(4, (40, 50, 30), table=False)
+    limit = deep.Independent(
+        [deep.Interval(0.0, 2.0), deep.Interval(-1.0, 1.0)],
+        [deep.Interval(0.0, 1.0)] * 2,
+        deep.Interval(0.0, 2.0),
+        TANH,
+    ).network(deep.Tensor((6, 1, 20)))
+    for start in (latent, limit):
+        flow = deep.DeepFlow(data_of(), start, 0.5, rates=(1.0, Exponential(1.0, 1.0), 0.5, 2.0))
+        kept, whole = (
+            deep.solve(flow, method(compression=c), dt=0.1).final for c in (deep.Compression(9, 1e-15), None)
+        )
+        assert kept.middle[0].table is None
+        assert kept.middle[1].rank <= 32
+        assert whole.middle[0].rank == 0
+        assert np.abs(kept.predict(flow.data.inputs) - whole.predict(flow.data.inputs)).max() < 1e-12
+        for a, b in zip(kept.middle, whole.middle, strict=True):
+            assert np.abs(a.values() - b.values()).max() < 1e-11
 
 
 def test_descent_is_descent_on_raw_derivatives():

@@ -92,6 +92,15 @@ def test_distance_by_hand():
     found = distance(*runs)
     assert found.sup == pytest.approx(np.abs(change).max(), rel=1e-6)
     assert found.rms == pytest.approx(np.sqrt(np.mean(change**2)), rel=1e-6)
+    biased = deep.finite_network(np.ones((2, 1)), (), np.ones(2), activation("tanh"), biases=[np.zeros(2)])
+    frozen = {"rates": (1.0, 0.0)}
+    pair = [
+        deep.solve(deep.DeepFlow(Data(0.0 * x, y), biased, 1e-3, **frozen), GradientFlow(), steps=1)
+        for y in (np.zeros(2), np.ones(2))
+    ]
+    change = pair[1].final.biases[0] - pair[0].final.biases[0]  # at x = 0 nothing but biases moves
+    assert distance(*pair).sup == pytest.approx(np.abs(change).max(), rel=1e-12)
+    assert distance(*pair).rms == pytest.approx(np.sqrt(np.mean(change**2)), rel=1e-12)
     late = deep.solve(deep.DeepFlow(Data(x, np.ones(2)), net, 1e-2), GradientFlow(), steps=1)
     with pytest.raises(ValueError, match="different times"):
         distance(runs[0], late)
@@ -148,7 +157,7 @@ def test_every_deep_problem_solves():
         assert run.energies[-1] < run.energies[0]
         assert problem.note
         assert problem.source
-    with pytest.raises(ValueError, match="known: sine_independent"):
+    with pytest.raises(ValueError, match=r"did you mean .* Known: sine_independent"):
         deep_problem("sine")
 
 

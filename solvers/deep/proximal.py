@@ -83,7 +83,7 @@ class _Chart:
         """z of a network."""
         parts = [root * w for root, w in self._pairs(_layers(net))]
         parts += [root * b for root, b in zip(self._bias_roots, net.biases, strict=True) if root is not None]
-        return np.concatenate([part.ravel() for part in parts])
+        return np.concatenate([np.empty(0), *(part.ravel() for part in parts)])
 
     def slope(self, g: Gradient) -> Array:
         """dF/dz = (p p' xi)^(1/2) G."""
@@ -94,7 +94,7 @@ class _Chart:
             for root, b, xi in zip(self._bias_roots, g.biases, self._rates, strict=False)
             if root is not None and b is not None
         ]
-        return np.concatenate([part.ravel() for part in parts])
+        return np.concatenate([np.empty(0), *(part.ravel() for part in parts)])
 
     def network(self, z: Array) -> Network:
         """The network of z."""
