@@ -18,6 +18,7 @@ from wflow import solve as solve_measure
 from wflow.activation import ONE_PARAMETER, PARAMETERLESS
 from wflow.deep.network import replace_weights
 from wflow.deep.pairs import Pairs
+from wflow.deep.solver import DeepStep
 from wflow.energy import Energy
 from wflow.errors import EnergyRose, NotConverged, Refused
 from wflow.loss import HalfSquare, Huber, Logistic
@@ -306,6 +307,42 @@ def test_best_constants_of_losses_without_convexity():
         assert loss.best_constant(y, q) == pytest.approx(grid[np.argmin(values)], abs=2e-5)
 
 
+@pytest.mark.parametrize("loss", [deep.TanhSquare(), deep.Cauchy()], ids=str)
+def test_derivatives_of_losses_without_convexity(loss):
+    """l' and l'' by central differences, |l''| at most `bend`, l' = 0 only at l = 0, and no convexity."""
+    f, y, h = np.linspace(-3.0, 3.0, 61), np.full(61, 0.3), 1e-5
+    assert loss.slope(f, y) == pytest.approx((loss.value(f + h, y) - loss.value(f - h, y)) / (2 * h), abs=1e-9)
+    bent = loss.curvature(f, y)
+    assert bent == pytest.approx((loss.slope(f + h, y) - loss.slope(f - h, y)) / (2 * h), abs=1e-9)
+    assert np.abs(bent).max() <= loss.bend
+    assert bent.min() < 0.0 and not loss.convex
+    away = np.abs(f - y) > 1e-9
+    assert np.array_equal(np.sign(loss.slope(f, y))[away], np.sign(f - y)[away])
+
+
+class _Told(GradientFlow):
+    """Runge-Kutta that says of step k that it stopped at 1/k, and that it spent `much` more."""
+
+    much = 0.0
+    variational = True
+    descends = False
+
+    def step(self, flow, state, dt):
+        step = super().step(flow, state, dt)
+        return DeepStep(step.state, self.much, 1.0 / step.state.count)
+
+
+def test_the_loop_looks_at_what_steps_say():
+    """Residuals are the largest since the saved time before; F + movement above F before it is no minimum."""
+    flow = deep.DeepFlow(data_of(), random_network(3, (4, 3)), 0.4)
+    run = deep.solve(flow, _Told(), dt=0.1, times=[0.2, 0.4])
+    assert run.diagnostics["residual"] == pytest.approx([0.0, 1.0, 1.0 / 3.0])
+    greedy = _Told()
+    object.__setattr__(greedy, "much", 1.0)
+    with pytest.raises(NotConverged, match="found no minimum"):
+        deep.solve(flow, greedy, dt=0.1)
+
+
 def test_rises_and_refusals_are_named():
     """A step that raises F, rates below 0, shapes that do not follow, nodes of a network."""
     net = random_network(3, (4, 3))
@@ -325,6 +362,28 @@ def test_rises_and_refusals_are_named():
         from solvers.rows import Epochs
 
         deep.solve(deep.DeepFlow(data_of(), net, 1.0), StochasticGradient(rows=Epochs()), dt=0.1)
+
+
+@pytest.mark.parametrize("method", [GradientDescent(), StochasticGradient(), Proximal()], ids=str)
+def test_rates_are_those_of_their_time(method):
+    """xi(t) of 1, 1/4, 1/9 at t = 0, 1/2, 1, on one row: descent takes that of the start of a step, Proximal its end's.
+
+    Descent dissipates dt/2 (xi(0)|G(0)|^2 + xi(dt)|G(dt)|^2) a step, layer by layer.
+    """
+    xi = [lambda t: 1.0 / (1.0 + 2.0 * t) ** 2, 0.7, lambda t: 2.0 / (1.0 + 2.0 * t) ** 2]
+    data = Data(np.array([[0.7, 1.0]]), np.array([1.0]))
+    run = deep.solve(deep.DeepFlow(data, random_network(3, (4, 3)), 1.0, rates=xi), method, dt=0.5)
+    spent = 0.0
+    for k, (before, after) in enumerate(pairwise(run.networks)):
+        now, then = (deep.gradient(net, data, HalfSquare()) for net in (before, after))
+        early, late = (np.array([xi[0](t), 0.7, xi[2](t)]) for t in (0.5 * k, 0.5 * (k + 1)))
+        found, rate = (then, late) if isinstance(method, Proximal) else (now, early)
+        assert np.abs(after.first - before.first + 0.5 * rate[0] * found.first).max() < 1e-9
+        assert np.abs(after.last - before.last + 0.5 * rate[2] * found.last).max() < 1e-9
+        assert np.abs(after.biases[0] - before.biases[0] + 0.5 * rate[0] * found.biases[0]).max() < 1e-9
+        spent += 0.25 * float(early @ now.squares(before.masses) + late @ then.squares(before.masses))
+    if isinstance(method, GradientDescent):
+        assert run.dissipated[-1] == pytest.approx(spent, rel=1e-12)
 
 
 @pytest.mark.parametrize("depth", [2, 3, 5])

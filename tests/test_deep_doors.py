@@ -9,8 +9,13 @@ from solvers.deep import GradientDescent, GradientFlow, Proximal, StochasticGrad
 from solvers.deep.residual import GradientDescent as ResidualDescent
 from wflow import Data, activation, deep
 from wflow.deep import Compression, DeepFlow, Independent, Interval, Latent, Network, Rates, Sampled, Tensor, residual
+from wflow.deep.best_fit import best_depth_four
+from wflow.deep.collapse import collapse, translation
+from wflow.deep.coupling import coupled
 from wflow.deep.network import finite_network, with_activations
 from wflow.deep.problems import deep_problem, sine_data
+from wflow.deep.residual.limit import end_state, euler_state
+from wflow.deep.residual.problems import moons_without_skips, turning_law, two_moons
 from wflow.errors import EnergyRose, NotConverged, Refused
 from wflow.loss import HalfSquare
 
@@ -28,6 +33,11 @@ def net_of(widths=(4, 3), sigma=TANH):
 def flow_of(**more):
     """To t = 1."""
     return DeepFlow(DATA, net_of(), 1.0, **more)
+
+
+def flow_of_problem():
+    """Three layers."""
+    return deep_problem("sine_independent", horizon=0.1).flow
 
 
 DOORS = {
@@ -59,6 +69,22 @@ DOORS = {
     ),
     "pass a DeepFlow and a method": (TypeError, lambda: deep.solve(flow_of(), GradientFlow, dt=0.5)),
     "times:": (ValueError, lambda: deep.solve(flow_of(), GradientFlow(), dt=0.5, times=[2.0])),
+    "euler_state x": (ValueError, lambda: euler_state(turning_law(), TANH, np.ones((2, 3)), 4)),
+    "end_state x": (ValueError, lambda: end_state(turning_law(), TANH, np.ones(2))),
+    "end_state tolerance: 1e-15": (ValueError, lambda: end_state(turning_law(), TANH, TWO[None], tolerance=1e-15)),
+    "GaussianPath factor": (TypeError, lambda: residual.GaussianPath(lambda s: np.ones(3), np.ones((3, 1)))),
+    "ResidualNet offset": (ValueError, lambda: residual.ResidualNet(np.zeros((2, 3, 5)), TWO, offset=TWO)),
+    "depth: 0 is too": (ValueError, lambda: moons_without_skips(0)),
+    "best_depth_four inputs": (
+        ValueError, lambda: best_depth_four(deep_problem("sine_collapse", depth=5).flow.network(Tensor(2)), TWO),
+    ),
+    "translation axis: 3": (ValueError, lambda: translation(np.ones((2, 2)), 3, TWO / 2, TWO / 2)),
+    "collapse: widths": (ValueError, lambda: collapse(net_of(), net_of((4, 5)), DATA.inputs)),
+    "collapse inputs": (ValueError, lambda: collapse(net_of(), net_of(), np.ones((3, 5)))),
+    r"has no place in a limit of \(4, 2\) nodes": (
+        ValueError,
+        lambda: coupled(flow_of_problem(), GradientFlow(Sampled(9)), GradientFlow(Tensor((2, 2))), [0.1], 0.1),
+    ),
     "ResidualNet inputs": (
         ValueError, lambda: residual.ResidualNet(np.zeros((2, 3, 5)), TWO).predict(np.ones((4, 3))),
     ),
@@ -147,3 +173,8 @@ def test_sampled_widths_of_their_own():
     """One number a hidden layer."""
     assert deep_problem("sine_collapse", depth=4).flow.network(Sampled((3, 1, 2))).widths == (3, 1, 2)
     assert deep_problem("sine_collapse", depth=2).flow.network(Tensor(2)).widths == (8,)
+
+
+def test_odd_moons():
+    """The upper one has the odd row."""
+    assert two_moons(5).targets.tolist() == [1.0, 1.0, 1.0, -1.0, -1.0]

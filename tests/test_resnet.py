@@ -188,6 +188,13 @@ def test_the_marginal_in_s_is_kept_exactly(method):
     assert np.abs(run.final.atoms[0] - atoms[0]).max() > 1e-3
 
 
+def test_changes_of_partners_are_summed():
+    """A step adds to what the state has counted."""
+    flow = residual.ResidualFlow(data_of(), net_of(equal=True), 1.0)
+    found = Jko().step(flow, residual.ResidualState(0.0, flow.start, crossed=5), 0.1)
+    assert found.state.crossed == 5
+
+
 @pytest.mark.slow
 def test_long_jko_steps_change_partners():
     """A step of length 64 leaves some atom nearer to another's start; it ends where the identity is optimal again."""

@@ -43,6 +43,12 @@ def distance(net: DeepTrajectory, limit: DeepTrajectory) -> Distance:
     """
     if not np.allclose(net.times, limit.times):
         raise ValueError("distance: the runs were saved at different times; give both the same times")
+    few = [n > m for n, m in zip(net.final.widths, limit.final.widths, strict=False)]
+    if net.final.depth != limit.final.depth or any(few):
+        raise ValueError(
+            f"distance: a network of widths {net.final.widths} has no place in a limit of {limit.final.widths} nodes; "
+            "give the limit on Watched(rule, sample), sample that of the network"
+        )
     data, found = net.flow.data, []
     for here, there in zip(net.networks, limit.networks, strict=True):
         squares = list(_squares(net.networks[0], here, limit.networks[0], there))

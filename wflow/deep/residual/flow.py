@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from wflow.arrays import Array, finite, positive
+from wflow.arrays import Array, positive, shaped
 from wflow.data import Data
 from wflow.deep.residual.gradient import ResidualGradient, gradient, risk
 from wflow.deep.residual.net import ResidualNet
@@ -37,7 +37,7 @@ class ResidualFlow:
             raise TypeError(f"ResidualFlow start: got {type(self.start).__name__}; pass a ResidualNet")
         positive("ResidualFlow horizon", self.horizon)
         for name in ("ridge", "rate"):
-            if not float(finite(f"ResidualFlow {name}", getattr(self, name))) >= 0.0:
+            if not float(shaped(f"ResidualFlow {name}", getattr(self, name), ())) >= 0.0:
                 raise ValueError(f"ResidualFlow {name}: {getattr(self, name)} is negative; give 0 or more")
         check_loss("ResidualFlow", self.loss, self.data.targets)
         got, wanted = self.data.inputs.shape[1], self.start.dim

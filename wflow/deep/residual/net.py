@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from wflow.activation import Activation, activation
-from wflow.arrays import Array, finite, shaped, weights_of_mass_one
+from wflow.arrays import Array, shaped, weights_of_mass_one
 from wflow.deep import layers
 
 
@@ -43,7 +43,7 @@ class ResidualNet:
         masses = np.full(m, 1.0 / m) if self.masses is None else self.masses
         object.__setattr__(self, "atoms", atoms)
         object.__setattr__(self, "readout", readout)
-        object.__setattr__(self, "offset", float(finite("ResidualNet offset", self.offset)))
+        object.__setattr__(self, "offset", float(shaped("ResidualNet offset", self.offset, ())))
         object.__setattr__(self, "masses", weights_of_mass_one("ResidualNet masses", masses, m))
 
     @property
