@@ -1,5 +1,7 @@
 """The table of multilayer networks, its studies, coupling by hand, recompression, and the fit of depth four."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -10,9 +12,11 @@ from wflow import Data, activation, deep
 from wflow.app import cli, verify
 from wflow.app.deep import CHECKS, Check, table
 from wflow.app.deep.check import checked
+from wflow.app.powers import exponents
 from wflow.app.studies import STUDIES, Entry, write_study
 from wflow.app.studies import collapse as collapse_study
 from wflow.app.studies import coupling as coupling_study
+from wflow.app.studies.intervals import power
 from wflow.certificates import Certificate
 from wflow.deep import Compression, Sampled, Tensor, Watched
 from wflow.deep.best_fit import best_depth_four
@@ -107,7 +111,24 @@ def test_distance_by_hand():
     found = distance(*runs)
     assert found.sup == pytest.approx(np.abs(change).max(), rel=1e-6)
     assert found.rms == pytest.approx(np.sqrt(np.mean(change**2)), rel=1e-6)
+    biased = deep.finite_network(np.ones((2, 1)), (), np.ones(2), activation("tanh"), biases=[np.zeros(2)])
+    frozen = {"rates": (1.0, 0.0)}
+    pair = [
+        deep.solve(deep.DeepFlow(Data(0.0 * x, y), biased, 1e-3, **frozen), GradientFlow(), steps=1)
+        for y in (np.zeros(2), np.ones(2))
+    ]
+    change = pair[1].final.biases[0] - pair[0].final.biases[0]  # at x = 0 nothing but biases moves
+    assert distance(*pair).sup == pytest.approx(np.abs(change).max(), rel=1e-12)
+    assert distance(*pair).rms == pytest.approx(np.sqrt(np.mean(change**2)), rel=1e-12)
     late = deep.solve(deep.DeepFlow(Data(x, np.ones(2)), net, 1e-2), GradientFlow(), steps=1)
+    further = replace(net, last=net.last + np.array([3.0, 0.0]))
+    away = replace(runs[0], networks=(net, further, net), times=np.array([0.0, 0.5e-3, 1e-3]))
+    home = replace(runs[0], networks=(net, net, net), times=away.times)
+    home = replace(home, flow=deep.DeepFlow(Data(x, np.ones(2), np.array([0.9, 0.1])), net, 1e-3))
+    found = distance(replace(away, flow=home.flow), home)  # the largest over times, not that of the end
+    assert (found.sup, found.rms) == pytest.approx((3.0, 4.5**0.5))
+    gap = 1.5 * np.tanh(x[:, 0])
+    assert found.prediction == pytest.approx((0.9 * gap[0] ** 2 + 0.1 * gap[1] ** 2) ** 0.5)
     with pytest.raises(ValueError, match="different times"):
         distance(runs[0], late)
 
@@ -163,7 +184,7 @@ def test_every_deep_problem_solves():
         assert run.energies[-1] < run.energies[0]
         assert problem.note
         assert problem.source
-    with pytest.raises(ValueError, match="known: sine_independent"):
+    with pytest.raises(ValueError, match=r"did you mean .* Known: sine_independent"):
         deep_problem("sine")
 
 
@@ -182,6 +203,20 @@ def test_fit_of_depth_four_recovers_its_own():
     assert fit.network.depth == 4
     with pytest.raises(Refused, match="one node in layer 2"):
         best_depth_four(fit.network, x)
+
+
+def test_exponents_of_power_laws():
+    """Each column of c size^r gives its r; a value without a logarithm gives nan, which no claim survives."""
+    sizes = np.array([2.0, 3.0, 7.0])
+    columns = np.stack([5.0 * sizes**-0.5, sizes**2, np.ones(3)], axis=1)
+    assert exponents(sizes, columns) == pytest.approx([-0.5, 2.0, 0.0], abs=1e-14)
+    found = power(sizes, columns[:, 0])
+    assert (found.slope, found.low, found.high) == pytest.approx((-0.5, -0.5, -0.5), abs=1e-12)
+    columns[1] = [0.0, np.nan, -1.0]
+    assert np.all(np.isnan(exponents(sizes, columns)))
+    assert not Certificate("a slope", "equal", float(exponents(sizes, columns)[0]), -0.5, 10.0).holds
+    with pytest.raises(ValueError, match="two sizes or more"):
+        exponents([4.0, 4.0], [1.0, 2.0])
 
 
 def test_claims_of_the_studies_can_fail():

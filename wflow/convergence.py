@@ -8,12 +8,13 @@ from itertools import pairwise
 import numpy as np
 
 from wflow.cone import Charges, Cone, weak
+from wflow.course import SAVED
 from wflow.dual_norm import dual_norm
 from wflow.errors import NotConverged, StepTooLarge
 from wflow.flow import Flow
 from wflow.fourier import FourierDensity
 from wflow.harmonic_norm import harmonic_norm
-from wflow.loop import SAVED, solve
+from wflow.loop import solve
 from wflow.measure import Density, Measure, Particles, SignedParticles
 from wflow.mesh_density import MeshDensity
 from wflow.mesh_norm import comparable, mesh_distance
@@ -138,7 +139,7 @@ class Laboratory:
     def enough(self, solver: Solver, least: int = _FIRST, multiple: int = 1) -> Trajectory:
         """The run with the fewest equal steps, at least `least`, that an explicit solver accepts to the end.
 
-        The number of steps is a multiple of `multiple`: of wflow.loop.SAVED, and all such runs share their saved times.
+        The number of steps is a multiple of `multiple`: of wflow.course.SAVED, and all such runs share saved times.
         """
         n, largest = least, solver.largest_step(self.flow, solver.init(self.flow))
         while True:

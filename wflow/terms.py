@@ -15,7 +15,7 @@ from wflow.grid import Grid
 from wflow.interaction import Interaction
 from wflow.kernel import Kernel
 from wflow.law import Law
-from wflow.loss import HalfSquare, Loss
+from wflow.loss import HalfSquare, Loss, check_loss
 from wflow.measure import Density, Measure, Quantiles, SignedParticles
 from wflow.mesh_density import MeshDensity
 from wflow.neuron import Neuron
@@ -62,7 +62,7 @@ class Risk:
             raise ValueError(
                 f"Risk: the data have {self.data.inputs.shape[1]} input columns, the neuron takes {self.neuron.inputs}"
             )
-        self.loss.check(self.data.targets)
+        check_loss("Risk", self.loss, self.data.targets)
 
     @property
     def convex(self) -> bool:

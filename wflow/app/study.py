@@ -38,11 +38,11 @@ from wflow.convergence import (
     norm_of,
     twice,
 )
+from wflow.course import SAVED
 from wflow.dual_norm import nested
 from wflow.errors import Truncated, WflowError
 from wflow.flow import SHEETS
 from wflow.fourier import FourierDensity
-from wflow.loop import SAVED
 from wflow.measure import Density, Measure
 from wflow.mesh_norm import comparable
 from wflow.problems import Problem, build

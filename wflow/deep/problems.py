@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from wflow.activation import activation
+from wflow.arrays import count, nearest
 from wflow.data import Data
 from wflow.deep.embedding import Independent, Latent
 from wflow.deep.flow import DeepFlow
@@ -36,9 +37,16 @@ def sine_data(rows: int = 16) -> Data:
     return Data(np.stack([x, np.ones(rows)], axis=1), np.sin(np.pi * x))
 
 
+def _middle(depth: int) -> int:
+    """How many layers lie between the ends."""
+    return count("depth", depth, least=2) - 2
+
+
 def sine_independent(horizon: float = 10.0, loss: str = "half_square") -> DeepProblem:
     """Three layers, independent weights, y = sin pi x: not degenerate, w_2 moves by a function of both labels."""
     start = Independent([Interval(-2.0, 2.0)] * 2, [Interval(-0.5, 1.5)], Interval(-2.0, 2.0), TANH)
+    if loss not in LOSSES:
+        raise ValueError(f"sine_independent loss: unknown name {loss!r}; {nearest(str(loss), list(LOSSES))}")
     flow = DeepFlow(sine_data(), start, horizon, LOSSES[loss])
     return DeepProblem(flow, "the limit has labels (w_1, w_3) and moves w_2 by g(t, w_1, w_3)", NGUYEN_PHAM)
 
@@ -49,7 +57,7 @@ def sine_collapse(depth: int = 4, mean: float = 0.7, horizon: float = 4.0) -> De
     mean: of the middle layers; 0 is the trap, where the limit does not move.
     """
     laws = [Interval(0.0, 2.0), Interval(-1.0, 1.0)]
-    middle = [Interval(mean - 1.0, mean + 1.0)] * (depth - 2)
+    middle = [Interval(mean - 1.0, mean + 1.0)] * _middle(depth)
     flow = DeepFlow(sine_data(), Independent(laws, middle, Interval(0.0, 2.0), TANH), horizon)
     return DeepProblem(
         flow,
@@ -61,20 +69,20 @@ def sine_collapse(depth: int = 4, mean: float = 0.7, horizon: float = 4.0) -> De
 def sine_latent(depth: int = 4, horizon: float = 4.0) -> DeepProblem:
     """The same target from correlated weights of two labels a neuron: no layer collapses."""
     into, out = np.array([[1.5, 0.5], [-0.5, 1.5]]), np.array([1.0, -1.0])
-    start = Latent(into, np.array([1.0, 0.0]), [0.7] * (depth - 2), 1.5, out, 1.0, TANH)
+    start = Latent(into, np.array([1.0, 0.0]), [0.7] * _middle(depth), 1.5, out, 1.0, TANH)
     return DeepProblem(DeepFlow(sine_data(), start, horizon), "labels enter every layer", "derived")
 
 
 def sine_staircase(depth: int = 4, horizon: float = 4.0) -> DeepProblem:
     """The same target from a start with bidirectional diversity, in twelve dyadic blocks a layer."""
-    flow = DeepFlow(sine_data(), Staircase(2, depth - 1, 12, TANH), horizon)
+    flow = DeepFlow(sine_data(), Staircase(2, _middle(depth) + 1, 12, TANH), horizon)
     return DeepProblem(flow, "full support in L2 at any depth, as blocks grow", f"derived; the condition {NGUYEN_PHAM}")
 
 
 def lecture_chain(depth: int = 5, frozen_ends: bool = False, horizon: float = 4.0) -> DeepProblem:
     """The lecture's (0.10), 1/m in front of every layer's sum, ends trained or frozen: a chain of width one inside."""
     laws = [Interval(0.0, 2.0), Interval(-1.0, 1.0)]
-    start = Independent(laws, [Interval(0.2, 2.2)] * (depth - 2), Interval(0.0, 2.0), TANH)
+    start = Independent(laws, [Interval(0.2, 2.2)] * _middle(depth), Interval(0.0, 2.0), TANH)
     ends: Rate = 0.0 if frozen_ends else 1.0
     flow = DeepFlow(sine_data(), start, horizon, rates=(ends, *(1.0,) * (depth - 2), ends))
     return DeepProblem(flow, "the limit is a chain of width one through layers 2 .. L - 2", "Lei Wu, slides, (0.10)")
@@ -101,5 +109,5 @@ CATALOGUE: dict[str, Callable[..., DeepProblem]] = {
 def deep_problem(name: str, **parameters: Any) -> DeepProblem:
     """The problem of that name with these parameters; ValueError lists the known names."""
     if name not in CATALOGUE:
-        raise ValueError(f"deep problem: unknown name {name!r}; known: {', '.join(CATALOGUE)}")
+        raise ValueError(f"deep problem: unknown name {name!r}; {nearest(str(name), list(CATALOGUE))}")
     return CATALOGUE[name](**parameters)

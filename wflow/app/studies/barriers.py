@@ -14,7 +14,7 @@ import numpy as np
 
 from solvers.perceptron import FullBatch, trained
 from wflow.activation import tanh
-from wflow.app.studies.intervals import Line, line
+from wflow.app.studies.intervals import Line, power
 from wflow.app.studies.real import scaled
 from wflow.app.studies.sweep import Cell, Entry, Record, Study
 from wflow.arrays import Array
@@ -97,7 +97,7 @@ def slope(entries: Sequence[Entry], data: str, name: str) -> Line:
     m, found = table(entries, data, name).T
     if name in BARRIERS_OF:
         m, found = np.unique(m), means(entries, data, name)
-    return line(np.log(m[found > 0.0]), np.log(found[found > 0.0]))
+    return power(m[found > 0.0], found[found > 0.0])
 
 
 def means(entries: Sequence[Entry], data: str, name: str) -> Array:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from solvers.deep import GradientFlow
-from wflow.app.studies.intervals import line
+from wflow.app.studies.intervals import power
 from wflow.app.studies.sweep import Cell, Entry, Record, Study
 from wflow.certificates import Certificate
 from wflow.deep.collapse import collapse
@@ -48,7 +48,7 @@ def claims(entries: Sequence[Entry]) -> Iterator[Certificate]:
     """Slopes of S in the width, with Student's interval in the words."""
     for (start, depth), pairs in _lines(entries).items():
         n, s = np.array(pairs).T
-        fitted = line(np.log(n), np.log(s))
+        fitted = power(n, s)
         words = f"{start}, L = {depth}: slope of S(w_2) in n (95 %: {fitted.low:.3f} to {fitted.high:.3f})"
         falls = start == "independent" and depth >= 4
         yield Certificate(words, "equal", fitted.slope, -0.5 if falls else 0.0, SLOPE if falls else FLAT)

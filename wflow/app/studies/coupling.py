@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from wflow.app.deep.coupled import apart
-from wflow.app.studies.intervals import line
+from wflow.app.studies.intervals import power
 from wflow.app.studies.sweep import Cell, Entry, Record, Study
 from wflow.certificates import Certificate
 
@@ -33,7 +33,7 @@ def claims(entries: Sequence[Entry]) -> Iterator[Certificate]:
     for t, lines in _lines(entries).items():
         for name, pairs in lines.items():
             n, d = np.array(pairs).T
-            fitted = line(np.log(n), np.log(d))
+            fitted = power(n, d)
             words = f"T = {t:g}: slope of {name} in n (95 %: {fitted.low:.3f} to {fitted.high:.3f})"
             if t != HORIZONS[0]:
                 yield Certificate(words, "at most", fitted.slope, -0.15)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import binomtest, linregress, t
 
 from wflow.arrays import Array
@@ -65,6 +66,11 @@ def line(x: Array, y: Array, level: float = 0.95) -> Line:
     half = float(t.ppf(0.5 * (1.0 + level), len(x) - 2)) * float(found.stderr)
     slope = float(found.slope)
     return Line(slope, slope - half, slope + half, float(found.rvalue) ** 2)
+
+
+def power(sizes: ArrayLike, values: ArrayLike) -> Line:
+    """The line of log values in log sizes: its slope is the exponent of a power law."""
+    return line(np.log(sizes), np.log(values))
 
 
 def mean(values: Array, level: float = 0.95) -> tuple[float, float, float]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from solvers.perceptron import MiniBatch, converged
-from wflow.app.studies.intervals import Line, line
+from wflow.app.studies.intervals import Line, power
 from wflow.app.studies.real import Posed, posed
 from wflow.app.studies.sharpness import SLACK
 from wflow.app.studies.sweep import Cell, Entry, Record, Study
@@ -76,7 +76,7 @@ def table(entries: Sequence[Entry], data: str) -> Array:
 
 def slope(found: Array) -> Line:
     """Of log s in log a: 1 where s is proportional to a."""
-    return line(np.log(found[:, 0]), np.log(found[:, 1]))
+    return power(found[:, 0], found[:, 1])
 
 
 def bound(batch: Array, step: Array) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 
 from solvers.deep import trained
 from wflow.activation import tanh
-from wflow.app.studies.intervals import Line, line
+from wflow.app.studies.intervals import Line, power
 from wflow.app.studies.real import POOLED, scaled
 from wflow.app.studies.sweep import Cell, Entry, Record, Study
 from wflow.arrays import Array
@@ -86,7 +86,7 @@ def _rows(of: Sequence[Entry], key: str) -> dict[int, Array]:
 def fitted(of: Sequence[Entry], key: str, layer: int) -> Line:
     """log of each seed's movement in log n, up to 512: every seed is a point, so that the interval knows them."""
     of = [e for e in of if int(e["width"]) < WIDEST]
-    return line(np.log([int(e["width"]) for e in of]), np.log([e[key][layer] for e in of]))
+    return power([int(e["width"]) for e in of], [e[key][layer] for e in of])
 
 
 def beyond(of: Sequence[Entry], key: str, layer: int) -> float:
