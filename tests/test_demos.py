@@ -44,10 +44,12 @@ LONGEST, MOST_CODE, SECONDS = 80, 40, 20.0
 EXTRAS = ("typer", "rich", "numba", "dolfinx", "pytest", "fipy", "matplotlib.pyplot")
 
 # Runs a demo as a script, then tells its CPU time and which modules of the extras it has imported.
+# POT takes scikit-learn where it is there, which takes rich where it is there: hidden, as on the core dependencies
 RUNNER = f"""
 import runpy, sys, time
+sys.modules["rich"] = None
 runpy.run_path(sys.argv[1], run_name="__main__")
-print("extras:", [name for name in {EXTRAS} if name in sys.modules])
+print("extras:", [name for name in {EXTRAS} if sys.modules.get(name)])
 print("seconds:", time.process_time())
 """
 
@@ -132,7 +134,7 @@ def test_a_demo_runs_headless_on_the_core_dependencies_within_its_time(path: Pat
     environment.pop("DISPLAY", None)
     done = subprocess.run(
         [sys.executable, "-W", "error::UserWarning", "-c", RUNNER, str(path)],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=180, check=False,
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     answers = dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)
