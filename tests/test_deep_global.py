@@ -8,6 +8,9 @@ from scipy.optimize import minimize
 
 from solvers.deep import GradientFlow
 from wflow import Data, activation, deep
+from wflow.app.deep.converging import CONVERGING
+from wflow.app.studies import STUDIES, Entry, write_study
+from wflow.app.studies import convergence as study
 from wflow.deep import Independent, Interval, Latent, Normal, Point, Sampled, Tensor, Watched
 from wflow.deep.losses import Cauchy, TanhSquare
 from wflow.deep.problems import LOSSES, TANH, deep_problem, plane_data
@@ -21,13 +24,13 @@ from wflow.deep.universal import (
     line_targets,
     plane_monitor,
     plane_targets,
+    reflected,
     seen_share,
     verdict,
     watch,
 )
 from wflow.deep.universal.targets import tabled
 from wflow.deep.universal.theorem import FAILS, HOLDS
-from wflow.deep.universal.unseen import reflected
 from wflow.errors import Refused
 from wflow.holes import largest_hole
 from wflow.loss import HalfSquare
@@ -314,3 +317,66 @@ def test_a_target_of_ones_own():
     norm = math.sqrt(net.masses[-1] @ net.last**2) / size
     assert span.distance(monitor.table, norm * (1.0 + 1e-9))[0] < 1e-6
     assert span.distance(monitor.table, 1e-3 * norm)[0] > 0.9
+
+
+def _entries(**changes):
+    """Records of every cell as the claims want them, some changed."""
+    found = []
+    for cell in study.cells(False):
+        times = list(study.case(cell["start"], cell["depth"]).times)
+        above = 1.0 / 16.0 if cell["start"] == study.AXIS else 1e-4
+        energies = [above + 0.04 * math.exp(-t / 20.0) for t in times]
+        if cell["start"] == study.INDEPENDENT:
+            energies = [0.1 if t < 150.0 else 0.05 - 1e-6 * t if t < 400.0 else 1.0 / t for t in times]
+        record = {
+            "times": times, "energies": energies, "words": "consistent", "bound": 1.0 / 16.0, "nearer": 0.0,
+            "listens": 0.0, "holes": [2.5] * len(times), "first median": [0.2] * len(times),
+            "last median": [0.5] * len(times),
+        }  # fmt: skip
+        record |= changes.get(cell["start"].replace(" ", "_").replace(",", ""), {})
+        found.append(Entry(cell, record))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("start", "change", "claim"),
+    [
+        ("plane_one_coordinate", {"listens": 1e-9}, "largest w_1 on the other"),
+        ("plane_one_coordinate", {"bound": 0.07}, "least F less its bound"),
+        ("plane_one_coordinate", {"bound": 0.05}, "F(300) less its bound"),
+        ("plane_one_coordinate", {"nearer": -0.01}, "distances less shares"),
+        ("plane_one_coordinate", {"holes": [2.0, 1.9]}, "least hole"),
+        ("plane_both_coordinates", {"bound": 1e-3}, "bound of one coordinate over F(300)"),
+        ("full_support", {"holes": [0.5, 1.1]}, "largest hole of w_1 over"),
+        ("full_support", {"first median": [0.2, 0.31]}, "median distance to first features"),
+        ("full_support", {"words": "refuted at this resolution"}, "runs at rest above inf F"),
+    ],
+)
+def test_claims_of_the_study_can_fail(start, change, claim):
+    """Records as they should be pass; each one that is changed fails the claim it belongs to, and no other."""
+    assert all(c.holds for c in study.claims(_entries()))
+    failed = [c.claim for c in study.claims(_entries(**{start: change})) if not c.holds]
+    assert failed
+    assert all(claim in one for one in failed)
+
+
+def test_the_study_draws(tmp_path):
+    """From records alone; a quick study takes cells of the full one."""
+    assert all(cell in study.cells(False) for cell in study.cells(True))
+    path = study.draw(_entries(), tmp_path / "convergence.png")
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_quick_study_holds(tmp_path):
+    """Five long runs: cells, claims and a picture."""
+    rows, paths = write_study(STUDIES["convergence"], tmp_path, quick=True, workers=2)
+    assert all(row.holds for row in rows), [row.certificate for row in rows if not row.holds]
+    assert paths[-1].read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("check", [c for c in CONVERGING if not c.slow], ids=lambda c: c.name)
+def test_quick_rows_hold(check):
+    """The control and the monitor at small sizes."""
+    assert [c for c in check.measure(True) if not c.holds] == []

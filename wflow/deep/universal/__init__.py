@@ -4,7 +4,7 @@ from wflow.deep.universal.monitor import Monitor, Seen, line_monitor, plane_moni
 from wflow.deep.universal.span import RANK, Span
 from wflow.deep.universal.targets import Target, line_targets, plane_targets
 from wflow.deep.universal.theorem import Hypothesis, hypotheses, verdict
-from wflow.deep.universal.unseen import least_risk, seen_share
+from wflow.deep.universal.unseen import least_risk, reflected, seen_share
 
 __all__ = [
     "RANK",
@@ -19,6 +19,7 @@ __all__ = [
     "line_targets",
     "plane_monitor",
     "plane_targets",
+    "reflected",
     "seen_share",
     "verdict",
     "watch",
