@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from wflow.picture.style import KNOWN, canvas, styled
 
@@ -27,23 +29,30 @@ class Panel:
 
 @styled
 def over_time(panels: Sequence[Panel], *, columns: int = 2) -> Figure:
-    """One figure, a panel each; time 0 is left out."""
+    """One figure, a panel each, colours named once below; time 0 is left out."""
     rows = -(-len(panels) // columns)
-    figure = canvas(5.6 * columns, 4.2 * rows)
+    names = list(dict.fromkeys(name for panel in panels for name, _ in panel.lines))
+    figure = canvas(5.4 * columns, 4.0 * rows + 0.3 * -(-len(names) // 3))
     grid = np.ravel(figure.subplots(rows, columns, squeeze=False))
     for axes in grid[len(panels) :]:
         axes.set_visible(False)
-    names = list(dict.fromkeys(name for panel in panels for name, _ in panel.lines))
+    colours = {name: _COLOURS[k % len(_COLOURS)] for k, name in enumerate(names)}
     for axes, panel in zip(grid, panels, strict=False):
-        styles = list(dict.fromkeys(style for _, style in panel.lines))
-        for (name, style), (times, values) in panel.lines.items():
-            t, found = np.array(times), np.array(values)
-            axes.plot(
-                t[t > 0.0], found[t > 0.0], linestyle=_DASHES[styles.index(style) % len(_DASHES)], linewidth=1.5,
-                color=_COLOURS[names.index(name) % len(_COLOURS)], label=f"{name}{', ' if style else ''}{style}",
-            )  # fmt: skip
-        for k, (name, level) in enumerate(panel.levels.items()):
-            axes.axhline(level, color=KNOWN, linestyle=_DASHES[1 + k % 3], linewidth=1.1, label=name)
-        axes.set(title=panel.title, xlabel="t", ylabel=panel.value, xscale="log", yscale="log")
-        axes.legend(loc="best", fontsize=7.5)
+        _drawn(axes, panel, colours)
+    handles = [Line2D([], [], color=colours[name], label=name) for name in names]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=9.0)
     return figure
+
+
+def _drawn(axes: Axes, panel: Panel, colours: Mapping[str, str]) -> None:
+    """Lines, levels, and a legend of styles and levels."""
+    styles = {style: _DASHES[k % len(_DASHES)] for k, style in enumerate(dict.fromkeys(s for _, s in panel.lines))}
+    for (name, style), (times, values) in panel.lines.items():
+        t, found = np.array(times), np.array(values)
+        axes.plot(t[t > 0.0], found[t > 0.0], linestyle=styles[style], linewidth=1.5, color=colours[name])
+    handles = [Line2D([], [], color=KNOWN, linestyle=dashes, label=style) for style, dashes in styles.items() if style]
+    for k, (name, level) in enumerate(panel.levels.items()):
+        handles.append(axes.axhline(level, color="black", linestyle=_DASHES[1 + k % 3], linewidth=0.9, label=name))
+    axes.set(title=panel.title, xlabel="t", ylabel=panel.value, xscale="log", yscale="log")
+    if handles:
+        axes.legend(handles=handles, loc="best", fontsize=8.0)

@@ -193,10 +193,10 @@ def draw(entries: Sequence[Entry], path: Path) -> Path:
     line = [e for e in entries if e["start"] not in (PLANE, AXIS)]
     flat = [e for e in entries if e["start"] in (PLANE, AXIS)]
     half = [e for e in entries if e["loss"] == CONVEX]
-    bounds = {f"bound of one coordinate, {e['loss']}": e["bound"] for e in flat if e["start"] == AXIS}
+    bounds = {f"bound, {e['loss']}": e["bound"] for e in flat if e["start"] == AXIS}
     medians = {(_name(e), k): (e["times"], e[f"{k} median"]) for e in half for k in ("first", "last")}
     panels = [
-        Panel("y = sin pi x", "F", {(_name(e), e["loss"]): (e["times"], e["energies"]) for e in line}),
+        Panel("$y = \\sin \\pi x$", "F", {(_name(e), e["loss"]): (e["times"], e["energies"]) for e in line}),
         Panel(
             "two waves in the plane", "F", {(_name(e), e["loss"]): (e["times"], e["energies"]) for e in flat}, bounds
         ),

@@ -44,7 +44,7 @@ class Span:
     @cached_property
     def _factors(self) -> tuple[Array, Array]:
         """U (n, r) and s (r,), the numerical rank r."""
-        acting = self.masses > 0.0
+        acting = self.masses > 0.0  # the others' columns are 0
         scaled = np.sqrt(self.weights)[:, None] * self.features[:, acting] * np.sqrt(self.masses[acting])
         u, s, _ = np.linalg.svd(scaled, full_matrices=False)
         kept = s > RANK * s[0]
