@@ -62,7 +62,6 @@ def two_steps(gamma0, rate):
     return [f1, f2], A, B
 
 
-@pytest.mark.slow
 def test_two_steps_by_quadrature():
     """Fields, kernels, both responses and two times, without samples: 4 standard errors of 8 runs.
 

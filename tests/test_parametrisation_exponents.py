@@ -1,6 +1,7 @@
 """Exponents of random (a, b, c) by steps of descent, bounds of a fall with any outputs, and what is refused."""
 
 import math
+import re
 from dataclasses import replace
 from fractions import Fraction
 
@@ -23,6 +24,7 @@ from wflow.deep.parametrisation import (
     gradient_size,
     gram,
     independence,
+    journey,
     movement,
     rank,
     slopes,
@@ -133,6 +135,23 @@ def test_a_stable_verdict():
     assert [verdict(of, 2).regime for of in (still, dead)] == [Regime.TRIVIAL] * 2
     assert [verdict(of, 2).stable for of in (still, dead)] == [True, False]
     assert verdict(dead, 1).regime is Regime.KERNEL  # without layers between hidden ones it is NTK
+
+
+@pytest.mark.parametrize(
+    ("a", "regime", "reason"),
+    [
+        (("-1/4", "1/2", "1/2"), Regime.UNSTABLE, r"h\^1 starts at size n\^1/4"),
+        (("1/4", "1/2", "1/2"), Regime.TRIVIAL, r"h\^1 starts at size n\^-1/4"),
+        ((0, "1/4", "1/2"), Regime.UNSTABLE, r"h\^l, l > 1, starts at size n\^1/4"),
+        ((0, "3/4", "1/2"), Regime.TRIVIAL, r"h\^l, l > 1, starts at size n\^-1/4"),
+        ((0, "1/2", "1/4"), Regime.UNSTABLE, r"^f starts at size n\^1/4"),
+    ],
+)
+def test_sizes_at_the_start(a, regime, reason):
+    """a_1 + b_1 = 0, a_l + b_l = 1/2, a_{L+1} + b_{L+1} >= 1/2; the rates are those at which NTK is stable."""
+    found = verdict(Parametrisation.of("given", a, (0, 0, 0), [1 - 2 * Fraction(one) for one in a]), 2)
+    assert found.regime is regime and not found.stable
+    assert re.search(reason, found.reason)
 
 
 @pytest.mark.parametrize(
@@ -256,3 +275,24 @@ def test_rest_is_looked_at_before_the_first_step_and_to_the_last():
     with pytest.raises(NotConverged, match="raise limit") as stopped:
         rested(risk, network.start(0), network.rates, eta=0.5, limit=found.rounds - 1)
     assert stopped.value.residual > 1e-8
+
+
+def test_a_journey_of_known_length():
+    """Linear, input weights doubled: x -> 2 x, K -> 4 K in every layer, independence 1 before and after.
+
+    With K = diag(1, 1/3) up to a factor in the last layer it is (1/3)/(2/3) = 1/2.
+    """
+    network = ScaledNetwork(NTK, linear(), 2, 2, 2).perceptron
+    risk = EmpiricalRisk(network, np.eye(2), np.zeros((2, 1)))
+    before, after, bent = (network.flat([(m, None) for m in matrices]) for matrices in (
+        (np.eye(2), np.eye(2), np.ones((1, 2))),
+        (2 * np.eye(2), np.eye(2), np.ones((1, 2))),
+        (np.eye(2), np.diag([1.0, 3.0**-0.5]), np.ones((1, 2))),
+    ))  # fmt: skip
+    found = journey(risk.at(before), risk.at(after))
+    assert found.rms == pytest.approx([1.0, 1.0]) and found.kernel == pytest.approx([3.0, 3.0])
+    assert found.kernel_of_end == pytest.approx([0.75, 0.75])
+    assert found.first == pytest.approx([1.0, 1.0]) and found.last == pytest.approx([1.0, 1.0])
+    found = journey(risk.at(before), risk.at(bent))
+    assert found.first == pytest.approx([1.0, 1.0]) and found.last == pytest.approx([1.0, 0.5])
+    assert rank(np.diag([1.0, 1e-11, 1e-13])) == 2  # above 1e-12 of the largest

@@ -52,6 +52,7 @@ def cells(quick: bool) -> list[Cell]:
         every = [(DIGITS, p, n, s) for p in STUDIED for n in WIDTHS for s in range(SEEDS)]
         every += [(DIGITS, p, WIDEST, s) for s in range(AT_WIDEST) for p in STUDIED]
         every += [(MNIST, p.name, n, s) for p in (MUP, NTK) for n in WIDTHS for s in range(SEEDS)]
+        every += [(MNIST, p.name, WIDEST, s) for s in range(AT_WIDEST) for p in (MUP, NTK)]
     return [{"data": d, "parametrisation": p, "width": n, "seed": s} for d, p, n, s in every]
 
 
@@ -140,20 +141,19 @@ def _independent(of: Sequence[Entry], label: str) -> Iterator[Certificate]:
 
 
 def draw(entries: Sequence[Entry], path: Path) -> Path:
-    """Features, kernels and independence of the last layer of the digits against n, by parametrisation."""
+    """Features, kernels and independence of the last layer against n, by parametrisation and data."""
     from wflow.picture import against_width, save
 
-    of = [e for e in entries if e["data"] == DIGITS]
-    names = dict.fromkeys(str(e["parametrisation"]) for e in of)
+    def points(key: str) -> dict[str, list[tuple[float, float]]]:
+        rows: dict[str, list[tuple[float, float]]] = {}
+        for e in entries:
+            rows.setdefault(f"{e['parametrisation']}, {e['data']}", []).append((float(e["width"]), float(e[key][-1])))
+        return rows
+
     panels = {
-        title: {
-            name: [(float(e["width"]), float(e[key][-1])) for e in of if e["parametrisation"] == name] for name in names
-        }
-        for title, key in (
-            ("features: rms movement, layer 3", RMS),
-            ("kernel: relative movement, layer 3", KERNEL),
-            ("lambda_min/(tr K/P) at the end, layer 3", "last"),
-        )
+        "features: rms movement, layer 3": points(RMS),
+        "kernel: relative movement, layer 3": points(KERNEL),
+        r"$\lambda_{\mathrm{min}}/(\mathrm{tr}\,K/P)$ at the end, layer 3": points("last"),
     }
     return save(against_width(panels), path)
 
