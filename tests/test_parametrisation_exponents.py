@@ -17,6 +17,7 @@ from wflow.deep.parametrisation import (
     NTK,
     SP,
     SP_LAZY,
+    Fall,
     Parametrisation,
     Regime,
     ScaledNetwork,
@@ -28,6 +29,7 @@ from wflow.deep.parametrisation import (
     movement,
     rank,
     slopes,
+    spectrum,
     verdict,
 )
 from wflow.errors import NotConverged
@@ -126,6 +128,10 @@ def test_bounds_of_a_fall_with_three_outputs(of):
     share = network.rates[-1] * np.linalg.eigvalsh(last.T @ last)[0]
     assert fall.last == pytest.approx(2 * 0.01 * share / 2, rel=1e-6)
     assert fall.last < fall.whole < fall.rate
+    ends = [risk.value(start), risk.value(trained(risk, start, network.rates, eta=0.01, steps=1))]
+    assert (fall.before, fall.after) == pytest.approx(ends, rel=1e-14)
+    assert fall.rate == pytest.approx((ends[0] - ends[1]) / ends[0], rel=1e-12)
+    assert math.isnan(Fall(0.0, 0.0, 0.0, 0.0).rate)
 
 
 def test_a_stable_verdict():
@@ -191,7 +197,7 @@ def test_what_moves_f(a, c, regime):
         (lambda: ScaledNetwork(MUP, tanh(), 4, 8, 2).start(-1), ValueError, "start seed: -1"),
         (lambda: ScaledNetwork(MUP.shifted((900, 0, 0)), tanh(), 4, 8, 2).start(0), ValueError, "smaller exponents"),
         (lambda: gram(np.ones(3)), ValueError, "gram x: expected shape"),
-        (lambda: independence(np.zeros((2, 2))), ValueError, "independence kernel: its trace is 0"),
+        (lambda: independence(np.zeros((2, 2))), ValueError, "spectrum kernel: its trace is 0"),
         (lambda: rank(np.triu(np.ones((2, 2)))), ValueError, "rank kernel: .* not symmetric"),
         (lambda: movement(np.ones((2, 3)), np.ones((1, 3))), ValueError, "movement after: expected shape"),
         (lambda: movement(np.ones(2), np.zeros(2)), ValueError, "movement before: it is 0"),
@@ -277,6 +283,24 @@ def test_rest_is_looked_at_before_the_first_step_and_to_the_last():
     assert stopped.value.residual > 1e-8
 
 
+def test_one_datum_a_step_of_one_datum_is_descent():
+    """Bit for bit, to the same round; of two data each is seen once a round."""
+    network = ScaledNetwork(MUP, tanh(), 4, 8, 1)
+    one, start = network.risk(INPUTS[:1], TARGETS[:1]), network.start(0)
+    found, by_all = (way(one, start, network.rates, eta=0.5, limit=400) for way in (stochastically_rested, rested))
+    assert found.gradient <= 1e-8 and found.rounds == by_all.rounds > 5
+    assert np.array_equal(found.theta, by_all.theta)
+    two, step = network.risk(INPUTS[:2], TARGETS[:2]), {"eta": 0.5, "steps": 1}
+    apart = [network.risk(INPUTS[k : k + 1], TARGETS[k : k + 1]) for k in range(2)]
+    with pytest.raises(NotConverged) as stopped:
+        stochastically_rested(two, start, network.rates, eta=0.5, limit=1)
+    ends = [
+        trained(b, trained(a, start, network.rates, **step), network.rates, **step) for a, b in (apart, apart[::-1])
+    ]
+    sizes = [gradient_size(two.at(end), network.rates) for end in ends]
+    assert min(abs(stopped.value.residual / size - 1) for size in sizes) < 1e-12
+
+
 def test_a_journey_of_known_length():
     """Linear, input weights doubled: x -> 2 x, K -> 4 K in every layer, independence 1 before and after.
 
@@ -295,4 +319,5 @@ def test_a_journey_of_known_length():
     assert found.first == pytest.approx([1.0, 1.0]) and found.last == pytest.approx([1.0, 1.0])
     found = journey(risk.at(before), risk.at(bent))
     assert found.first == pytest.approx([1.0, 1.0]) and found.last == pytest.approx([1.0, 0.5])
+    assert spectrum(np.diag([1.0, 1.0 / 3.0])) == pytest.approx([0.5, 1.5])
     assert rank(np.diag([1.0, 1e-11, 1e-13])) == 2  # above 1e-12 of the largest
