@@ -35,8 +35,8 @@ WIDTHS, SEEDS = (128, 256, 512), 5
 WIDEST, AT_WIDEST = 1024, 2
 """Reported beside the fitted widths of digits, with fewer seeds."""
 FITTED = {DIGITS: (0, WIDTHS[-1]), MNIST: (WIDTHS[1], WIDEST)}
-"""Least and largest width of a fit. Images of MNIST have 196 pixels, more than 128 neurons: kernels of such networks are
-not yet on the line (chosen after seeing slopes of .09 for 0 and -.78 for -1 from 128 to 512)."""
+"""Least and largest width of a fit. Images of MNIST have 196 pixels, more than 128 neurons: kernels there are not yet
+on the line (chosen after seeing slopes of .09 for 0 and -.78 for -1 from 128 to 512)."""
 ROWS, HIDDEN, ETA, STEPS = 48, 3, 0.5, 200
 RMS, KERNEL = "rms", "kernel"
 STILL, MOVES = 0.07, 0.1
@@ -88,7 +88,7 @@ def _rows(of: Sequence[Entry], key: str) -> dict[int, Array]:
 
 
 def fitted(of: Sequence[Entry], key: str, layer: int) -> Line:
-    """log of each seed's movement in log n, where it is fitted: every seed is a point, for the interval to know them."""
+    """log of each seed's movement in log n, where it is fitted: every seed is a point of which the interval knows."""
     least, largest = FITTED[str(of[0]["data"])]
     of = [e for e in of if least <= int(e["width"]) <= largest]
     return line(np.log([int(e["width"]) for e in of]), np.log([e[key][layer] for e in of]))
