@@ -63,7 +63,7 @@ if __name__ == "__main__":
         told = verdict(of, HIDDEN)
         print(f"{name:9s} r = {told.r}, {told.regime}; slope {slope(name):.3f}")
     points = {name: [(n, moved(name, n, s)) for n in WIDTHS for s in range(SEEDS)] for name in STUDIED}
-    figure = picture.against_width({"last features: movement in sixty steps": points})
+    figure = picture.against_width({"|x(60) - x(0)|/|x(0)|, last features": points})
     print(picture.save(figure, "results/demos/mup_features.png"))
     refutation()
     print("exercise: predicted {:.3f}, measured {:.3f}".format(*exercise()))

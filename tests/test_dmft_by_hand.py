@@ -9,7 +9,7 @@ from solvers.deep import networks
 from wflow.activation import quadratic, tanh
 from wflow.app.deep.theory import SWEPT, one_datum
 from wflow.app.studies.dmft import three_data
-from wflow.deep.dmft import Setting, difference, first_fields, linear_limit, sampled_limit
+from wflow.deep.dmft import Setting, difference, first_fields, linear_limit, nonlinear, sampled_limit
 from wflow.errors import NotConverged
 
 
@@ -62,7 +62,6 @@ def two_steps(gamma0, rate):
     return [f1, f2], A, B
 
 
-@pytest.mark.slow
 def test_two_steps_by_quadrature():
     """Fields, kernels, both responses and two times, without samples: 4 standard errors of 8 runs.
 
@@ -138,6 +137,17 @@ def test_linear_networks_by_sweeps(hidden):
         assert np.max(np.abs(B[k] - exact.B[k].reshape(n, M))) < 1e-13
     f, H, G, _, _ = swept(np.eye(1), np.ones(1), hidden, 1.0, 0.1, 10)
     assert (f[-1, 0], H[hidden][-1, -1]) == pytest.approx(SWEPT[hidden], abs=1e-12)
+
+
+def test_bars_are_of_the_mean():
+    """Independent runs, default_rng([seed, run]): their mean, their deviation over the root of three; none of one."""
+    setting = three_data(2, steps=2)
+    found = sampled_limit(setting, tanh(), samples=40, runs=3, seed=5)
+    each = np.array([nonlinear._one(setting, tanh(), True, 20, np.random.default_rng([5, k])).f for k in range(3)])
+    assert found.mean.f == pytest.approx(each.mean(axis=0), abs=1e-15)
+    bars = np.sqrt(np.sum((each - each.mean(axis=0)) ** 2, axis=0) / 2 / 3)
+    assert found.error.f == pytest.approx(bars, abs=1e-15) and np.max(bars) > 1e-4
+    assert np.all(np.isnan(sampled_limit(setting, tanh(), samples=40, runs=1).error.f))
 
 
 def test_doors():

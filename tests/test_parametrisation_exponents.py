@@ -1,6 +1,7 @@
 """Exponents of random (a, b, c) by steps of descent, bounds of a fall with any outputs, and what is refused."""
 
 import math
+import re
 from dataclasses import replace
 from fractions import Fraction
 
@@ -16,6 +17,7 @@ from wflow.deep.parametrisation import (
     NTK,
     SP,
     SP_LAZY,
+    Fall,
     Parametrisation,
     Regime,
     ScaledNetwork,
@@ -23,9 +25,11 @@ from wflow.deep.parametrisation import (
     gradient_size,
     gram,
     independence,
+    journey,
     movement,
     rank,
     slopes,
+    spectrum,
     verdict,
 )
 from wflow.errors import NotConverged
@@ -124,6 +128,10 @@ def test_bounds_of_a_fall_with_three_outputs(of):
     share = network.rates[-1] * np.linalg.eigvalsh(last.T @ last)[0]
     assert fall.last == pytest.approx(2 * 0.01 * share / 2, rel=1e-6)
     assert fall.last < fall.whole < fall.rate
+    ends = [risk.value(start), risk.value(trained(risk, start, network.rates, eta=0.01, steps=1))]
+    assert (fall.before, fall.after) == pytest.approx(ends, rel=1e-14)
+    assert fall.rate == pytest.approx((ends[0] - ends[1]) / ends[0], rel=1e-12)
+    assert math.isnan(Fall(0.0, 0.0, 0.0, 0.0).rate)
 
 
 def test_a_stable_verdict():
@@ -133,6 +141,23 @@ def test_a_stable_verdict():
     assert [verdict(of, 2).regime for of in (still, dead)] == [Regime.TRIVIAL] * 2
     assert [verdict(of, 2).stable for of in (still, dead)] == [True, False]
     assert verdict(dead, 1).regime is Regime.KERNEL  # without layers between hidden ones it is NTK
+
+
+@pytest.mark.parametrize(
+    ("a", "regime", "reason"),
+    [
+        (("-1/4", "1/2", "1/2"), Regime.UNSTABLE, r"h\^1 starts at size n\^1/4"),
+        (("1/4", "1/2", "1/2"), Regime.TRIVIAL, r"h\^1 starts at size n\^-1/4"),
+        ((0, "1/4", "1/2"), Regime.UNSTABLE, r"h\^l, l > 1, starts at size n\^1/4"),
+        ((0, "3/4", "1/2"), Regime.TRIVIAL, r"h\^l, l > 1, starts at size n\^-1/4"),
+        ((0, "1/2", "1/4"), Regime.UNSTABLE, r"^f starts at size n\^1/4"),
+    ],
+)
+def test_sizes_at_the_start(a, regime, reason):
+    """a_1 + b_1 = 0, a_l + b_l = 1/2, a_{L+1} + b_{L+1} >= 1/2; the rates are those at which NTK is stable."""
+    found = verdict(Parametrisation.of("given", a, (0, 0, 0), [1 - 2 * Fraction(one) for one in a]), 2)
+    assert found.regime is regime and not found.stable
+    assert re.search(reason, found.reason)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +197,7 @@ def test_what_moves_f(a, c, regime):
         (lambda: ScaledNetwork(MUP, tanh(), 4, 8, 2).start(-1), ValueError, "start seed: -1"),
         (lambda: ScaledNetwork(MUP.shifted((900, 0, 0)), tanh(), 4, 8, 2).start(0), ValueError, "smaller exponents"),
         (lambda: gram(np.ones(3)), ValueError, "gram x: expected shape"),
-        (lambda: independence(np.zeros((2, 2))), ValueError, "independence kernel: its trace is 0"),
+        (lambda: independence(np.zeros((2, 2))), ValueError, "spectrum kernel: its trace is 0"),
         (lambda: rank(np.triu(np.ones((2, 2)))), ValueError, "rank kernel: .* not symmetric"),
         (lambda: movement(np.ones((2, 3)), np.ones((1, 3))), ValueError, "movement after: expected shape"),
         (lambda: movement(np.ones(2), np.zeros(2)), ValueError, "movement before: it is 0"),
@@ -256,3 +281,43 @@ def test_rest_is_looked_at_before_the_first_step_and_to_the_last():
     with pytest.raises(NotConverged, match="raise limit") as stopped:
         rested(risk, network.start(0), network.rates, eta=0.5, limit=found.rounds - 1)
     assert stopped.value.residual > 1e-8
+
+
+def test_one_datum_a_step_of_one_datum_is_descent():
+    """Bit for bit, to the same round; of two data each is seen once a round."""
+    network = ScaledNetwork(MUP, tanh(), 4, 8, 1)
+    one, start = network.risk(INPUTS[:1], TARGETS[:1]), network.start(0)
+    found, by_all = (way(one, start, network.rates, eta=0.5, limit=400) for way in (stochastically_rested, rested))
+    assert found.gradient <= 1e-8 and found.rounds == by_all.rounds > 5
+    assert np.array_equal(found.theta, by_all.theta)
+    two, step = network.risk(INPUTS[:2], TARGETS[:2]), {"eta": 0.5, "steps": 1}
+    apart = [network.risk(INPUTS[k : k + 1], TARGETS[k : k + 1]) for k in range(2)]
+    with pytest.raises(NotConverged) as stopped:
+        stochastically_rested(two, start, network.rates, eta=0.5, limit=1)
+    ends = [
+        trained(b, trained(a, start, network.rates, **step), network.rates, **step) for a, b in (apart, apart[::-1])
+    ]
+    sizes = [gradient_size(two.at(end), network.rates) for end in ends]
+    assert min(abs(stopped.value.residual / size - 1) for size in sizes) < 1e-12
+
+
+def test_a_journey_of_known_length():
+    """Linear, input weights doubled: x -> 2 x, K -> 4 K in every layer, independence 1 before and after.
+
+    With K = diag(1, 1/3) up to a factor in the last layer it is (1/3)/(2/3) = 1/2.
+    """
+    network = ScaledNetwork(NTK, linear(), 2, 2, 2).perceptron
+    risk = EmpiricalRisk(network, np.eye(2), np.zeros((2, 1)))
+    before, after, bent = (network.flat([(m, None) for m in matrices]) for matrices in (
+        (np.eye(2), np.eye(2), np.ones((1, 2))),
+        (2 * np.eye(2), np.eye(2), np.ones((1, 2))),
+        (np.eye(2), np.diag([1.0, 3.0**-0.5]), np.ones((1, 2))),
+    ))  # fmt: skip
+    found = journey(risk.at(before), risk.at(after))
+    assert found.rms == pytest.approx([1.0, 1.0]) and found.kernel == pytest.approx([3.0, 3.0])
+    assert found.kernel_of_end == pytest.approx([0.75, 0.75])
+    assert found.first == pytest.approx([1.0, 1.0]) and found.last == pytest.approx([1.0, 1.0])
+    found = journey(risk.at(before), risk.at(bent))
+    assert found.first == pytest.approx([1.0, 1.0]) and found.last == pytest.approx([1.0, 0.5])
+    assert spectrum(np.diag([1.0, 1.0 / 3.0])) == pytest.approx([0.5, 1.5])
+    assert rank(np.diag([1.0, 1e-11, 1e-13])) == 2  # above 1e-12 of the largest

@@ -231,6 +231,8 @@ def test_forms_and_their_least_squares():
     assert [np.linalg.matrix_rank(resting.forms(x, (k,))) for k in (1, 2, 3)] == [4, 10, 20]
     assert resting.least_loss(x, x[:, :1] * x[:, 1:2], (2,))[0] < 1e-25
     assert resting.least_loss(x, x[:, :1] * x[:, 1:2], (1,))[0] > 0.01
+    two = np.array([[1.0], [1.0]])  # one datum twice, with targets 1 and -1: 0 is best, F = 1/2
+    assert resting.least_loss(two, np.array([[1.0], [-1.0]]), (1,)) == (pytest.approx(0.5), 1)
 
 
 def failing(study: str, entries: list[Entry]) -> list[str]:
@@ -257,6 +259,7 @@ def test_claims_of_movement_can_fail():
     assert len(failing("parametrisations", moved(1.0, name="IP"))) == 1
     both = moved(0.0) + moved(-0.5, name="NTK") + moved(0.0, data="mnist")  # not all was run on both data
     assert failing("parametrisations", both) == []
+    assert len(failing("parametrisations", moved(-0.2, data="mnist"))) == 6
     assert {(c["data"], c["parametrisation"]) for c in moving.cells(False)} > {("mnist", "muP"), ("digits", "IP")}
     assert moving.expected("SP, c = 1", 0, moving.KERNEL) == -2.0 and moving.expected("NTK", 2, moving.KERNEL) == -1.0
 

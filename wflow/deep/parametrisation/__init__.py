@@ -1,6 +1,6 @@
 """Parametrisations of deep networks by width: the (a, b, c) table, verdicts, networks, features, slopes by layer."""
 
-from wflow.deep.parametrisation.features import Journey, gram, independence, journey, movement, rank
+from wflow.deep.parametrisation.features import Journey, gram, independence, journey, movement, rank, spectrum
 from wflow.deep.parametrisation.scaled import ScaledNetwork
 from wflow.deep.parametrisation.slopes import Fall, bounds, gradient_size, per_layer, size_of, slopes
 from wflow.deep.parametrisation.table import IP, MEAN_FIELD, MUP, NTK, SP, SP_LAZY, TABLE, Parametrisation, between
@@ -34,5 +34,6 @@ __all__ = [
     "silu",
     "size_of",
     "slopes",
+    "spectrum",
     "verdict",
 ]

@@ -14,16 +14,21 @@ def gram(x: Array) -> Array:
     return np.asarray(x @ x.T / x.shape[1])
 
 
-def independence(kernel: Array) -> float:
-    """lambda_min(K)/(tr K/P): 0 where features of the P data are dependent, 1 where they are orthogonal and alike.
+def spectrum(kernel: Array) -> Array:
+    """The numbers of K over their mean tr K/P, rising (P,): all 1 where features are orthogonal and alike.
 
-    Exact to about 1e-16 P; where n is near P it is small by chance (Marchenko & Pastur), whatever the features.
+    Exact to about 1e-16 P; where n is near P they spread by chance (Marchenko & Pastur), whatever the features.
     Raises ValueError where K is 0: no features, no answer.
     """
-    numbers = np.linalg.eigvalsh(_symmetric("independence", kernel))
+    numbers = np.linalg.eigvalsh(_symmetric("spectrum", kernel))
     if not numbers.mean() > 0.0:
-        raise ValueError("independence kernel: its trace is 0, no feature is alive; start hidden layers at size 1")
-    return float(numbers[0] / numbers.mean())
+        raise ValueError("spectrum kernel: its trace is 0, no feature is alive; start hidden layers at size 1")
+    return np.asarray(numbers / numbers.mean())
+
+
+def independence(kernel: Array) -> float:
+    """lambda_min(K)/(tr K/P), the least of the spectrum: 0 where features of the P data are dependent."""
+    return float(spectrum(kernel)[0])
 
 
 def rank(kernel: Array, tolerance: float = 1e-12) -> int:
