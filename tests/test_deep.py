@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from solvers.deep import GradientDescent, GradientFlow, Proximal, StochasticGradient, raw_rates
+from solvers.deep.newton import minimum
 from solvers.particles import GradientDescent as ParticleDescent
 from solvers.particles import GradientFlow as ParticleFlow
 from wflow import Atoms, Data, Flow, RidgeNeuron, Risk, activation, deep
@@ -413,6 +414,18 @@ def test_proximal_step_is_of_first_order():
     assert np.log2(errors[0] / errors[1]) > 0.85
     far = deep.DeepFlow(data_of(), random_network(3, (4, 3)), 400.0)
     assert np.all(np.diff(deep.solve(far, Proximal(), dt=100.0).energies) < 0.0)
+
+
+def test_newton_steps_back_from_where_nothing_is_defined():
+    """-10 z - log(1 - z) from z = 0: the full step goes to z = 9, where the logarithm is nan; the minimum is .9."""
+
+    def objective(z):
+        with np.errstate(invalid="ignore"):
+            return float(-10.0 * z[0] - np.log(1.0 - z[0]))
+
+    z, size = minimum("test", objective, lambda z: -10.0 + 1.0 / (1.0 - z), np.zeros(1), tolerance=1e-7, limit=60)
+    assert z[0] == pytest.approx(0.9, abs=1e-8)
+    assert size <= 1e-7
 
 
 def test_proximal_step_refuses_and_reports():

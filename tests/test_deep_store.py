@@ -1,5 +1,7 @@
 """Deep runs that are kept on a disk: what stopped goes on and ends with the same bits; another run is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -24,6 +26,21 @@ class Stopped(DeepCheckpoints):
         super().offer(now)
         if now.state.count == self.at:
             raise KeyboardInterrupt
+
+
+class Given:
+    """A store that holds one run."""
+
+    def __init__(self, run):
+        self.run = run
+
+    def latest(self):
+        return self.run
+
+
+def other_energy(flow):
+    """F of the start."""
+    return deep.risk(flow.start, flow.data, flow.loss)
 
 
 def same(a, b):
@@ -100,6 +117,14 @@ def test_another_run_is_refused(tmp_path):
     refused("store: it keeps", flow=DeepFlow(flow.data, flow.start, 0.8, rates=(1.0, Exponential(1.0, 1.0), 1.0)))
     shifted = sine_latent(3, horizon=0.8).flow
     refused("another start or energy", flow=DeepFlow(flow.data, shifted.start, 0.8))
+    net = shifted.network(Sampled(4))
+    turned = net.holding({name: array[::-1] if name == "first" else array for name, array in net.arrays().items()})
+    one, other = (DeepFlow(flow.data, start, 0.8) for start in (net, turned))
+    deep.solve(one, Proximal(), dt=0.8, store=DeepCheckpoints(tmp_path / "b", "a", every=0.0))
+    stored = DeepCheckpoints(tmp_path / "b", "a").latest()
+    kept = (replace(stored.kept[0], energy=other_energy(other)), *stored.kept[1:])
+    with pytest.raises(ValueError, match="another start"):  # though F is the same
+        deep.solve(other, Proximal(), dt=0.8, store=Given(replace(stored, kept=kept)))
     with pytest.raises(Damaged, match="none of the checkpoints"):
         DeepCheckpoints(tmp_path, "a", mark="other", tell=lambda line: None).latest()
 
