@@ -119,8 +119,7 @@ CLASSES = {
     "one_spike": "charges", "deconvolution_1d": "charges", "deconvolution_2d": "charges", "relu_teacher": "charges",
     "odd_target": "2-homogeneous", "axis_target": "charges", "relu_teacher_space": "2-homogeneous",
     "quenching": "2-homogeneous",
-    "anisotropic_gaussians": "2-homogeneous", "two_radii": "none",
-    "isotropic_gaussians": "none", "isotropic_gaussians_limit": "none",
+    "anisotropic_gaussians": "2-homogeneous", "isotropic_gaussians": "none", "isotropic_gaussians_limit": "none",
     "two_layer_1d_square": "partially 1-homogeneous", "two_layer_1d_waves": "partially 1-homogeneous",
 }  # fmt: skip
 

@@ -59,7 +59,6 @@ NEEDED = {
     "blown_region": {"mesh": str(HARBOUR), "wind": (0.5, 0.3), "temperature": 15.0, "horizon": 60.0},
     "isotropic_gaussians": {"nodes": 8},  # time
     "anisotropic_gaussians": {"nodes": 2},
-    "two_radii": {"nodes": 2},
 }
 NOISY = (Langevin(50), Langevin2(50))
 TRIED = {str(s): s for s in (*(m.refined(0.5) for m in METHODS), GradientFlow(51, Sampled(0)), *NOISY)}
@@ -71,7 +70,7 @@ GIVEN = {
 SLOW = {
     "displacement_convex_noisy", "gaussian_langevin", "isotropic_gaussians", "isotropic_gaussians_limit",
     "keller_segel", "ornstein_uhlenbeck_2d", "two_layer_1d_waves", "two_layer_1d_square", "univariate_relu",
-    "anisotropic_gaussians", "quenching", "two_radii",
+    "anisotropic_gaussians", "quenching",
 }  # fmt: skip
 """Kin of others, or of many cells: their pairs are slow tests."""
 PAIRS = [(p, s) for p in GIVEN for s in TRIED]

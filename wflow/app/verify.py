@@ -21,7 +21,6 @@ VERIFIED = tuple(name for name in NAMES if inspect.Parameter.empty not in parame
 LONG = (
     "two_layer_1d_square", "two_layer_1d_waves", "keller_segel", "congestion_2d", "crowd", "sphere_teacher",
     "sphere_drift", "barenblatt_disk", "porous_well_disk", "displacement_convex_noisy",
-    "two_radii",
 )  # fmt: skip
 """Left out of a quick run of everything: on two axes, where studies take longest, and noisy variants."""
 __all__ = ["LONG", "SEED", "VERIFIED", "Outcome", "Report", "Row", "verify"]

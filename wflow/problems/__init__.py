@@ -27,7 +27,6 @@ from wflow.problems.space import planar_optimum, relu_teacher_space
 from wflow.problems.sparse import deconvolution_1d, deconvolution_2d, one_spike, relu_teacher
 from wflow.problems.sphere import sphere_drift, sphere_teacher
 from wflow.problems.symmetric import axis_target, odd_target
-from wflow.problems.two_radii import two_radii
 from wflow.problems.univariate import univariate_relu
 
 CATALOGUE: dict[str, Callable[..., Problem]] = {
@@ -70,7 +69,6 @@ CATALOGUE: dict[str, Callable[..., Problem]] = {
         axis_target,
         isotropic_gaussians,
         anisotropic_gaussians,
-        two_radii,
         quenching,
     )
 }
@@ -172,7 +170,6 @@ __all__ = [
     "sphere_drift",
     "sphere_teacher",
     "two_layer_1d",
-    "two_radii",
     "univariate_relu",
     "von_mises_langevin",
 ]
