@@ -13,6 +13,7 @@ from solvers.cells import averages_of, refusal_of_cells
 from solvers.jko._climb import allowed
 from solvers.jko._halves import by_halves
 from solvers.jko._speed import cells_a_time
+from solvers.jko._taken import AtRest, Taken
 from wflow.arrays import count, positive
 from wflow.compiled import available
 from wflow.errors import NotConverged, Refused
@@ -23,7 +24,8 @@ from wflow.measure import Density
 from wflow.solver import EVERY_PROMISE, Order, Promise, Solver, State, Step
 
 if TYPE_CHECKING:
-    from solvers.jko._stage import Minimum, Stage
+    from solvers.jko._minimum import Minimum
+    from solvers.jko._stage import Stage
 
 AXES = 2
 _FAR = 2.0
@@ -43,25 +45,6 @@ _SLOW = 0.1
 """Of what a step under V alone would gain: a crowd that gains more is on its way, however short the step."""
 _GAINED = 0.5
 """Of what the dual allows, the least that a step gains."""
-
-
-@dataclass(frozen=True, eq=False)
-class Taken:
-    """The end of a step, what it dissipated, its residual, the maximum of its dual.
-
-    fallback, coarse: whether it is a plain one, and on a coarse spline.
-    """
-
-    end: Density
-    dissipated: float
-    residual: float
-    dual: float
-    fallback: bool = False
-    coarse: bool = False
-
-
-class AtRest(NotConverged):
-    """No step that can be certified, nor one that gains what a seventh of a cell's way costs: as good as rest."""
 
 
 @dataclass(frozen=True)

@@ -199,14 +199,17 @@ class Orders:
 
     def _of_identity(self, steps: _Steps, finer: int) -> Certificate:
         """In the steps of the order in time; where V'' jumps and none shows, less what crossings are known to cost."""
+        seen = self._identity(steps)
+        if self.again and not seen.holds:
+            seen = self._identity(self._more_steps(steps, finer))
+        return seen
+
+    def _identity(self, steps: _Steps) -> Certificate:
+        """By its order, or by what crossings leave where that alone holds."""
         declared = self.order.time if self.order.identity is None else self.order.identity
-        claim = "energy identity F_0 - F = dissipated, order"
         found = dissipation_refinement(self.lab, steps.solver, steps.first, steps.levels)
-        if self.again and not order_certificate("", found, declared).holds:
-            steps = self._more_steps(steps, finer)
-            found = dissipation_refinement(self.lab, steps.solver, steps.first, steps.levels)
         self.found["dissipation"] = found
-        seen = order_certificate(claim, found, declared)
+        seen = order_certificate("energy identity F_0 - F = dissipated, order", found, declared)
         return seen if seen.holds else self._of_crossings(steps) or seen
 
     def _of_crossings(self, steps: _Steps) -> Certificate | None:
