@@ -37,7 +37,7 @@ def largest_hole(points: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> Hole:
     if not np.all(low < high):
         raise ValueError(f"largest_hole: the box {low.tolist()} to {high.tolist()} is empty; give lower < upper")
     places = _vertices(np.unique(w, axis=0), low, high)
-    away = KDTree(w).query(places)[0]
+    away = np.asarray(KDTree(w).query(places)[0])
     best = int(np.argmax(away))
     return Hole(float(away[best]), places[best])
 

@@ -14,6 +14,7 @@ depth, for any loss, activation and other layers (proved). So the flow never goe
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wflow.arrays import Array
 from wflow.data import Data
@@ -59,7 +60,7 @@ def reflected(data: Data, columns: Sequence[int]) -> None:
         )
 
 
-def groups(inputs: Array, columns: Sequence[int]) -> Iterator[Array]:
+def groups(inputs: Array, columns: Sequence[int]) -> Iterator[NDArray[np.intp]]:
     """Row numbers with the same x_S."""
     _, which = np.unique(inputs[:, list(columns)], axis=0, return_inverse=True)
     for k in range(int(which.max()) + 1):
