@@ -25,10 +25,10 @@ import numpy as np
 
 from solvers.starts import Quantised, Sampled
 from wflow.arrays import Array, count, finite
+from wflow.course import Progress, reporter
 from wflow.errors import Refused
 from wflow.flow import Flow
 from wflow.law import Atoms
-from wflow.loop import Progress, reporter
 from wflow.many import Many, Velocity
 from wflow.normals import Stream
 

@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 
 from solvers.deep import GradientDescent, GradientFlow, Proximal, StochasticGradient, raw_rates
+from solvers.deep.newton import minimum
 from solvers.particles import GradientDescent as ParticleDescent
 from solvers.particles import GradientFlow as ParticleFlow
 from wflow import Atoms, Data, Flow, RidgeNeuron, Risk, activation, deep
 from wflow import solve as solve_measure
+from wflow.activation import ONE_PARAMETER, PARAMETERLESS
 from wflow.deep.network import replace_weights
 from wflow.deep.pairs import Pairs
+from wflow.deep.solver import DeepStep
 from wflow.energy import Energy
 from wflow.errors import EnergyRose, NotConverged, Refused
 from wflow.loss import HalfSquare, Huber, Logistic
@@ -159,6 +162,42 @@ def test_two_layers_are_the_core_solver(sigma, methods):
     assert abs(ours.dissipated[-1] - theirs.dissipated[-1]) < 1e-7
 
 
+@pytest.mark.parametrize("name", [*PARAMETERLESS, *ONE_PARAMETER])
+def test_two_layers_of_every_kind_are_the_core_solver(name):
+    """Every activation with every loss, one to three inputs, with a bias and without, weighted rows: 1e-12."""
+    rng, x = np.random.default_rng(2), np.linspace(-0.9, 1.0, 5)
+    for k, (label, loss) in enumerate(LOSSES.items()):
+        p, biased = 1 + k % 3, bool(k % 2)
+        y = np.sin(np.pi * x)
+        q = rng.uniform(0.5, 1.5, 5)
+        data = Data(
+            np.stack([x, np.ones(5), x * x], axis=1)[:, :p], np.sign(y) if label == "logistic" else y, q / q.sum()
+        )
+        neuron = RidgeNeuron(activation(name), inputs=p, outer=True, bias=biased)
+        w = rng.standard_normal((4, neuron.dim))
+        flow = Flow(Energy(Risk(neuron, data, loss)), neuron.domain, Atoms(neuron.domain, w), 0.1)
+        theirs = solve_measure(flow, ParticleFlow(4), dt=0.05)
+        net = deep.finite_network(
+            w[:, 1 : p + 1], (), w[:, 0], activation(name), biases=[w[:, -1]] if biased else ()
+        )  # fmt: skip
+        ours = deep.solve(deep.DeepFlow(data, net, 0.1, loss), GradientFlow(), dt=0.05)
+        end = ours.final
+        points = np.column_stack([end.last, end.first, *([end.biases[0]] if biased else [])])
+        assert np.abs(points - theirs.final.points).max() < 1e-12
+        assert np.abs(points - w).max() > 1e-4
+        assert abs(ours.energies[-1] - theirs.energies[-1]) < 1e-12
+
+
+def test_two_layers_by_samples_are_the_core_solver():
+    """Descent by samples with the same seed sees the same rows: the same weights to 1e-12."""
+    from solvers.stochastic import StochasticGradient as ParticleSamples
+
+    flow, twin = two_layer(Huber(0.5), TANH)
+    theirs = solve_measure(flow, ParticleSamples(9, batch=2, seed=4), dt=0.1).final.points
+    ours = deep.solve(twin, StochasticGradient(batch=2, seed=4), dt=0.1).final
+    assert np.abs(np.column_stack([ours.last, ours.first]) - theirs).max() < 1e-12
+
+
 def test_order_of_runge_kutta():
     """Order 4 in the step with rates that fall, and 1 of descent, less .15: errors against a run of 128 steps."""
     rates = (Exponential(1.0, 1.0), 1.0, Exponential(2.0, 0.5), 1.0)
@@ -184,6 +223,31 @@ def test_products_and_tables_agree():
     for a, b in zip(runs[0].final.middle, runs[1].final.middle, strict=True):
         assert np.abs(a.values() - b.values()).max() < 1e-12
     assert abs(runs[0].dissipated[-1] - runs[1].dissipated[-1]) < 1e-12
+
+
+@pytest.mark.parametrize(
+    "method", [GradientFlow, GradientDescent, StochasticGradient], ids=lambda method: method.__name__
+)
+def test_recompression_on_every_explicit_method(method):
+    """Products recompressed every step or two and tables: one run, a limit of one law or many, biases or none."""
+    latent = random_network(4, (40, 50, 30), table=False)
+    limit = deep.Independent(
+        [deep.Interval(0.0, 2.0), deep.Interval(-1.0, 1.0)],
+        [deep.Interval(0.0, 1.0)] * 2,
+        deep.Interval(0.0, 2.0),
+        TANH,
+    ).network(deep.Tensor((6, 1, 20)))
+    for start in (latent, limit):
+        flow = deep.DeepFlow(data_of(), start, 0.5, rates=(1.0, Exponential(1.0, 1.0), 0.5, 2.0))
+        kept, whole = (
+            deep.solve(flow, method(compression=c), dt=0.1).final for c in (deep.Compression(9, 1e-15), None)
+        )
+        assert kept.middle[0].table is None
+        assert kept.middle[1].rank <= 32
+        assert whole.middle[0].rank == 0
+        assert np.abs(kept.predict(flow.data.inputs) - whole.predict(flow.data.inputs)).max() < 1e-12
+        for a, b in zip(kept.middle, whole.middle, strict=True):
+            assert np.abs(a.values() - b.values()).max() < 1e-11
 
 
 def test_descent_is_descent_on_raw_derivatives():
@@ -244,6 +308,42 @@ def test_best_constants_of_losses_without_convexity():
         assert loss.best_constant(y, q) == pytest.approx(grid[np.argmin(values)], abs=2e-5)
 
 
+@pytest.mark.parametrize("loss", [deep.TanhSquare(), deep.Cauchy()], ids=str)
+def test_derivatives_of_losses_without_convexity(loss):
+    """l' and l'' by central differences, |l''| at most `bend`, l' = 0 only at l = 0, and no convexity."""
+    f, y, h = np.linspace(-3.0, 3.0, 61), np.full(61, 0.3), 1e-5
+    assert loss.slope(f, y) == pytest.approx((loss.value(f + h, y) - loss.value(f - h, y)) / (2 * h), abs=1e-9)
+    bent = loss.curvature(f, y)
+    assert bent == pytest.approx((loss.slope(f + h, y) - loss.slope(f - h, y)) / (2 * h), abs=1e-9)
+    assert np.abs(bent).max() <= loss.bend
+    assert bent.min() < 0.0 and not loss.convex
+    away = np.abs(f - y) > 1e-9
+    assert np.array_equal(np.sign(loss.slope(f, y))[away], np.sign(f - y)[away])
+
+
+class _Told(GradientFlow):
+    """Runge-Kutta that says of step k that it stopped at 1/k, and that it spent `much` more."""
+
+    much = 0.0
+    variational = True
+    descends = False
+
+    def step(self, flow, state, dt):
+        step = super().step(flow, state, dt)
+        return DeepStep(step.state, self.much, 1.0 / step.state.count)
+
+
+def test_the_loop_looks_at_what_steps_say():
+    """Residuals are the largest since the saved time before; F + movement above F before it is no minimum."""
+    flow = deep.DeepFlow(data_of(), random_network(3, (4, 3)), 0.4)
+    run = deep.solve(flow, _Told(), dt=0.1, times=[0.2, 0.4])
+    assert run.diagnostics["residual"] == pytest.approx([0.0, 1.0, 1.0 / 3.0])
+    greedy = _Told()
+    object.__setattr__(greedy, "much", 1.0)
+    with pytest.raises(NotConverged, match="found no minimum"):
+        deep.solve(flow, greedy, dt=0.1)
+
+
 def test_rises_and_refusals_are_named():
     """A step that raises F, rates below 0, shapes that do not follow, nodes of a network."""
     net = random_network(3, (4, 3))
@@ -263,6 +363,28 @@ def test_rises_and_refusals_are_named():
         from solvers.rows import Epochs
 
         deep.solve(deep.DeepFlow(data_of(), net, 1.0), StochasticGradient(rows=Epochs()), dt=0.1)
+
+
+@pytest.mark.parametrize("method", [GradientDescent(), StochasticGradient(), Proximal()], ids=str)
+def test_rates_are_those_of_their_time(method):
+    """xi(t) of 1, 1/4, 1/9 at t = 0, 1/2, 1, on one row: descent takes that of the start of a step, Proximal its end's.
+
+    Descent dissipates dt/2 (xi(0)|G(0)|^2 + xi(dt)|G(dt)|^2) a step, layer by layer.
+    """
+    xi = [lambda t: 1.0 / (1.0 + 2.0 * t) ** 2, 0.7, lambda t: 2.0 / (1.0 + 2.0 * t) ** 2]
+    data = Data(np.array([[0.7, 1.0]]), np.array([1.0]))
+    run = deep.solve(deep.DeepFlow(data, random_network(3, (4, 3)), 1.0, rates=xi), method, dt=0.5)
+    spent = 0.0
+    for k, (before, after) in enumerate(pairwise(run.networks)):
+        now, then = (deep.gradient(net, data, HalfSquare()) for net in (before, after))
+        early, late = (np.array([xi[0](t), 0.7, xi[2](t)]) for t in (0.5 * k, 0.5 * (k + 1)))
+        found, rate = (then, late) if isinstance(method, Proximal) else (now, early)
+        assert np.abs(after.first - before.first + 0.5 * rate[0] * found.first).max() < 1e-9
+        assert np.abs(after.last - before.last + 0.5 * rate[2] * found.last).max() < 1e-9
+        assert np.abs(after.biases[0] - before.biases[0] + 0.5 * rate[0] * found.biases[0]).max() < 1e-9
+        spent += 0.25 * float(early @ now.squares(before.masses) + late @ then.squares(before.masses))
+    if isinstance(method, GradientDescent):
+        assert run.dissipated[-1] == pytest.approx(spent, rel=1e-12)
 
 
 @pytest.mark.parametrize("depth", [2, 3, 5])
@@ -292,6 +414,18 @@ def test_proximal_step_is_of_first_order():
     assert np.log2(errors[0] / errors[1]) > 0.85
     far = deep.DeepFlow(data_of(), random_network(3, (4, 3)), 400.0)
     assert np.all(np.diff(deep.solve(far, Proximal(), dt=100.0).energies) < 0.0)
+
+
+def test_newton_steps_back_from_where_nothing_is_defined():
+    """-10 z - log(1 - z) from z = 0: the full step goes to z = 9, where the logarithm is nan; the minimum is .9."""
+
+    def objective(z):
+        with np.errstate(invalid="ignore"):
+            return float(-10.0 * z[0] - np.log(1.0 - z[0]))
+
+    z, size = minimum("test", objective, lambda z: -10.0 + 1.0 / (1.0 - z), np.zeros(1), tolerance=1e-7, limit=60)
+    assert z[0] == pytest.approx(0.9, abs=1e-8)
+    assert size <= 1e-7
 
 
 def test_proximal_step_refuses_and_reports():

@@ -13,10 +13,10 @@ from solvers.particles import GradientFlow
 from wflow import Barenblatt, Density, Entropy, Grid, Particles, Power, Quantiles, interval, problems, solve, w2
 from wflow.contracting import contracting
 from wflow.convergence import Laboratory, twice
+from wflow.course import SAVED
 from wflow.geodesics import geodesic
 from wflow.internal import conjugate_slope
 from wflow.lambert import LambertLaw
-from wflow.loop import SAVED
 from wflow.problems.concave import concave_target
 
 ALPHAS = pytest.mark.parametrize("alpha", [0.7, 1.0, 2.5])

@@ -4,6 +4,8 @@ The demonstration problem: inputs (x, 1), 16 points x in [-1, 1], y = sin pi x, 
 (1/2) mean sin^2 = (1/2)(15/16)/2 = 15/64: the 16 points are 15 of a period and its end again.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -91,6 +93,35 @@ def test_rules_state_their_errors():
     assert sizes[0] < 0.25 * sizes[1]
 
 
+def test_the_error_of_a_tensor_rule():
+    """int u^6 on [-1, 1] = 1/7, exact from 4 nodes on; 2 find 1/27: stated is what 6 nodes change, with their value."""
+
+    def sixth(rule):
+        cloud = rule.cloud([[Interval(-1.0, 1.0)]])
+        return cloud.masses[0] @ cloud.labels[0][:, 0] ** 6
+
+    found = Tensor(2).estimate(sixth)
+    assert found.value == pytest.approx(1.0 / 7.0, rel=1e-13)
+    assert found.error == pytest.approx(1.0 / 7.0 - 1.0 / 27.0, rel=1e-13)
+    assert Tensor((2,)).estimate(sixth).error == found.error
+
+
+@pytest.mark.parametrize("rule", [Sobol(64, 1), MonteCarlo(64, 1), Sampled(64, 1)], ids=str)
+def test_layers_have_points_of_their_own(rule):
+    """Two layers of the same law: no label of one is a label of the other."""
+    start = Independent([Interval(-1.0, 1.0)], [Normal()], Interval(-1.0, 1.0), TANH)
+    net = start.network(rule)
+    assert not np.intersect1d(net.first[:, 0], net.last).size
+
+
+def test_tables_are_drawn_apart():
+    """Entries of two tables, and of two seeds: correlated by less than five standard deviations, 1/n each."""
+    start = Independent([Interval(-1.0, 1.0)], [Normal(), Normal()], Interval(-1.0, 1.0), TANH)
+    one, two = (start.network(Sampled(64, seed)) for seed in (1, 2))
+    entries = [w.values().ravel() for w in (*one.middle, two.middle[0])]
+    assert np.abs(np.corrcoef(entries) - np.eye(3)).max() < 5.0 / 64.0
+
+
 @pytest.mark.slow
 def test_rates_of_rules():
     """Predictions at t = .5, 40 seeds each: errors fall faster than M^{-.8} by Sobol, as M^{-.5 +- .15} by Monte Carlo.
@@ -143,6 +174,9 @@ def test_latent_by_functions():
     )  # fmt: skip
     a, b = one.network(Tensor(3)), other.network(Tensor(3))
     assert np.abs(a.predict(SINE.inputs) - b.predict(SINE.inputs)).max() < 1e-13
+    biased = replace(other, biases=[None, lambda u: u[:, 0] - 0.5, None]).network(Tensor(3))
+    assert biased.biases[0] is None
+    assert biased.biases[1] == pytest.approx([-np.sqrt(0.6) - 0.5] * 3 + [-0.5] * 3 + [np.sqrt(0.6) - 0.5] * 3)
 
 
 @pytest.mark.parametrize("hidden", [2, 3, 4])
@@ -154,6 +188,14 @@ def test_staircase_is_diverse(hidden):
     late = [one for one in found if one.block == 40]
     assert all(max(one.column, one.row) < 1e-5 for one in late)
     assert any(one.row > 0.1 * one.row_bound for one in found)
+
+
+def test_functions_of_the_staircase_grow_slowly():
+    """sup norms at most log(m + 2), so that what is left out of a column or a row falls."""
+    start = deep.Staircase(2, 3, 41, TANH)
+    sizes = np.array([[start.column(1, m).size, start.row(1, m).size] for m in range(1, 300)])
+    assert np.all(sizes <= np.log(np.arange(1, 300) + 2.0)[:, None])
+    assert sizes.max() >= 2.0
 
 
 def test_staircase_repeats_its_elements():
@@ -179,7 +221,9 @@ def test_collapse_is_an_invariant_set(depth):
 
 def test_collapsed_system_has_one_node_a_layer():
     """The rule of an independent start puts one node in each of layers 2 .. L - 2."""
-    assert independent(6).network(Tensor(4)).widths == (16, 1, 1, 1, 4)
+    net = independent(6).network(Tensor(4))
+    assert net.widths == (16, 1, 1, 1, 4)
+    assert all(np.array_equal(w.values(), np.full(w.shape, 0.7)) for w in net.middle)
 
 
 def test_statistics_fall_for_independent_starts_only():
@@ -214,6 +258,11 @@ def test_translation_statistic():
     assert translation(same, 1, p, q) == 0.0
     assert translation(same, 0, p, q) == 1.0
     assert translation(same + 1.0, None, p, q) == pytest.approx((2.5 / 3.5) ** 0.5)
+    p, q = np.array([0.4, 0.3, 0.2, 0.1]), np.array([0.7, 0.2, 0.1])
+    v = np.array([1.0, 2.0, 4.0])  # mean 1.5, mean square 3.1
+    assert translation(np.outer(np.ones(4), v), 1, p, q) == pytest.approx(((3.1 - 1.5**2) / 3.1) ** 0.5)
+    assert translation(np.outer(u, np.ones(3)), 0, p, q) == pytest.approx((1.0 - 0.3**2 / 1.9) ** 0.5)
+    assert translation(np.outer(u, v), None, p, q) == pytest.approx((1.0 - (0.3 * 1.5) ** 2 / (1.9 * 3.1)) ** 0.5)
 
 
 def test_bad_nodes_are_named():

@@ -154,6 +154,47 @@ def test_partners_are_optimal():
     assert optimal_partners(twins, 2.0 * twins).tolist() == [[0, 1, 2, 3]]
 
 
+def test_couplings_keep_the_layer():
+    """Atoms of two layers exchanged: pooled over s they are one measure, at distance 0; in COT they are not.
+
+    COT_2^2 = mean over layers of W2^2(pi_s, rho_s), each by all permutations; pooled: min over those of all atoms.
+    """
+    rng = np.random.default_rng(5)
+    here = rng.standard_normal((2, 3, 3))
+    there = here[::-1].copy()
+    partners = optimal_partners(here, there)
+    moved = np.take_along_axis(there, partners[:, :, None], axis=1)
+    best = [
+        min(np.sum((a - b[list(s)]) ** 2) for s in permutations(range(3))) for a, b in zip(here, there, strict=True)
+    ]
+    assert np.sum((here - moved) ** 2) == pytest.approx(sum(best), rel=1e-12)
+    assert min(best) > 0.1
+    pooled = optimal_partners(here.reshape(1, 6, 3), there.reshape(1, 6, 3))
+    assert np.array_equal(there.reshape(6, 3)[pooled[0]], here.reshape(6, 3))
+
+
+@pytest.mark.parametrize("method", [GradientFlow(), GradientDescent(), Jko()], ids=lambda method: type(method).__name__)
+def test_the_marginal_in_s_is_kept_exactly(method):
+    """A layer that F does not see (u = v = c = 0: its gradient is 0) keeps its atoms bit by bit; masses stay."""
+    net = net_of(equal=True)
+    atoms = net.atoms.copy()
+    atoms[1, :, :4] = 0.0  # sigma(c) u with u = 0; dV/du = E[P] sigma(c) is 0 with c = 0
+    atoms[1, :, 4] = 0.0
+    flow = residual.ResidualFlow(data_of(), changed(net, atoms, net.readout, net.offset), 2.0)
+    run = residual.solve(flow, method, steps=2)
+    assert np.array_equal(run.final.atoms[1], atoms[1])
+    assert np.array_equal(run.final.masses, net.masses)
+    assert run.final.atoms.shape == atoms.shape
+    assert np.abs(run.final.atoms[0] - atoms[0]).max() > 1e-3
+
+
+def test_changes_of_partners_are_summed():
+    """A step adds to what the state has counted."""
+    flow = residual.ResidualFlow(data_of(), net_of(equal=True), 1.0)
+    found = Jko().step(flow, residual.ResidualState(0.0, flow.start, crossed=5), 0.1)
+    assert found.state.crossed == 5
+
+
 @pytest.mark.slow
 def test_long_jko_steps_change_partners():
     """A step of length 64 leaves some atom nearer to another's start; it ends where the identity is optimal again."""

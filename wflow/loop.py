@@ -1,13 +1,8 @@
 """This file owns the one time loop of the house."""
 
-import hashlib
-import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 
-import numpy as np
-
-from wflow.arrays import finite
+from wflow.course import Progress, end_of, plan, reporter, saved_times
 from wflow.errors import Refused, WflowError
 from wflow.flow import Flow
 from wflow.pace import Pace, pace_of
@@ -16,11 +11,6 @@ from wflow.reached import Reached, Store
 from wflow.solver import Solver, State
 from wflow.trajectory import Trajectory
 from wflow.watch import Watch
-
-SAVED = 64
-"""Stretches between saved times when none are asked for."""
-
-Progress = bool | Callable[[float], None]
 
 
 def solve(
@@ -61,10 +51,10 @@ def solve(
         raise Refused(f"{solver} refuses this flow: {reason}")
     if current().size > 1 and not solver.distributed:
         raise Refused(f"{solver} runs on one rank; take a method of solvers.fem, or solve outside of on_ranks")
-    end = _end(flow, until)
+    end = end_of(flow.horizon, until)
     pace = pace_of(flow, solver, steps, dt, tolerance)
-    saved = _saved_times(times, end, pace)
-    watch = Watch.over(flow, solver, _plan(solver, pace, saved))
+    saved = saved_times(times, end, lambda: pace.steps_over(end))
+    watch = Watch.over(flow, solver, plan(solver, pace, saved))
     now = begun = watch.start if store is None else watch.resumed(store.latest())
     report = reporter(progress, end)
     try:
@@ -101,48 +91,3 @@ def _course(
 def _ended(stop: Callable[[State], bool] | None, state: State) -> bool:
     """Whether any of the ranks says so: each sees its own part."""
     return stop is not None and current().most(float(bool(stop(state)))) > 0.0
-
-
-def _plan(solver: Solver, pace: Pace, saved: Sequence[float]) -> str:
-    """What is run, but for the flow."""
-    digest = hashlib.sha256(repr(saved).encode()).hexdigest()
-    return f"{solver!r} by {pace!r}, {len(saved)} saved times up to {saved[-1] if saved else 0.0!r} ({digest[:16]})"
-
-
-def _end(flow: Flow, until: float | Callable[[State], bool] | None) -> float:
-    if until is None or callable(until):
-        return flow.horizon
-    if np.ndim(until) or np.asarray(until).dtype.kind not in "iuf":
-        raise TypeError(f"until: {until!r} is neither a time nor a function of the state; give one of them")
-    end = float(until)
-    if not 0.0 < end <= flow.horizon:
-        raise ValueError(f"until: {end} lies outside (0, {flow.horizon}]; give an earlier end or raise the horizon")
-    return end
-
-
-def _saved_times(times: Sequence[float] | None, end: float, pace: Pace) -> list[float]:
-    if times is None:
-        n = pace.steps_over(end)
-        marks = np.unique(np.round(np.linspace(0, n, min(n, SAVED) + 1)).astype(int))
-        return [end * (int(k) / n) for k in marks[1:]]
-    given = np.unique(finite("times", times))
-    if given.ndim != 1 or not len(given) or given[0] < 0.0 or given[-1] > end * (1 + 1e-12):
-        raise ValueError(f"times: {given.tolist()} must lie in [0, {end}], the run's horizon; give at least one there")
-    return [float(t) for t in given if t > 0.0]
-
-
-def reporter(progress: Progress, end: float) -> Callable[[float], None]:
-    """What is told of a run that has come to a time, from `progress` as `solve` takes it."""
-    if callable(progress):  # told on every rank
-        return lambda t: progress(t / end)
-    if not progress or current().number:
-        return lambda t: None
-    last = [time.monotonic()]
-
-    def write(t: float) -> None:
-        if time.monotonic() - last[0] > 0.5 or t >= end:
-            last[0] = time.monotonic()
-            sys.stderr.write(f"\r{100.0 * t / end:5.1f} %  t = {t:.4g}" + ("\n" if t >= end else ""))
-            sys.stderr.flush()
-
-    return write

@@ -154,3 +154,10 @@ def loss_named(name: LossName) -> Loss:
     if name not in _NAMED:
         raise ValueError(f"loss: unknown name {name!r}; {nearest(str(name), list(_NAMED))}")
     return _NAMED[name]
+
+
+def check_loss(name: str, loss: Loss, targets: Array) -> None:
+    """TypeError where it is none (a name, a class), ValueError for targets that it does not take."""
+    if isinstance(loss, type) or not callable(getattr(loss, "slope", None)):
+        raise TypeError(f"{name} loss: {loss!r} is no loss; give an instance, such as HalfSquare() or Huber(0.5)")
+    loss.check(targets)

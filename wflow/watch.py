@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from wflow.arrays import Array
+from wflow.course import SLACK
 from wflow.errors import Concentrated, EnergyRose, Truncated
 from wflow.flow import Flow
 from wflow.measure import Density, Measure, Quantiles
@@ -18,7 +19,6 @@ from wflow.signed_density import SignedDensity
 from wflow.solver import Solver, State, Step
 from wflow.trajectory import Trajectory
 
-ENERGY_SLACK = 1e-13
 EDGE = 1e-10
 """Most mass within two cells of a wall that stands for infinity: beyond, the run is refused."""
 _CORE = 0.1
@@ -40,7 +40,7 @@ class Watch:
         """A run at its start, time 0 kept."""
         state = solver.init(flow)
         energy = solver.energy(flow, state)
-        slack = ENERGY_SLACK * max(1.0, abs(energy) if math.isfinite(energy) else 1.0)
+        slack = SLACK * max(1.0, abs(energy) if math.isfinite(energy) else 1.0)
         first = Kept(state.measure, state.time, energy, 0.0, math.inf, 0.0, _edge(flow, solver, state))
         start = Reached(plan + _limits(flow, state.measure), state, energy, 0.0, math.inf, 0.0, first)
         watch = cls(flow, solver, "energy" in solver.keeps(flow), slack, start)

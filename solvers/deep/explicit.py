@@ -13,6 +13,7 @@ from wflow.deep.gradient import Gradient, gradient, moved
 from wflow.deep.network import Network
 from wflow.deep.nodes import Rule
 from wflow.deep.solver import DeepSolver, DeepState, DeepStep
+from wflow.errors import Refused
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,21 @@ class _Explicit(DeepSolver):
     nodes: Rule | None = None
     compression: Compression | None = None
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.compression, Compression | None):
+            raise TypeError(f"{type(self).__name__} compression: got {self.compression!r}; give Compression(limit)")
+
     def init(self, flow: DeepFlow) -> DeepState:
         net = flow.network(self.nodes)
-        return DeepState(0.0, net.tabled() if self.compression is None else net)
+        if self.compression is None:
+            return DeepState(0.0, net.tabled())
+        for i, w in enumerate(net.middle, 2):
+            if w.table is not None:
+                raise Refused(
+                    f"{type(self).__name__} compression: w_{i} starts as a table of {w.table.size} numbers, which is "
+                    "no sum of products; start from Pairs.products (Latent, limits of Independent), or leave it out"
+                )
+        return DeepState(0.0, net)
 
     def _after(self, state: DeepState, dt: float, net: Network) -> DeepState:
         """The state a step later, tables settled, sums of products recompressed."""
@@ -105,6 +118,7 @@ class StochasticGradient(_Explicit):
     descends: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         count("StochasticGradient batch", self.batch)
         count("StochasticGradient seed", self.seed, least=0)
         if not isinstance(self.rows, Rows):

@@ -70,7 +70,7 @@ def _lowered(name: str, objective: Callable[[Array], float], z: Array, now: Arra
     """z + s d with the first s = 1, 1/2, .. by which the objective falls enough; rounding of it is no rise."""
     value, along = objective(z), float(now @ d)
     slack, s = 1e-14 * max(1.0, abs(value)), 1.0
-    while objective(z + s * d) > value + _SUFFICIENT * s * along + slack:
+    while not objective(z + s * d) <= value + _SUFFICIENT * s * along + slack:
         s *= 0.5
         if s < _SHORTEST:
             raise NotConverged(

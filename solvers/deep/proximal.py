@@ -26,6 +26,7 @@ class Proximal(DeepSolver):
     products with the Hessian are differences of gradients; a step only goes where the objective falls, so that
     F_{k+1} + dissipated <= F_k with dissipated the movement. Beyond a dt at which 1 + dt F'' loses its sign the point
     found is stationary and below the start, not known to be the least.
+    A minimum may lie at a kink of an activation, where no slope is 0: a long step is then NotConverged.
     residual: |W - W^k + dt xi G(W)| in the metric.   Raises NotConverged above `tolerance`, Refused at passive nodes.
     Source: Jordan, Kinderlehrer & Otto 1998, SIAM J. Math. Anal. 29(1), 1-17, in place of whose W2 the norm of L2(P).
     """
@@ -83,7 +84,7 @@ class _Chart:
         """z of a network."""
         parts = [root * w for root, w in self._pairs(_layers(net))]
         parts += [root * b for root, b in zip(self._bias_roots, net.biases, strict=True) if root is not None]
-        return np.concatenate([part.ravel() for part in parts])
+        return np.concatenate([np.empty(0), *(part.ravel() for part in parts)])
 
     def slope(self, g: Gradient) -> Array:
         """dF/dz = (p p' xi)^(1/2) G."""
@@ -94,7 +95,7 @@ class _Chart:
             for root, b, xi in zip(self._bias_roots, g.biases, self._rates, strict=False)
             if root is not None and b is not None
         ]
-        return np.concatenate([part.ravel() for part in parts])
+        return np.concatenate([np.empty(0), *(part.ravel() for part in parts)])
 
     def network(self, z: Array) -> Network:
         """The network of z."""

@@ -13,7 +13,7 @@ from wflow.deep.residual.flow import ResidualFlow
 from wflow.deep.residual.gradient import ResidualGradient, moved
 from wflow.deep.residual.net import ResidualNet, changed
 from wflow.deep.residual.solver import ResidualSolver, ResidualState, ResidualStep
-from wflow.errors import NotConverged, Refused
+from wflow.errors import NotConverged
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,11 @@ class Jko(ResidualSolver):
         positive("Jko tolerance", self.tolerance)
         count("Jko limit", self.limit)
 
-    def init(self, flow: ResidualFlow) -> ResidualState:
-        """The start; atoms of other masses than 1/m have no partners one by one, and are refused."""
-        p = flow.start.masses
-        if np.ptp(p) > 1e-12 / len(p):
-            raise Refused("Jko: masses differ, so that optimal couplings part atoms; give equal ones, or GradientFlow")
-        return super().init(flow)
+    def refusal(self, flow: ResidualFlow) -> str | None:
+        """Atoms of other masses than 1/m, which have no partners one by one."""
+        if np.ptp(flow.start.masses) > 1e-12 / flow.start.width:
+            return "masses differ, so that optimal couplings part atoms; give equal ones, or take GradientFlow"
+        return None
 
     def step(self, flow: ResidualFlow, state: ResidualState, dt: float) -> ResidualStep:
         before, net, crossed = state.network, state.network, 0
@@ -88,8 +87,8 @@ class Jko(ResidualSolver):
             others = int(np.sum(partners != np.arange(net.width)))
             if not others:
                 spent = _movement(flow, before, net) / (2.0 * dt)
-                end = ResidualState(state.time + dt, net, state.count + 1, flow.gradient(net))
-                return ResidualStep(end, spent, residual, crossed)
+                end = ResidualState(state.time + dt, net, state.count + 1, flow.gradient(net), state.crossed + crossed)
+                return ResidualStep(end, spent, residual)
             crossed += others
             atoms = np.take_along_axis(net.atoms, partners[:, :, None], axis=1)
             net = replace(net, atoms=atoms)

@@ -20,11 +20,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from wflow.arrays import Array, count
+from wflow.course import Progress, reporter
 from wflow.energy import Energy
 from wflow.errors import Refused, Truncated
 from wflow.flow import Flow, Window
 from wflow.grid import Grid
-from wflow.loop import Progress, reporter
 from wflow.measure import Density
 from wflow.slopes import loss_and_linear
 from wflow.watch import EDGE

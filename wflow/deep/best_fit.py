@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wflow.activation import Activation
-from wflow.arrays import Array, count, positive
+from wflow.arrays import Array, count, positive, shaped
 from wflow.deep.network import Network
 from wflow.deep.pairs import Pairs
 from wflow.errors import Refused
@@ -36,6 +36,7 @@ def best_depth_four(net: Network, inputs: Array, *, nodes: int = 40, reach: floa
     positive("best_depth_four reach", reach)
     if net.depth < 5 or net.widths[1] != 1:
         raise Refused(f"best_depth_four: widths {net.widths}; give a collapsed net, one node in layer 2, of depth >= 5")
+    inputs = shaped("best_depth_four inputs", inputs, (None, net.first.shape[1]))
     fields, sigma = net.fields(inputs), net.activations[1]
     inner, outer = fields.after[1][:, 0], np.linspace(-reach, reach, nodes)
     basis = net.activations[-1].value(np.outer(inner, outer)) / nodes

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wflow.arrays import Array
+from wflow.arrays import Array, shaped
 from wflow.deep.network import Network
 from wflow.errors import Refused
 
@@ -36,6 +36,8 @@ def translation(change: Array, axis: int | None, p: Array, q: Array) -> float:
     change: w(T) - w(0) (n, m).   axis: 0 or 1, None for all pairs.   0: it does not depend on that index; 1: nothing of
     it but.   Raises Refused where nothing moved: 0/0.
     """
+    if axis not in (0, 1, None):
+        raise ValueError(f"translation axis: {axis!r} is none of the two; give 0, 1, or None for all pairs")
     square = float(p @ change**2 @ q)
     if square == 0.0:
         raise Refused("translation: the weights did not move, so that S is 0/0; take a start that is not stationary")
@@ -50,6 +52,9 @@ def collapse(start: Network, end: Network, inputs: Array) -> Collapse:
     """Of a run from one network to another, at depth 3 and above (at 3, S of w_2 along c_2, which does not fall)."""
     if start.depth < 3:
         raise Refused(f"collapse: depth {start.depth} has no middle layer; take 3 or more")
+    if start.widths != end.widths:
+        raise ValueError(f"collapse: widths {start.widths} became {end.widths}; give two networks of one run")
+    inputs = shaped("collapse inputs", inputs, (None, end.first.shape[1]))
     axes = [1] if start.depth == 3 else [1, *([None] * (start.depth - 4)), 0]
     found = [
         translation(after.values() - before.values(), axis, p, q)

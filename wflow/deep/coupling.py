@@ -17,8 +17,8 @@ class Distance:
     """How far two runs come apart up to the end, each number its largest over the saved times.
 
     sup: max over layers and neurons of |dw - dw'|, dw what a weight has changed by: the D_T of the coupling theorem.
-    rms: (sum over layers of the mean over its neurons of |dw - dw'|^2)^(1/2).   prediction: root mean square over the
-    data, by their weights.
+    rms: (sum over layers of the mean over its neurons of |dw - dw'|^2)^(1/2). Biases are a layer of their own in both.
+    prediction: root mean square over the data, by their weights.
     """
 
     sup: float
@@ -43,6 +43,12 @@ def distance(net: DeepTrajectory, limit: DeepTrajectory) -> Distance:
     """
     if not np.allclose(net.times, limit.times):
         raise ValueError("distance: the runs were saved at different times; give both the same times")
+    few = [n > m for n, m in zip(net.final.widths, limit.final.widths, strict=False)]
+    if net.final.depth != limit.final.depth or any(few):
+        raise ValueError(
+            f"distance: a network of widths {net.final.widths} has no place in a limit of {limit.final.widths} nodes; "
+            "give the limit on Watched(rule, sample), sample that of the network"
+        )
     data, found = net.flow.data, []
     for here, there in zip(net.networks, limit.networks, strict=True):
         squares = list(_squares(net.networks[0], here, limit.networks[0], there))
@@ -54,7 +60,7 @@ def distance(net: DeepTrajectory, limit: DeepTrajectory) -> Distance:
 
 
 def _squares(start: Network, end: Network, limit_start: Network, limit_end: Network) -> Iterator[Array]:
-    """|dw - dw'|^2 of each layer, one number a neuron or pair (all coordinates of w_1 together)."""
+    """|dw - dw'|^2 of each layer, one number a neuron or pair (all coordinates of w_1 together), then of its biases."""
     kept = [slice(m - n, None) for n, m in zip(start.widths, limit_start.widths, strict=True)]
     yield np.sum((end.first - start.first - (limit_end.first - limit_start.first)[kept[0]]) ** 2, axis=1)
     for i, (before, after) in enumerate(zip(start.middle, end.middle, strict=True)):
@@ -62,3 +68,7 @@ def _squares(start: Network, end: Network, limit_start: Network, limit_end: Netw
         theirs = limit_end.middle[i].block(*block).values() - limit_start.middle[i].block(*block).values()
         yield (after.values() - before.values() - theirs) ** 2
     yield (end.last - start.last - (limit_end.last - limit_start.last)[kept[-1]]) ** 2
+    for i, (a, b) in enumerate(zip(start.biases, end.biases, strict=True)):
+        c, d = limit_start.biases[i], limit_end.biases[i]
+        if a is not None and b is not None and c is not None and d is not None:
+            yield (b - a - (d - c)[kept[i]]) ** 2

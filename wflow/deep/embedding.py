@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -61,8 +62,7 @@ class Embedding(ABC):
         return self._assembled(cloud, made)
 
     def _assembled(self, cloud: Cloud, made: Weights) -> Network:
-        given = self.activations
-        sigmas = (given,) if isinstance(given, Activation) else tuple(given)
+        sigmas: Any = self.activations  # one or several, as Network takes them
         return Network(cloud.masses, made.first, made.middle, made.last, sigmas, self.output, made.biases)
 
 
@@ -86,6 +86,9 @@ class Independent(Embedding):
     biases: Sequence[Marginal | None] = ()
 
     def __post_init__(self) -> None:
+        for name in ("first", "middle", "biases"):
+            if not isinstance(getattr(self, name), Sequence):
+                raise TypeError(f"Independent {name}: {getattr(self, name)!r} is no list; give a list of laws")
         for law in (*self.first, *self.middle, self.last, *(b for b in self.biases if b is not None)):
             if not isinstance(law, Marginal):
                 raise TypeError(f"Independent: {law!r} is no law; give Interval, Normal or Point")
@@ -113,10 +116,11 @@ class Independent(Embedding):
         return self.biases or (None,) * (len(self.middle) + 1)
 
     def weights(self, labels: Sequence[Array]) -> Weights:
-        """The middle weights are their means."""
+        """The middle weights are their means, products of rank one."""
         sizes = [len(u) for u in labels]
         means = tuple(
-            Pairs.full(np.full((n, m), law.mean)) for n, m, law in zip(sizes, sizes[1:], self.middle, strict=False)
+            Pairs.products(np.full((1, n), law.mean), np.ones((1, m)))
+            for n, m, law in zip(sizes, sizes[1:], self.middle, strict=False)
         )
         p = len(self.first)
         at = p if len(labels) == 1 else 0
@@ -198,6 +202,8 @@ class Latent(Embedding):
         object.__setattr__(self, "into", into)
         object.__setattr__(self, "shift", shaped("Latent shift", self.shift, (into.shape[0],)))
         object.__setattr__(self, "out", shaped("Latent out", self.out, (into.shape[1],)))
+        for name, numbers in (("means", (None,) if len(self.means) else (0,)), ("strength", ()), ("level", ())):
+            shaped(f"Latent {name}", getattr(self, name), numbers)
 
     @property
     def spaces(self) -> Spaces:

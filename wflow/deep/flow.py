@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from wflow.arrays import positive
+from wflow.arrays import Array, positive
 from wflow.data import Data
 from wflow.deep.network import Network
 from wflow.deep.nodes import Rule
 from wflow.deep.rates import Rate, Rates
-from wflow.loss import HalfSquare, Loss
+from wflow.loss import HalfSquare, Loss, check_loss
 
 
 @runtime_checkable
@@ -46,7 +46,7 @@ class DeepFlow:
         if not isinstance(self.start, Network | Start):
             raise TypeError(f"DeepFlow start: got {type(self.start).__name__}; pass a Network or an embedding")
         positive("DeepFlow horizon", self.horizon)
-        self.loss.check(self.data.targets)
+        check_loss("DeepFlow", self.loss, self.data.targets)
         depth = self.start.depth
         given = Rates.equal(depth) if self.rates is None else self.rates
         rates = given if isinstance(given, Rates) else Rates(given)
@@ -59,6 +59,10 @@ class DeepFlow:
         """The rates, as Rates."""
         assert isinstance(self.rates, Rates)
         return self.rates
+
+    def speeds_at(self, t: float) -> Array:
+        """(L,)."""
+        return self.speeds.at(t)
 
     def network(self, nodes: Rule | None) -> Network:
         """The start on these nodes (None: it is a network). ValueError where inputs do not fit, or nodes miss."""

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
-from wflow.activation import Activation, parameter_of
 from wflow.arrays import Array
 from wflow.data import Data
+from wflow.deep import layers
 from wflow.deep.network import Fields, Network, replace_weights
 from wflow.loss import Loss
 
@@ -52,12 +51,13 @@ def _square(a: Array, delta: Array, p: Array, q: Array) -> float:
     """sum_{c, c'} p q (a^T delta)^2: through the Gram matrices of the data where they are fewer than nodes."""
     if len(a) > min(a.shape[1], delta.shape[1]):
         return float(p @ (a.T @ delta) ** 2 @ q)
-    return float(np.vdot((a * p) @ a.T, (delta * q) @ delta.T))
+    roots = a * np.sqrt(p), delta * np.sqrt(q)  # r r^T of one array costs half of a product of two
+    return float(np.vdot(roots[0] @ roots[0].T, roots[1] @ roots[1].T))
 
 
 def risk(net: Network, data: Data, loss: Loss) -> float:
     """F = sum_k q_k l(prediction(x_k), y_k)."""
-    return float(data.weights @ loss.value(net.predict(data.inputs), data.targets))
+    return float(data.weights @ loss.value(net.fields(data.inputs).prediction, data.targets))
 
 
 def gradient(net: Network, data: Data, loss: Loss) -> Gradient:
@@ -76,25 +76,17 @@ def gradient(net: Network, data: Data, loss: Loss) -> Gradient:
 
 def _deltas(net: Network, fields: Fields, slope: Array) -> list[Array]:
     """q Delta_1 .. q Delta_{L-1}, each (n, n_i)."""
-    delta = np.outer(slope, net.last) * _bend(net, fields, -1)
+    delta = _bent(net, fields, -1, np.outer(slope, net.last))
     found = [delta]
     for i in range(len(net.middle) - 1, -1, -1):
-        behind = net.middle[i].backward(delta * net.masses[i + 1])
-        delta = behind * _bend(net, fields, i)
+        delta = _bent(net, fields, i, net.middle[i].backward(delta * net.masses[i + 1]))
         found.append(delta)
     return found[::-1]
 
 
-def _bend(net: Network, fields: Fields, i: int) -> Array:
-    """phi_i'(H_i): of tanh from its value, a tenth of a step's time less."""
-    sigma = net.activations[i]
-    scale = _scale_of_tanh(sigma)
-    return sigma.slope(fields.before[i]) if scale is None else scale * (1.0 - fields.after[i] ** 2)
-
-
-@cache
-def _scale_of_tanh(sigma: Activation) -> float | None:
-    return parameter_of(sigma) if sigma.name == "tanh" else None
+def _bent(net: Network, fields: Fields, i: int, behind: Array) -> Array:
+    """behind phi_i'(H_i), in place."""
+    return layers.bent(net.activations[i], fields.before[i], fields.after[i], behind)
 
 
 def moved(net: Network, terms: Sequence[tuple[Array, Gradient]]) -> Network:

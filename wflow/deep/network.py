@@ -7,6 +7,7 @@ import numpy as np
 
 from wflow.activation import Activation, linear
 from wflow.arrays import Array, shaped, weights_of_mass_one
+from wflow.deep import layers
 from wflow.deep.pairs import Pairs
 
 
@@ -49,6 +50,8 @@ class Network:
         if not hidden:
             raise ValueError("Network masses: there is no hidden layer; give masses of at least one")
         sizes = [np.size(p) for p in self.masses]
+        if 0 in sizes:
+            raise ValueError(f"Network masses: layer {sizes.index(0) + 1} has no nodes; give every layer one or more")
         masses = tuple(
             weights_of_mass_one(f"Network masses of layer {i}", p, n) for i, (p, n) in _numbered(self, sizes)
         )
@@ -57,6 +60,8 @@ class Network:
         object.__setattr__(self, "middle", _middle(self.middle, sizes))
         object.__setattr__(self, "last", shaped("Network last", self.last, (sizes[-1],)))
         object.__setattr__(self, "activations", _activations(self.activations, hidden))
+        if not isinstance(self.output, Activation):
+            raise TypeError(f"Network output: got {self.output!r}; pass activation(name), or leave it out for none")
         object.__setattr__(self, "biases", _biases(self.biases, sizes))
 
     @property
@@ -70,7 +75,7 @@ class Network:
         return tuple(len(p) for p in self.masses)
 
     def fields(self, x: Array) -> Fields:
-        """All fields at inputs x (n, p)."""
+        """All fields at inputs x (n, p), which are not checked: it is done at every stage."""
         h = x @ self.first.T
         before: list[Array] = []
         after: list[Array] = []
@@ -79,13 +84,30 @@ class Network:
                 h = self.middle[i - 1].forward(after[-1] * self.masses[i - 1])
             bias = self.biases[i]
             before.append(h if bias is None else h + bias)
-            after.append(sigma.value(before[-1]))
+            after.append(layers.values(sigma, before[-1]))
         total = (after[-1] * self.masses[-1]) @ self.last
         return Fields(tuple(before), tuple(after), total, self.output.value(total))
 
     def predict(self, x: Array) -> Array:
-        """(n,)."""
-        return self.fields(x).prediction
+        """(n,), at inputs x (n, p); ValueError for others."""
+        return self.fields(shaped("Network inputs", x, (None, self.first.shape[1]))).prediction
+
+    def arrays(self) -> dict[str, Array]:
+        """What a flow moves, by name."""
+        found = {"first": self.first, "last": self.last}
+        for i, w in enumerate(self.middle, 2):
+            found |= {f"left.{i}": w.left, f"right.{i}": w.right}
+            found |= {} if w.table is None else {f"table.{i}": w.table}
+        return found | {f"bias.{i}": b for i, b in enumerate(self.biases, 1) if b is not None}
+
+    def holding(self, arrays: dict[str, Array]) -> "Network":
+        """The same network with these in their place, which are not checked again."""
+        middle = tuple(
+            Pairs(arrays.get(f"table.{i}"), arrays[f"left.{i}"], arrays[f"right.{i}"])
+            for i in range(2, len(self.middle) + 2)
+        )
+        biases = tuple(arrays.get(f"bias.{i}") for i in range(1, len(self.biases) + 1))
+        return replace_weights(self, first=arrays["first"], middle=middle, last=arrays["last"], biases=biases)
 
     def tabled(self) -> "Network":
         """The same with a table in every middle layer."""
@@ -114,17 +136,16 @@ def finite_network(
     biases: Sequence[Array | None] = (),
 ) -> Network:
     """A network of equal masses 1/n_i from its tables: w_1 (n_1, p), w_i (n_{i-1}, n_i), w_L (n_{L-1},)."""
-    widths = [len(first), *(np.shape(w)[1] for w in middle)]
-    masses = tuple(np.full(n, 1.0 / n) for n in widths)
-    given = (activations,) if isinstance(activations, Activation) else tuple(activations)
+    first = shaped("finite_network first", first, (None, None))
     tables = tuple(Pairs.full(w) for w in middle)
-    return Network(masses, first, tables, last, given, output or linear(), tuple(biases))
+    masses = tuple(np.full(n, 1.0 / n) for n in [len(first), *(w.shape[1] for w in tables)])
+    out = linear() if output is None else output
+    return Network(masses, first, tables, last, activations, out, tuple(biases))  # type: ignore[arg-type]
 
 
 def with_activations(net: Network, activations: Activation | Sequence[Activation]) -> Network:
     """The same weights under other activations."""
-    given = (activations,) if isinstance(activations, Activation) else tuple(activations)
-    return replace(net, activations=given)
+    return replace(net, activations=activations)  # type: ignore[arg-type]
 
 
 def _numbered(net: Network, sizes: Sequence[int]) -> list[tuple[int, tuple[Array, int]]]:
@@ -144,8 +165,8 @@ def _middle(given: Sequence[Pairs | Array], sizes: Sequence[int]) -> tuple[Pairs
     return made
 
 
-def _activations(given: Sequence[Activation], hidden: int) -> tuple[Activation, ...]:
-    found = (given,) if isinstance(given, Activation) else tuple(given)
+def _activations(given: Activation | Sequence[Activation], hidden: int) -> tuple[Activation, ...]:
+    found = tuple(given) if isinstance(given, list | tuple) else (given,)
     for sigma in found:
         if not isinstance(sigma, Activation):
             raise TypeError(f"Network activations: got {sigma!r}; pass activation(name)")

@@ -12,7 +12,7 @@ from wflow.deep.marginals import Marginal
 
 Spaces = Sequence[Sequence[Marginal]]
 """The laws of the labels' coordinates, one product a hidden layer; an empty product has one point."""
-_FINER = 4
+_FINER, _BITS = 4, 30
 SCRAMBLES = 8
 
 
@@ -96,8 +96,9 @@ class Sobol:
         return _equal(spaces, _spread("Sobol nodes", self.nodes, spaces), self._unit)
 
     def _unit(self, layer: int, n: int, k: int) -> Array:
-        sampler = qmc.Sobol(k, rng=np.random.default_rng([self.seed, layer]))
-        return np.asarray(sampler.random_base2(n.bit_length() - 1))
+        sampler = qmc.Sobol(k, bits=_BITS, rng=np.random.default_rng([self.seed, layer]))
+        # multiples of 2^-30, moved to the middle of their cells: 0 would be a neuron of infinite weight by a normal law
+        return np.asarray(sampler.random_base2(n.bit_length() - 1) + 0.5 ** (_BITS + 1))
 
     def estimate(self, measure: Measured) -> Estimate:
         """Over scrambles."""

@@ -46,15 +46,19 @@ class Pairs:
         """sum_c a(., c) w(c, c') (k, m) of a (k, n)."""
         if self.table is None:
             return np.asarray((a @ self.left.T) @ self.right)
-        plain = a @ self.table
-        return np.asarray(plain + (a @ self.left.T) @ self.right) if self.rank else np.asarray(plain)
+        found = np.asarray(a @ self.table)
+        if self.rank:
+            found += (a @ self.left.T) @ self.right
+        return found
 
     def backward(self, b: Array) -> Array:
         """sum_c' b(., c') w(c, c') (k, n) of b (k, m)."""
         if self.table is None:
             return np.asarray((b @ self.right.T) @ self.left)
-        plain = b @ self.table.T
-        return np.asarray(plain + (b @ self.right.T) @ self.left) if self.rank else np.asarray(plain)
+        found = np.asarray(b @ self.table.T)
+        if self.rank:
+            found += (b @ self.right.T) @ self.left
+        return found
 
     def plus(self, terms: Sequence[tuple[float, Array, Array]]) -> "Pairs":
         """w + sum_j scale_j left_j^T right_j. Beside a table the products stay apart while they cost less than it."""

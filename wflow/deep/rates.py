@@ -21,6 +21,8 @@ class Rates:
     layers: Sequence[Rate]
 
     def __post_init__(self) -> None:
+        if np.ndim(self.layers) != 1:  # type: ignore[arg-type]
+            raise TypeError(f"Rates layers: {self.layers!r} is no list; give one number or function of time a layer")
         layers = tuple(rate if callable(rate) else float(finite("Rates", rate)) for rate in self.layers)
         if not layers:
             raise ValueError("Rates layers: got none; give one a layer, or leave rates out")
@@ -39,10 +41,17 @@ class Rates:
 
     def at(self, t: float) -> Array:
         """(L,)."""
-        found = np.array([rate(t) if callable(rate) else rate for rate in self.layers], dtype=np.float64)
+        found = np.array([_number(i, rate(t)) if callable(rate) else rate for i, rate in enumerate(self.layers, 1)])
         wrong = np.flatnonzero(~(np.isfinite(found) & (found >= 0.0)))
         if len(wrong):
             raise ValueError(
                 f"Rates: xi_{wrong[0] + 1} = {found[wrong[0]]:g} at t = {t:g}; give finite rates of at least 0"
             )
         return found
+
+
+def _number(i: int, value: object) -> float:
+    """What a function of time returned; TypeError where it is no number."""
+    if np.ndim(value) or np.asarray(value).dtype.kind not in "iuf":  # type: ignore[arg-type]
+        raise TypeError(f"Rates: xi_{i} is a function that returned {value!r}; let it return one float")
+    return float(value)  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
 """This file owns what a method for multilayer networks is: a frozen value with `init` and `step`, and its promises."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from wflow.deep.flow import DeepFlow
@@ -26,6 +26,14 @@ class DeepState:
     def energy(self, flow: DeepFlow) -> float:
         """F."""
         return risk(self.network, flow.data, flow.loss) if self.gradient is None else self.gradient.value
+
+    def tally(self) -> float:
+        """What was left out."""
+        return self.discarded
+
+    def tallied(self, tally: float) -> "DeepState":
+        """The same with that."""
+        return replace(self, discarded=tally)
 
 
 @dataclass(frozen=True, eq=False)

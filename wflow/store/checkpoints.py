@@ -13,10 +13,11 @@ import hashlib
 import json
 import time
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from glob import escape
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -46,8 +47,20 @@ _NUMBERS = ("energy", "dissipated", "smallest", "residual", "dual", "fallbacks",
 _COLUMNS = ("time", "energy", "dissipated", "step", "residual", "edge", "dual", "fallbacks", "coarse")
 
 
-class Checkpoints:
-    """A Store on a disk: FOLDER/NAME-*.checkpoint, two of them, written every `every` seconds; 0: after every step.
+class Furthest(Protocol):
+    """What files need to know of a run."""
+
+    @property
+    def state(self) -> Any:
+        """Has `count`, the steps taken."""
+
+    @property
+    def at_saved_time(self) -> bool:
+        """Nothing was done since the last saved time."""
+
+
+class CheckpointFiles[Run: Furthest](ABC):
+    """FOLDER/NAME-*.checkpoint, two of them, written every `every` seconds; 0: after every step.
 
     A checkpoint that was acknowledged (`keep` returned) survives whatever happens to the process. One that is damaged
     is refused by its checksum, and the one before it is used and `tell` told; where all are, Damaged is raised.
@@ -69,9 +82,17 @@ class Checkpoints:
     ) -> None:
         self.folder, self.name, self.mark, self.every, self.tell, self.asked = folder, name, mark, every, tell, asked
         self._good: list[Path] = []
-        self._last: Reached | None = None
+        self._last: Run | None = None
         self._before, self._began = 0.0, time.monotonic()
         self._written, self._cost = self._began, 0.0
+
+    @abstractmethod
+    def encoded(self, now: Run, path: Path) -> bytes:
+        """The bytes of a checkpoint."""
+
+    @abstractmethod
+    def decoded(self, data: bytes, path: Path) -> tuple[Run, float]:
+        """What was encoded, and the seconds spent; Damaged if it is anything else, or of another name or mark."""
 
     @property
     def seconds(self) -> float:
@@ -83,14 +104,14 @@ class Checkpoints:
         """The checkpoints of this run, the furthest first."""
         return sorted(self.folder.glob(f"{escape(self.name)}-{'[0-9]' * _DIGITS}{SUFFIX}"), reverse=True)
 
-    def latest(self) -> Reached | None:
+    def latest(self) -> Run | None:
         """The furthest that can be read. Refused on several ranks, which would write one file."""
         if self.one_rank and current().size > 1:
             raise Refused("Checkpoints: several ranks would write one file; use wflow.store.SharedCheckpoints")
         found = self.files
         for path in found:
             try:
-                now, self._before = decoded(read_bytes(path), path.stem, self.mark, path)
+                now, self._before = self.decoded(read_bytes(path), path)
             except Damaged as error:
                 self.tell(f"{path}: {error}; the checkpoint before it is used")
                 continue
@@ -103,21 +124,21 @@ class Checkpoints:
             )
         return None
 
-    def offer(self, now: Reached) -> None:
+    def offer(self, now: Run) -> None:
         """Keep it if the last one is old enough, or the run is asked to stop: then KeyboardInterrupt is raised."""
         if (stopped := self.asked()) or self._due(now):
             self.keep(now)
         if stopped:
             raise KeyboardInterrupt
 
-    def _due(self, now: Reached) -> bool:
+    def _due(self, now: Run) -> bool:
         pause = _EARLIER * self.every if now.at_saved_time else self.every
         return not self.every or time.monotonic() - self._written >= max(pause, _SHARE * self._cost)
 
-    def _path(self, now: Reached) -> Path:
+    def _path(self, now: Run) -> Path:
         return self.folder / f"{self.name}-{now.state.count:0{_DIGITS}d}{SUFFIX}"
 
-    def keep(self, now: Reached) -> None:
+    def keep(self, now: Run) -> None:
         """Write it, whole, and remove all but the last two good ones."""
         if now is self._last:
             return
@@ -126,7 +147,7 @@ class Checkpoints:
         if not self.folder.is_dir():
             self.folder.mkdir(parents=True, exist_ok=True)
             synced(self.folder.parent)
-        write_whole(path, encoded(now, path.stem, self.mark, self.seconds))
+        write_whole(path, self.encoded(now, path))
         self._good = [*[p for p in self._good if p != path][-1:], path]
         self._last, self._written = now, time.monotonic()
         self._clear(self._good)
@@ -147,6 +168,31 @@ class Checkpoints:
         for path in [*(p for p in self.files if p not in good), *litter]:
             if not path.is_dir():
                 path.unlink(missing_ok=True)
+
+
+class Checkpoints(CheckpointFiles[Reached]):
+    """A Store of `wflow.solve` on a disk."""
+
+    def encoded(self, now: Reached, path: Path) -> bytes:
+        """The whole of it in one file."""
+        return encoded(now, path.stem, self.mark, self.seconds)
+
+    def decoded(self, data: bytes, path: Path) -> tuple[Reached, float]:
+        """Parts, where ranks wrote them, are beside it."""
+        return decoded(data, path.stem, self.mark, path)
+
+
+def framed(body: bytes) -> bytes:
+    """With a line of magic and the sha256 before it."""
+    return MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body
+
+
+def unframed(data: bytes) -> bytes:
+    """What was framed; Damaged where it is not what was."""
+    body = data[_HEAD:]
+    if data[:_HEAD] != framed(body)[:_HEAD]:
+        raise Damaged("its checksum is not that of its contents")
+    return body
 
 
 def encoded(now: Reached, name: str, mark: str, seconds: float, parts: Sequence[str] = ()) -> bytes:
@@ -170,8 +216,7 @@ def encoded(now: Reached, name: str, mark: str, seconds: float, parts: Sequence[
         arrays |= {f"{_STATE}{field}": getattr(state.measure, field) for field in FIELDS[Form.of(measures).kind]}
         arrays |= stacked([k.measure for k in kept])
     arrays |= {f"{_MEMORY}{entry}": np.asarray(value) for entry, value in stored.items()}
-    body = packed(arrays)
-    return MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body
+    return framed(packed(arrays))
 
 
 def decoded(data: bytes, name: str, mark: str, path: Path = Path()) -> tuple[Reached, float]:
@@ -179,9 +224,7 @@ def decoded(data: bytes, name: str, mark: str, path: Path = Path()) -> tuple[Rea
 
     path: where it was, beside which its parts are.
     """
-    body = data[_HEAD:]
-    if data[:_HEAD] != MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n":
-        raise Damaged("its checksum is not that of its contents")
+    body = unframed(data)
     try:
         arrays = unpacked(body)
         head = json.loads(str(arrays["head"]))

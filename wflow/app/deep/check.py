@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wflow.app.powers import exponents
 from wflow.app.study import Row
 from wflow.app.workers import workers as processes
 from wflow.certificates import Certificate
@@ -65,7 +66,7 @@ def table(
 
 def slope(sizes: Sequence[float], values: Sequence[float]) -> float:
     """Of log values over log sizes, by least squares."""
-    return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
+    return float(exponents(sizes, values))
 
 
 def mean_square(values: Sequence[Sequence[float]]) -> list[float]:

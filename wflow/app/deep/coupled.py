@@ -52,11 +52,16 @@ def from_flow(net: Network, method: DeepSolver, eps: float) -> list[float]:
     return [found.sup, found.rms, found.prediction]
 
 
-def steps(quick: bool) -> Iterator[Certificate]:
-    """Slopes in eps: 1/2 by samples, 1 on all data."""
+def of_width_32() -> Network:
+    """A sampled network, on which descent is held against the flow."""
     start = sine_independent().flow.start
     assert not isinstance(start, Network)
-    net, seeds = start.network(Sampled(32, 1)), 4 if quick else 24
+    return start.network(Sampled(32, 1))
+
+
+def steps(quick: bool) -> Iterator[Certificate]:
+    """Slopes in eps: 1/2 by samples, 1 on all data."""
+    net, seeds = of_width_32(), 4 if quick else 24
     sizes = STEPS[:3] if quick else STEPS
     noisy = [mean_square([from_flow(net, StochasticGradient(seed=s), eps) for s in range(seeds)]) for eps in sizes]
     plain = [from_flow(net, GradientDescent(), eps) for eps in sizes]

@@ -9,7 +9,7 @@ from wflow.app.deep.check import Check
 from wflow.arrays import Array
 from wflow.certificates import Certificate
 from wflow.deep.loop import solve
-from wflow.deep.nodes import Rule, Tensor
+from wflow.deep.nodes import MonteCarlo, Rule, Sobol, Tensor
 from wflow.deep.problems import sine_collapse, sine_independent, sine_latent
 
 KNOWN = {0.0: 0.234375, 5.0: 0.096342, 10.0: 0.071414}
@@ -42,6 +42,21 @@ def convergence(quick: bool) -> Iterator[Certificate]:
         yield Certificate(f"quadrature, {n} nodes against 24, prediction at 10", "at most", error, 1.1 * known)
 
 
+def stated(quick: bool) -> Iterator[Certificate]:
+    """|value - truth| over the error that each rule states of it, truth by 14 nodes a coordinate; at most 4 of them."""
+    flow = sine_collapse(3, horizon=0.5).flow
+
+    def prediction(rule: Rule) -> Array:
+        return solve(flow, GradientFlow(rule), dt=0.25, times=[0.5]).final.predict(flow.data.inputs)
+
+    truth = prediction(Tensor(14))
+    for rule in (Tensor(4), Sobol(64), MonteCarlo(64)):
+        found = rule.estimate(prediction)
+        off = float(np.max(np.abs(found.value - truth) / found.error))
+        claim = f"{type(rule).__name__}: off by so many stated errors ({found.meaning}), {found.error.max():.1e}"
+        yield Certificate(claim, "at most", off, 4.0)
+
+
 def long_runs(quick: bool) -> Iterator[Certificate]:
     """To t = 300 by 10 x 10 and 12 nodes."""
     for loss in ("half_square", "tanh_square", "cauchy"):
@@ -65,6 +80,7 @@ def plateau(quick: bool) -> Iterator[Certificate]:
 LIMITS = (
     Check("V3", "GradientFlow", values),
     Check("V4", "GradientFlow", convergence, slow=True),
+    Check("rules", "GradientFlow", stated),
     Check("V11", "GradientFlow", long_runs, slow=True),
     Check("V12", "GradientFlow", plateau, slow=True),
 )

@@ -16,7 +16,7 @@ import numpy as np
 
 from solvers.particles import GradientDescent, NormDescent, Sampled
 from wflow import problems
-from wflow.app.studies.intervals import Line, line, mean
+from wflow.app.studies.intervals import Line, line, mean, power
 from wflow.app.studies.sweep import Cell, Entry, Record, Study
 from wflow.certificates import Certificate
 from wflow.duality import teacher_bracket
@@ -97,7 +97,7 @@ def recovery(entries: Sequence[Entry], dim: int, method: str) -> Line | None:
     of = [e for e in entries if e["dim"] == dim and e["method"] == method]
     if len({e["lam"] for e in of}) < 3:
         return None
-    return line(np.log([e["lam"] for e in of]), np.log([np.mean(e["angles"]) for e in of]))
+    return power([e["lam"] for e in of], [float(np.mean(e["angles"])) for e in of])
 
 
 def claims(entries: Sequence[Entry]) -> Iterator[Certificate]:

@@ -28,7 +28,7 @@ from solvers.langevin import Langevin2
 from solvers.particles import Sampled
 from solvers.spectral import Fourier
 from wflow import problems
-from wflow.app.studies.intervals import line
+from wflow.app.studies.intervals import power
 from wflow.app.studies.sweep import Cell, Entry, Record, Study
 from wflow.arrays import Array
 from wflow.certificates import Certificate
@@ -162,7 +162,7 @@ def claims(entries: Sequence[Entry]) -> Iterator[Certificate]:
 
 
 def _slope(of: Sequence[Entry], problem: str, name: str, k: int) -> Certificate:
-    fitted = line(np.log([e["particles"] for e in of]), np.log([e[name][k] for e in of]))
+    fitted = power([e["particles"] for e in of], [e[name][k] for e in of])
     at = f"t = {of[0]['times'][k]:g}"
     claim = f"{problem}: slope of log {name} in log m, {at} (95 %: {fitted.low:.3f} to {fitted.high:.3f})"
     return Certificate(claim, "equal", fitted.slope, -1.0, SLOPE)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from solvers.deep import GradientFlow
-from wflow.app.studies.intervals import line
+from wflow.app.studies.intervals import power_of_draws
 from wflow.app.studies.sweep import Cell, Entry, Record, Study
 from wflow.certificates import Certificate
 from wflow.deep.collapse import collapse
@@ -32,32 +32,30 @@ def cells(quick: bool) -> list[Cell]:
 
 
 def measure(start: str, depth: int, n: int) -> Record:
-    """Root mean squares over seeds of S(w_2), of the spread of H_2 over neurons (0 at depth 3), and F at the end."""
+    """S(w_2), the spread of H_2 over neurons (0 at depth 3), and F at the end, seed by seed."""
     problem = sine_latent(depth) if start == "latent" else sine_collapse(depth)
-    found, ends = [], []
+    found = []
     for seed in range(SIZES[n]):
         run = solve(problem.flow, GradientFlow(Sampled(n, 1000 * n + seed)), dt=0.1, times=[problem.flow.horizon])
         seen = collapse(run.networks[0], run.final, problem.flow.data.inputs)
-        found.append([seen.translations[0], *(seen.spreads[:1] or (0.0,))])
-        ends.append(float(run.energies[-1]))
-    statistic, spread = np.sqrt(np.mean(np.square(found), axis=0))
-    return {"statistic": float(statistic), "spread": float(spread), "energy": float(np.mean(ends))}
+        found.append([seen.translations[0], *(seen.spreads[:1] or (0.0,)), float(run.energies[-1])])
+    statistics, spreads, energies = (list(column) for column in zip(*found, strict=True))
+    return {"statistics": statistics, "spreads": spreads, "energies": energies}
 
 
 def claims(entries: Sequence[Entry]) -> Iterator[Certificate]:
-    """Slopes of S in the width, with Student's interval in the words."""
+    """Slopes in the width of the root mean square of S, with an interval by seeds in the words."""
     for (start, depth), pairs in _lines(entries).items():
-        n, s = np.array(pairs).T
-        fitted = line(np.log(n), np.log(s))
+        fitted = power_of_draws([n for n, _ in pairs], [s for _, s in pairs])
         words = f"{start}, L = {depth}: slope of S(w_2) in n (95 %: {fitted.low:.3f} to {fitted.high:.3f})"
         falls = start == "independent" and depth >= 4
         yield Certificate(words, "equal", fitted.slope, -0.5 if falls else 0.0, SLOPE if falls else FLAT)
 
 
-def _lines(entries: Sequence[Entry]) -> dict[tuple[str, int], list[tuple[float, float]]]:
-    found: dict[tuple[str, int], list[tuple[float, float]]] = {}
+def _lines(entries: Sequence[Entry]) -> dict[tuple[str, int], list[tuple[float, list[float]]]]:
+    found: dict[tuple[str, int], list[tuple[float, list[float]]]] = {}
     for e in entries:
-        found.setdefault((e["start"], e["depth"]), []).append((e["n"], e["statistic"]))
+        found.setdefault((e["start"], e["depth"]), []).append((e["n"], e["statistics"]))
     return found
 
 
@@ -67,7 +65,8 @@ def draw(entries: Sequence[Entry], path: Path) -> Path:
 
     groups: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for (start, depth), pairs in _lines(entries).items():
-        groups.setdefault(f"{start} start", {})[f"L = {depth}"] = pairs
+        means = [(n, float(np.sqrt(np.mean(np.square(s))))) for n, s in pairs]
+        groups.setdefault(f"{start} start", {})[f"L = {depth}"] = means
     value = "S of w_2 along c_2 (0: the layer is translated)"
     return save(falls(groups, slope=-0.5, size="width n", value=value), path)
 

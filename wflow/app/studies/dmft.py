@@ -15,7 +15,7 @@ import numpy as np
 
 from solvers.deep import networks
 from wflow.activation import linear, tanh
-from wflow.app.studies.intervals import line
+from wflow.app.studies.intervals import power
 from wflow.app.studies.sweep import Cell, Entry, Record, Study
 from wflow.arrays import Array
 from wflow.certificates import Certificate
@@ -112,7 +112,7 @@ def slope(claim: str, widths: Sequence[int], off: Sequence[float], expected: flo
     """Of log off in log N, with Student's interval in the claim; a nan among them fails."""
     if not np.all(np.isfinite(off)):
         return Certificate(f"{claim}: hidden by noise", "equal", math.nan, expected, tolerance)
-    fitted = line(np.log(widths), np.log(off))
+    fitted = power(widths, off)
     told = f"{claim}, N = {widths[0]} to {widths[-1]}: slope (95 %: {fitted.low:.3f} to {fitted.high:.3f})"
     return Certificate(told, "equal", fitted.slope, expected, tolerance)
 

@@ -1,12 +1,15 @@
 """This file owns intervals: of chances that were counted, what they say of a curve of them, and of a line's slope."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest, linregress, t
+from numpy.typing import ArrayLike
+from scipy.stats import binomtest, linregress, norm, t
 
 from wflow.arrays import Array
+from wflow.size_slopes import slope_of
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,27 @@ class Line:
     squared: float
 
 
-def line(x: Array, y: Array, level: float = 0.95) -> Line:
+def line(x: ArrayLike, y: ArrayLike, level: float = 0.95) -> Line:
     """Through three points (n,) or more, not all of one x."""
     found = linregress(np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64))
-    half = float(t.ppf(0.5 * (1.0 + level), len(x) - 2)) * float(found.stderr)
+    half = float(t.ppf(0.5 * (1.0 + level), np.size(x) - 2)) * float(found.stderr)
     slope = float(found.slope)
     return Line(slope, slope - half, slope + half, float(found.rvalue) ** 2)
+
+
+def power(sizes: ArrayLike, values: ArrayLike) -> Line:
+    """The line of log values in log sizes: its slope is the exponent of a power law."""
+    return line(np.log(sizes), np.log(values))
+
+
+def power_of_draws(sizes: Sequence[float], draws: Sequence[Sequence[float]], level: float = 0.95) -> Line:
+    """The exponent of root mean squares of independent draws, two or more at each size, with an interval by their
+    spread (delta method, normal): how another set of draws would go, however few sizes there are.
+    """
+    x, squares = np.log(np.asarray(sizes, dtype=np.float64)), [np.square(d) for d in draws]
+    slope, deviation = slope_of(x, squares)
+    half = float(norm.ppf(0.5 * (1.0 + level))) * deviation
+    return Line(slope, slope - half, slope + half, line(x, [math.log(float(s.mean())) for s in squares]).squared)
 
 
 def mean(values: Array, level: float = 0.95) -> tuple[float, float, float]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from solvers.small import train
 from wflow.app.studies.bias import NETWORK, Case, even
-from wflow.app.studies.intervals import Line, line
+from wflow.app.studies.intervals import Line, power
 from wflow.app.studies.sweep import Cell, Entry, Record, Study
 from wflow.certificates import Certificate
 from wflow.implicit.diagnostics import apart, moved, sphere_points
@@ -52,7 +52,7 @@ def measure(neurons: int, seed: int) -> Record:
 
 def slope(entries: Sequence[Entry], name: str) -> Line:
     """log sup over time by log m, all seeds."""
-    return line(np.log([e["neurons"] for e in entries]), np.log([max(e[name]) for e in entries]))
+    return power([e["neurons"] for e in entries], [max(e[name]) for e in entries])
 
 
 def claims(entries: Sequence[Entry]) -> Iterator[Certificate]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from solvers.deep import trained
 from wflow.activation import tanh
-from wflow.app.studies.intervals import Line, line
+from wflow.app.studies.intervals import Line, power
 from wflow.app.studies.real import POOLED, scaled
 from wflow.app.studies.sweep import Cell, Entry, Record, Study
 from wflow.arrays import Array
@@ -91,7 +91,7 @@ def fitted(of: Sequence[Entry], key: str, layer: int) -> Line:
     """log of each seed's movement in log n, where it is fitted: every seed is a point of which the interval knows."""
     least, largest = FITTED[str(of[0]["data"])]
     of = [e for e in of if least <= int(e["width"]) <= largest]
-    return line(np.log([int(e["width"]) for e in of]), np.log([e[key][layer] for e in of]))
+    return power([int(e["width"]) for e in of], [e[key][layer] for e in of])
 
 
 def beyond(of: Sequence[Entry], key: str, layer: int) -> float:

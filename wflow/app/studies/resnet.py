@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from wflow.app.studies.intervals import line, mean
+from wflow.app.powers import exponents
+from wflow.app.studies.intervals import mean, power
 from wflow.app.studies.sweep import Cell, Entry, Record, Study
 from wflow.arrays import Array
 from wflow.certificates import Certificate
@@ -62,7 +63,7 @@ def claims(entries: Sequence[Entry]) -> Iterator[Certificate]:
     """Slopes with Student's interval over seeds, and the constants."""
     wide = sorted((e["depth"], e["errors"][0], e["expected"]) for e in entries if e["draw"] == WIDE)
     depths, errors, expected = np.array(wide).T
-    found = line(np.log(depths), np.log(errors))
+    found = power(depths, errors)
     words = f"m = infinity: slope in depth (95 %: {found.low:.3f} to {found.high:.3f})"
     yield Certificate(words, "equal", found.slope, -1.0, 0.06)
     yield Certificate(
@@ -87,8 +88,7 @@ def _slopes(entries: Sequence[Entry], draw: str, axis: str, other: str) -> tuple
     chosen = sorted(
         (e[axis], e["noises"]) for e in entries if e["draw"] == draw and e[other] == FIXED and e["depth"] >= LEAST
     )
-    x, noises = np.log([size for size, _ in chosen]), np.log([noise for _, noise in chosen])
-    middle, low, high = mean(np.polyfit(x, noises, 1)[0])
+    middle, low, high = mean(exponents([size for size, _ in chosen], [noise for _, noise in chosen]))
     return low, middle, high
 
 

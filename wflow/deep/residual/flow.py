@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from wflow.arrays import finite, positive
+import numpy as np
+
+from wflow.arrays import Array, positive, shaped
 from wflow.data import Data
 from wflow.deep.residual.gradient import ResidualGradient, gradient, risk
 from wflow.deep.residual.net import ResidualNet
-from wflow.loss import HalfSquare, Loss
+from wflow.loss import HalfSquare, Loss, check_loss
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +37,16 @@ class ResidualFlow:
             raise TypeError(f"ResidualFlow start: got {type(self.start).__name__}; pass a ResidualNet")
         positive("ResidualFlow horizon", self.horizon)
         for name in ("ridge", "rate"):
-            if not float(finite(f"ResidualFlow {name}", getattr(self, name))) >= 0.0:
+            if not float(shaped(f"ResidualFlow {name}", getattr(self, name), ())) >= 0.0:
                 raise ValueError(f"ResidualFlow {name}: {getattr(self, name)} is negative; give 0 or more")
-        self.loss.check(self.data.targets)
+        check_loss("ResidualFlow", self.loss, self.data.targets)
         got, wanted = self.data.inputs.shape[1], self.start.dim
         if got != wanted:
             raise ValueError(f"ResidualFlow: states have {wanted} axes, the data {got}; pad the inputs with zeros")
+
+    def speeds_at(self, t: float) -> Array:
+        """The rate of the readout, and the ridge, at any time."""
+        return np.array([self.rate, self.ridge])
 
     def gradient(self, net: ResidualNet) -> ResidualGradient:
         """F and its gradient."""

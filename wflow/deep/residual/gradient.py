@@ -38,7 +38,8 @@ class ResidualGradient:
 
 def risk(net: ResidualNet, data: Data, loss: Loss, ridge: float = 0.0) -> float:
     """F = E l(prediction, y) + (ridge/2) int |w|^2 dpi."""
-    fit = float(data.weights @ loss.value(net.predict(data.inputs), data.targets))
+    f = net.run(data.inputs).states[-1] @ net.readout + net.offset
+    fit = float(data.weights @ loss.value(f, data.targets))
     return fit + _weight(net, ridge)
 
 

@@ -24,6 +24,9 @@ class GaussianPath:
     factor: Callable[[float], Array]
 
     def __post_init__(self) -> None:
+        for name in ("mean", "factor"):
+            if not callable(getattr(self, name)):
+                raise TypeError(f"GaussianPath {name}: {getattr(self, name)!r} is no function; give one of s in [0, 1]")
         mean = shaped("GaussianPath mean(0)", self.mean(0.0), (None,))
         if len(mean) < 3 or len(mean) % 2 == 0:
             raise ValueError(f"GaussianPath mean: {len(mean)} numbers; give 2 D + 1 for w = (u, v, c)")

@@ -16,12 +16,12 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from wflow.activation import Activation
-from wflow.arrays import Array, count, shaped
+from wflow.arrays import Array, count, positive, shaped
 from wflow.deep.residual.law import GaussianPath
 from wflow.deep.residual.net import parts
 from wflow.errors import NotConverged
 
-_NUDGE = 1e-5
+_NUDGE, _TIGHTEST = 1e-5, 1e-13
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,12 +41,17 @@ class Limit:
 
 def end_state(law: GaussianPath, sigma: Activation, x: Array, *, tolerance: float = 1e-12) -> Array:
     """z(1) (n, D) of the limit from x (n, D), by DOP853."""
+    x = shaped("end_state x", x, (None, law.dim))
+    if positive("end_state tolerance", tolerance) < _TIGHTEST:
+        raise ValueError(
+            f"end_state tolerance: {tolerance:g} is below what rounding allows; give {_TIGHTEST:g} or more"
+        )
     return np.asarray(_path(law, sigma, x, np.array([1.0]), tolerance)[0][-1])
 
 
 def euler_state(law: GaussianPath, sigma: Activation, x: Array, depth: int) -> Array:
     """z_L (n, D) of the net of that depth and m = infinity."""
-    z, h = np.asarray(x, dtype=np.float64), 1.0 / count("depth", depth)
+    z, h = shaped("euler_state x", x, (None, law.dim)), 1.0 / count("depth", depth)
     for i in range(depth):
         z = z + h * law.field(sigma, i * h, z)
     return z

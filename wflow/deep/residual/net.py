@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from wflow.activation import Activation, activation
-from wflow.arrays import Array, finite, shaped, weights_of_mass_one
+from wflow.arrays import Array, shaped, weights_of_mass_one
+from wflow.deep import layers
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +43,7 @@ class ResidualNet:
         masses = np.full(m, 1.0 / m) if self.masses is None else self.masses
         object.__setattr__(self, "atoms", atoms)
         object.__setattr__(self, "readout", readout)
-        object.__setattr__(self, "offset", float(finite("ResidualNet offset", self.offset)))
+        object.__setattr__(self, "offset", float(shaped("ResidualNet offset", self.offset, ())))
         object.__setattr__(self, "masses", weights_of_mass_one("ResidualNet masses", masses, m))
 
     @property
@@ -60,20 +61,29 @@ class ResidualNet:
         """D."""
         return len(self.readout)
 
+    def arrays(self) -> dict[str, Array]:
+        """What a flow moves, by name."""
+        return {"atoms": self.atoms, "readout": self.readout, "offset": np.array(self.offset)}
+
+    def holding(self, arrays: dict[str, Array]) -> "ResidualNet":
+        """The same network with these in their place, which are not checked again."""
+        return changed(self, arrays["atoms"], arrays["readout"], float(arrays["offset"]))
+
     def run(self, x: Array) -> Pass:
-        """All states at inputs x (n, D)."""
+        """All states at inputs x (n, D), which are not checked: it is done at every stage."""
         states = np.empty((self.depth + 1, *x.shape))
         before = np.empty((self.depth, len(x), self.width))
         states[0], h = x, 1.0 / self.depth
         for i, layer in enumerate(self.atoms):
             u, v, c = parts(layer)
             np.add(states[i] @ v.T, c, out=before[i])
-            states[i + 1] = states[i] + self.activation.value(before[i]) @ ((h * self.masses)[:, None] * u)
+            states[i + 1] = states[i] + layers.values(self.activation, before[i]) @ ((h * self.masses)[:, None] * u)
         return Pass(states, before)
 
     def predict(self, x: Array) -> Array:
-        """(n,)."""
-        return np.asarray(self.run(x).states[-1] @ self.readout + self.offset)
+        """(n,), at inputs x (n, D); ValueError for others."""
+        states = self.run(shaped("ResidualNet inputs", x, (None, self.dim))).states
+        return np.asarray(states[-1] @ self.readout + self.offset)
 
 
 def parts(w: Array) -> tuple[Array, Array, Array]:

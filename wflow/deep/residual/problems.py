@@ -38,10 +38,10 @@ def training_law(spread: float = 1.0) -> GaussianPath:
 def two_moons(rows: int = 32) -> Data:
     """Two half circles that interlock in the plane, without noise, centred, labels +-1: no line parts them."""
     half = count("two_moons rows", rows, least=2) // 2
-    t = np.linspace(0.0, np.pi, half)
+    t, s = np.linspace(0.0, np.pi, rows - half), np.linspace(0.0, np.pi, half)
     upper = np.column_stack([np.cos(t), np.sin(t)])
-    lower = np.column_stack([1.0 - np.cos(t), 0.5 - np.sin(t)])
-    return Data(np.vstack([upper, lower]) - [0.5, 0.25], np.repeat([1.0, -1.0], half))
+    lower = np.column_stack([1.0 - np.cos(s), 0.5 - np.sin(s)])
+    return Data(np.vstack([upper, lower]) - [0.5, 0.25], np.repeat([1.0, -1.0], [rows - half, half]))
 
 
 def moons(
@@ -60,5 +60,5 @@ def moons_without_skips(depth: int = 8, *, mean: float = 0.7, horizon: float = 6
     data = two_moons()
     with_bias = Data(np.column_stack([data.inputs, np.ones(len(data))]), data.targets, data.weights)
     entries = Interval(mean - 1.0, mean + 1.0)
-    start = Independent([Interval(-2.0, 2.0)] * 3, [entries] * (depth - 1), entries, TANH)
+    start = Independent([Interval(-2.0, 2.0)] * 3, [entries] * (count("depth", depth) - 1), entries, TANH)
     return DeepFlow(with_bias, start, horizon)
