@@ -42,8 +42,8 @@ def errors(width, responses=True):
 # Check
 def slopes(off):
     """Of log rms over all widths, and of log mean error over the first three, where noise leaves it to be seen."""
-    lines = (WIDTHS, [d.rms for d in off]), (WIDTHS[:3], [d.bias for d in off[:3]])
-    return [float(np.polyfit(*np.log(line), 1)[0]) for line in lines]
+    rms, bias = np.log([d.rms for d in off]), np.log([d.bias for d in off[:3]])
+    return np.polyfit(np.log(WIDTHS), rms, 1)[0], np.polyfit(np.log(WIDTHS[:3]), bias, 1)[0]
 
 
 # Picture: both errors against N, and the mean error against the theory without A and B
@@ -69,9 +69,9 @@ if __name__ == "__main__":
     print("N = {}: rms {}".format(WIDTHS, " ".join(f"{d.rms:.4f}" for d in found)))
     print("slope of the rms {:.3f} (-1/2), of the mean's error {:.3f} (-1)".format(*slopes(found)))
     print("mean error without A and B, N = 16, 32, 64: {:.4f} {:.4f} {:.4f}".format(*without))
-    one = [(n, d.rms, d.rms_error) for n, d in zip(WIDTHS, found, strict=True)]
+    one = [(n, errors(n).rms, errors(n).rms_error) for n in WIDTHS]
     mean = [(n, errors(n).bias, errors(n).bias_error) for n in WIDTHS[:3]]
-    rows = {"off the limit": mean, "without A and B": [(n, e, 0.0) for n, e in zip(WIDTHS, without, strict=False)]}
+    rows = {"off the limit": mean, "without A and B": [(WIDTHS[k], e, 0.0) for k, e in enumerate(without)]}
     print(picture.save(picture.widths({"f: one network": one}, rows), "results/demos/infinite_width.png"))
     refutation()
     print("exercise: predicted {:.5f}, measured {:.5f}".format(*exercise()))
