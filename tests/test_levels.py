@@ -162,7 +162,7 @@ def test_where_sixteen_times_the_cells_are_too_few_orders_are_refused_with_the_r
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("solver", [Upwind(64), DG0(64)], ids=["Upwind", "DG0"])
 def test_a_first_order_is_asked_of_finer_cells_where_its_own_error_fades(solver):
-    """von_mises_langevin, target 0: at t = 20 the law is uniform but for 3e-4, grad V as small, and of the error c h |V'|
+    """von_mises_langevin, target 0: at t = 20 the law is uniform but for 3e-4, grad V as small, and of the error c h V'
     + c' h^2 the second shows: .39 and .69 of 1 by 256 cells.
     """
     (order,) = rows(problems.build("von_mises_langevin", target=0.0), solver, "order in space")
