@@ -13,7 +13,7 @@ from wflow import problems, solve
 from wflow.app.levels import FINEST, narrow, sharper, way
 from wflow.app.orders import Orders
 from wflow.app.study import study
-from wflow.convergence import Laboratory
+from wflow.convergence import Laboratory, in_space
 from wflow.domain import line
 from wflow.energy import Energy
 from wflow.flow import Flow
@@ -167,3 +167,19 @@ def test_a_first_order_is_asked_of_finer_cells_where_its_own_error_fades(solver)
     """
     (order,) = rows(problems.build("von_mises_langevin", target=0.0), solver, "order in space")
     assert order.holds and "256, seen" not in order.claim
+
+
+def test_cells_declare_what_bends_of_the_potential_leave_of_their_order():
+    """d = 2: V' leaves knots like a root, 1/2; d = 3: V'' jumps, rho has corners, (3 + 1)/3 and 1; beyond: 2 and 1."""
+    flows = {d: problems.isotropic_gaussians(d=d).flow for d in (2, 3, 10)}
+    assert [Muscl(64).order(flow).space for flow in flows.values()] == pytest.approx([0.5, 4.0 / 3.0, 2.0])
+    assert [Upwind(64).order(flow).space for flow in flows.values()] == pytest.approx([0.5, 1.0, 1.0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("d", "least", "most"), [(2, 0.35, 1.0), (3, 1.18, 1.85)])
+def test_bends_are_seen_in_the_order(d, least, most):
+    """On 256 to 1024 cells MUSCL shows .53 and 1.43 of 2."""
+    lab, _, _ = lengths_of_cells(d, Muscl(64))
+    found = in_space(lab, Muscl(64), [4.0, 8.0, 16.0], 20)
+    assert least < found.observed < most

@@ -193,7 +193,7 @@ class Orders:
             return levels
         if self.quick:
             levels.append([2.0 * finer * k for k in space_factors(solver, self.problem, quick=False)])
-        while self._carried and 2.0 * levels[-1][-1] <= finer * FINEST / (1 if self.quick else 2):
+        while self._carried and 2.0 * levels[-1][-1] <= FINEST / (1 if self.quick else 2):
             levels.append([2.0 * k for k in levels[-1][-_MORE:]])
         return levels
 
