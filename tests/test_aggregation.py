@@ -412,6 +412,7 @@ def test_the_second_moment_of_a_log_gas_is_exact(kind):
         assert found == pytest.approx(half + (spread[0] - half) * math.exp(-2 * t), abs=1e-8)
 
 
+@pytest.mark.slow
 def test_the_gas_on_the_line_rests_at_hermite_zeros():
     """m points of -log and |x|^2/2 rest at the zeros of H_m over sqrt m (Stieltjes): to 1e-9 at t = 12."""
     m = 12
@@ -421,6 +422,7 @@ def test_the_gas_on_the_line_rests_at_hermite_zeros():
     np.testing.assert_allclose(np.sort(end.points[:, 0]), zeros / math.sqrt(m), rtol=0.0, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_three_particles_in_the_plane_rest_on_a_triangle():
     """Side 1: x_i = (1/3) sum_j (x_i - x_j)/r^2 with sum_j (x_i - x_j) = 3 x_i."""
     start = Atoms(plane(), np.array([[0.0, 0.0], [1.3, 0.2], [0.1, 0.4]]))
@@ -473,6 +475,7 @@ def test_jko_steps_of_the_gas_are_stationary_points():
 SPREAD = {"newtonian": 1 / math.sqrt(3), "log_line": 1 / math.sqrt(2)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["newtonian", "log_line"])
 @pytest.mark.parametrize(
     ("solver", "dt"),
@@ -529,6 +532,7 @@ def contraction(power):
     return Flow(Energy(Interaction(QuadraticKernel())), line(), start, 0.5, (-1.4, 1.4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("power", [0.5, 2.0, 4.0])
 @pytest.mark.parametrize("solver", [Upwind(64), Muscl(64)], ids=str)
 def test_orders_at_an_edge(solver, power):

@@ -555,6 +555,7 @@ def test_what_could_not_be_written_is_refused_before_the_work(tmp_path: Path) ->
     assert time.monotonic() - began < 2.0
 
 
+@pytest.mark.slow
 def test_an_interrupted_verify_ends_its_workers() -> None:
     process = start("verify", "circle_teacher", start_new_session=True)
     assert process.stderr is not None

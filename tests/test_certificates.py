@@ -154,6 +154,7 @@ def test_particle_slope_finds_minus_one_for_equispaced_points():
     assert slope == pytest.approx(-1.0, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_agreement_fails_between_different_flows():
     """Ends of two different problems lie farther apart than both estimated errors."""
     a = study("linear_neuron", {"horizon": 1.0}, Upwind(cells=32), True)

@@ -131,6 +131,7 @@ def test_without_numba_large_grids_take_numpy(monkeypatch):
     assert not np.array_equal(fast.final.values, slow.final.values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", ["Muscl(64)", "Upwind(64)", "ScharfetterGummel(64)"])
 def test_small_grids_never_import_numba(solver):
     """Its import takes longer than their runs."""

@@ -53,6 +53,7 @@ def to_the_exact(name: str, cells: int, steps: int) -> float:
     return w2(run.final, Density(run.final.grid, values / (values.sum() * run.final.grid.cell_volume)))
 
 
+@pytest.mark.slow
 def test_order_one_in_both_to_the_exact_filling():
     """tau and h halved together, twice, on the line: order .8 at least, the last within a tenth of a cell."""
     errors = [to_the_exact("congestion", cells, steps) for cells, steps in ((64, 8), (128, 16), (256, 32))]

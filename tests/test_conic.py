@@ -86,6 +86,7 @@ def reference(flow, alpha, beta):
     return charges(solve_ivp(rate, (0.0, flow.horizon), y, method="DOP853", rtol=1e-12, atol=1e-13).y[:, -1])
 
 
+@pytest.mark.slow
 @METHODS
 @pytest.mark.parametrize("name", ["deconvolution_1d", "deconvolution_2d", pytest.param("relu_teacher", marks=SLOW)])
 def test_orders_of_moving_charges(method, name):
@@ -155,6 +156,7 @@ def test_the_published_run(iterations, left):
     assert run.energies[-1] - 2.766578807081890 == pytest.approx(left, rel=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("speeds", [(1.0, 1.0), (0.3, 2.0), (2.0, 0.1)])
 def test_what_is_lost_is_dissipated(speeds):
     """F_0 - F = int sum_j m_j (4 alpha (s V + lam)^2 + beta |V'|^2) dt: residuals of order 2 (Heun, trapezoidal)."""
@@ -175,6 +177,7 @@ POSED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("speeds", [(1.0, 1.0), *(pytest.param(s, marks=SLOW) for s in ((0.1, 1.0), (1.0, 0.1)))])
 @pytest.mark.parametrize("flow", POSED.values(), ids=POSED)
 @METHODS
@@ -219,6 +222,7 @@ def test_descent_takes_any_step(dt):
         assert run.energies[-1] < 2.85
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tolerance", [1e-2, 3e-4])
 @METHODS
 def test_steps_paced_by_their_error(method, tolerance):

@@ -46,6 +46,7 @@ def test_the_kernel_is_that_of_a_rule_exact_for_straight_lines(method: GradientF
         assert peano(np.array([0.5]), *method.quadrature) == pytest.approx(1.0 / 24.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS, ids=["GradientFlow", "DormandPrince"])
 def test_one_atom_owes_what_its_crossings_tell(method: GradientFlow) -> None:
     """Nine crossings; what is left is allowed to them at every number of steps, and is far below the residual."""
@@ -69,6 +70,7 @@ def row(flow: Flow, solver: GradientFlow, first: int) -> object:
     return orders._of_crossings(_Steps(solver, first, 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", ["", "stages", "weights"])
 def test_the_row_sees_a_broken_scheme(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the last stage left out, or weights of the trapezoidal rule (both of order 2), the row is red."""
@@ -95,6 +97,7 @@ def test_the_row_sees_a_broken_scheme(broken: str, monkeypatch: pytest.MonkeyPat
     assert seen.holds == (not broken)  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_many_atoms_hold_and_no_crossing_gives_no_row() -> None:
     assert row(problems.isotropic_gaussians(d=3, horizon=0.2).flow, GradientFlow(particles=20), 20).holds  # type: ignore[attr-defined]
     assert row(one_atom(horizon=1e-4), GradientFlow(particles=20), 8) is None

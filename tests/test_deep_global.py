@@ -245,6 +245,7 @@ def test_what_is_not_seen_bounds_every_distance_of_the_monitor():
     assert np.all(full.distances[0, 2, unseen] < shares[unseen])
 
 
+@pytest.mark.slow
 def test_the_monitor_of_a_network_drawn_from_the_limit():
     """Distances of n neurons come near those of the rule; fewer neurons are a worse law but as many targets."""
     flow = deep_problem("sine_independent").flow
@@ -360,6 +361,7 @@ def test_claims_of_the_study_can_fail(start, change, claim):
     assert all(claim in one for one in failed)
 
 
+@pytest.mark.slow
 def test_the_study_draws(tmp_path):
     """From records alone; a quick study takes cells of the full one."""
     assert all(cell in study.cells(False) for cell in study.cells(True))

@@ -121,6 +121,7 @@ def test_dg0_converges_at_order_one(name):
     assert math.log2(found[1] / found[2]) >= 1.0 - LOST
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", [DG0(cells=16), DG1(cells=16)])
 @pytest.mark.parametrize("name", ["disk", "sphere"])
 def test_mass_sign_and_work(name, solver):

@@ -25,6 +25,7 @@ def test_a_box_of_lists_is_that_of_tuples() -> None:
     assert again == Box((0.0,), (1.0,), (True,)) and hash(again) == hash(Box((0.0,), (1.0,), (True,)))
 
 
+@pytest.mark.slow
 @given(ANGLES)
 def test_wrapping_lands_in_the_turn(angles):
     """0 <= wrap(theta) < 2 pi, even for angles a rounding below zero."""

@@ -153,6 +153,7 @@ def never_false(count: int) -> None:
         assert best.bracket.gap <= 1e-4 * max(1.0, best.bracket.value)
 
 
+@pytest.mark.slow
 def test_no_gap_is_below_the_excess_over_an_independent_optimum() -> None:
     """24 random measures of random problems; the slow test takes 200."""
     never_false(24)
@@ -239,6 +240,7 @@ def test_a_certificate_of_the_published_case_takes_some_milliseconds() -> None:
     assert min(times) <= 0.015
 
 
+@pytest.mark.slow
 def test_stuck_runs_are_told_by_their_gap_and_the_independent_dual() -> None:
     """One and two particles: J - J* = 10.345 and 7.645 (cited). The own gap is above it by half or more, that of a
     grid's dual (32^2 cells, no exchange) by .03 at most; max eta/lam is far above 1.

@@ -62,6 +62,7 @@ def numbers(low, high, count=20_000):
 RANGES = {"exp": (-745.2, 709.78), "expm1": (-745.2, 709.78), "tanh": (-710.0, 710.0)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RANGES)
 def test_relative_errors_over_the_whole_range(name):
     """|f(x)/exact - 1| <= 1e-15, exact by numpy in extended precision; subnormal results err by one unit at most."""
@@ -94,6 +95,7 @@ OTHERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OTHERS)
 def test_relative_errors_of_the_others(name):
     """Against scipy, whose own errors (one unit each) are in the tolerance; subnormal results err by one unit."""
@@ -127,6 +129,7 @@ SMOOTH = [(name, b) for name, b in EVERY if activation(name, b).curvature]
 FORMULAS = [(k, name, b) for k, some in enumerate([EVERY, EVERY, SMOOTH]) for name, b in some]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("derivative", "name", "b"), FORMULAS)
 def test_formulas_are_the_activations(derivative, name, b):
     """sigma, sigma', sigma'' of wflow.activation on [-30, 30], at the kinks too; nan stays nan.

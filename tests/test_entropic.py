@@ -162,6 +162,7 @@ def test_faint_cells_that_mixing_throws_away_are_fetched_back():
     assert found.residual <= solver.tolerance
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cells", [24, 32])
 def test_short_steps_on_coarse_cells_end(cells):
     """Down to dt = 1/160, far below h^2: the means of Gaussians part from S as from W2^2/2, hence 2 (1 + dt)^-k."""
@@ -340,6 +341,7 @@ def test_the_minimiser_stays():
     assert max(moved[1:]) <= 1e-8 and moved[0] >= 1e-4
 
 
+@pytest.mark.slow
 def test_what_they_say_of_energy():
     """Divergence: F falls to 1e-13, F + S/dt to 1e-9. Corrected: from the minimiser F rises, and is not promised."""
     flow, rest = at_rest(32)
@@ -367,6 +369,7 @@ def test_a_price_too_high_is_not_paid(monkeypatch):
         taken(Sinkhorn(64), gaussian_flow(), 0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [Entropic, Sinkhorn])
 def test_order_one_in_time(method):
     """Ornstein-Uhlenbeck, 256 cells, 5, 10, 20, 40 steps: W2 to the exact law of order 1 to .06, .01 at 40 steps."""
@@ -376,6 +379,7 @@ def test_order_one_in_time(method):
     assert errors[-1] <= 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_order_two_in_space(method):
     """Drift on 32 to 256 cells in 10 steps: W2 of successive ends falls by 4, to a tenth in the order."""

@@ -52,6 +52,7 @@ def mean_square(risk, pi):
     return float(risk.data.weights @ (risk.predict(pi) - risk.data.targets) ** 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", [Fourier(modes=16), Muscl(cells=64), GradientFlow(particles=300)], ids=str)
 def test_circle_theorem_fails_for_relu(solver):
     """Printed: W2(pi_t, uniform) -> 0. relu(z) = z/2 + |z|/2 does not see mode 3: from (1 + cos(3 theta)/2)/2 pi,

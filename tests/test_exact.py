@@ -180,6 +180,7 @@ def test_a_gaussian_step_to_half_a_cell(mean, std, tau):
     assert -np.polyfit(np.log(cells), np.log(apart), 1)[0] >= 1.0
 
 
+@pytest.mark.slow
 def test_a_gaussian_step_in_the_plane():
     """Two axes of different spreads at once, on 20^2 cells: mean and standard deviation of each axis to half a cell."""
     mean, std, tau = np.array([1.5, -0.5]), np.array([0.5, 0.8]), 0.5

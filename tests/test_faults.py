@@ -38,6 +38,7 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return injected(tmp_path_factory.mktemp("faults"), QUICK)
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_any_time_keeps_every_acknowledged_checkpoint(quick: dict[str, Any]) -> None:
     """Twenty kill -9 at random times: at least the last acknowledged step is there, and the end has the same bits."""
     assert quick["kills"].get("killed") == 20, quick["kills"]

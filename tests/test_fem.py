@@ -152,6 +152,7 @@ def errors(case):
     return [l1(end_of(flow, DG0(n), n // ratio), law) for n in levels]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", EXACT)
 def test_refined_in_space_and_time_together_it_is_of_order_one(case):
     """L1, at least 1 - 0.15 on the finest three levels; the laws stand in the docstrings above."""
@@ -163,6 +164,7 @@ def test_it_has_its_accuracy(case):
     assert errors(case)[-1] < EXACT[case][-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["drift, interval", "cos - sin, circle", "warm teacher, circle", "drift, square"])
 def test_it_is_of_order_one_in_time_alone(case):
     """L1 distances of successive ends on 24 cells an axis, 20 to 320 steps."""
@@ -218,6 +220,7 @@ def test_a_step_above_the_bound_is_refused_in_mid_run():
 IDENTITY = ["drift, interval", "cos - sin, circle", "warm teacher, circle", "drift, square"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", IDENTITY)
 def test_what_is_lost_is_dissipated(case):
     """F_0 - F_t = dissipated in the limit dt -> 0 at 24 cells an axis: the difference halves with the step (2^0.6)."""
@@ -234,6 +237,7 @@ def test_what_is_lost_is_dissipated(case):
 AGREE = ["circle_teacher", "sawtooth", "linear_neuron", "quadratic_neuron", "ornstein_uhlenbeck", "heat_mode"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*AGREE, "drift_diffusion", "two_layer_1d"])
 def test_it_agrees_with_finite_volumes(name):
     """W2 (in the plane H^-1) at the horizon is at most the sum of both estimated errors; the starts are the same.

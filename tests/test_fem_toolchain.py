@@ -76,6 +76,7 @@ def test_an_installation_that_cannot_be_imported_is_a_refusal(monkeypatch: pytes
         toolchain.start.__wrapped__()
 
 
+@pytest.mark.slow
 def test_neither_import_nor_refusal_imports_dolfinx() -> None:
     """So that `wflow list` stays quick, and wflow is whole without the extra."""
     code = (
@@ -111,6 +112,7 @@ for _ in range(2):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.fem
 @here
 def test_interrupts_reach_python() -> None:

@@ -78,6 +78,7 @@ def test_derivatives_in_masses_and_positions(flow):
     np.testing.assert_allclose(at(z).hessian, bend, rtol=0, atol=1e-6 * np.abs(bend).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("particles", [100, 4, 3])
 def test_the_published_deconvolution(particles):
     """J* in its enclosure (to one rounding, 1e-14), masses and positions to 1e-6, forces below 1e-13, |V| <= lam."""
@@ -90,6 +91,7 @@ def test_the_published_deconvolution(particles):
     np.testing.assert_allclose(end.measure.points[order], math.pi + np.array(PLACES), rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["one_spike", "deconvolution_1d", "deconvolution_2d", "relu_teacher"])
 def test_a_finish_is_certified_from_outside(name):
     """The rigorous bracket of inf F (wflow.duality), rounding included, at the end: a gap of at most 1e-11; of relu,
@@ -100,6 +102,7 @@ def test_a_finish_is_certified_from_outside(name):
     assert found is not None and found.lower <= end.value and found.gap <= (2e-10 if name == "relu_teacher" else 1e-11)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("filters", "lam"), [(2, 0.3), (2, 1.0), (5, 2.5)])
 def test_one_spike(filters, lam):
     """(1 - lam/phi(0)) delta_pi and J* = lam - lam^2/(2 phi(0)), to 1e-12; .94 and .291 at the defaults."""
@@ -112,6 +115,7 @@ def test_one_spike(filters, lam):
         assert (end.value, end.measure.weights[0]) == pytest.approx((0.291, 0.94), abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("lam", "angle"), [(0.02, 0.0), pytest.param(0.1, 2.0, marks=pytest.mark.slow)])
 def test_one_relu_teacher(lam, angle):
     """nu = (1 - 2 lam) delta, J = lam - lam^2: k(0) = 1/2. To 1e-12."""
@@ -122,6 +126,7 @@ def test_one_relu_teacher(lam, angle):
     assert circle().distance(end.measure.points, np.array([[angle]]))[0] <= 1e-12
 
 
+@pytest.mark.slow
 def test_two_relu_teachers():
     """lam = .02, teachers at 0 and pi/2: masses .96466125, both .01378983 nearer to each other, J .0392925433."""
     problem = problems.relu_teacher()
@@ -132,6 +137,7 @@ def test_two_relu_teachers():
     assert end.value == pytest.approx(0.0392925433, abs=5e-11) and end.residual <= 1e-13
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("apart", "lam"), [(0.2, 1e-4), (0.1, 1e-3), (0.2, 1e-6), (1.0, 0.05)])
 def test_near_teachers_stay_two(apart, lam):
     """Two charges c at s and apart - s, by symmetry; V = -lam and V' = 0 there are, with k of the angle in closed form,

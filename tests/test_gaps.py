@@ -159,6 +159,7 @@ def test_heat_alone_has_the_volume_for_its_bound() -> None:
 # Along runs
 
 
+@pytest.mark.slow
 def test_the_best_dual_of_the_past_is_kept() -> None:
     """Noisy data: lower bounds never fall, gaps are those of the best, and F - inf F <= gap for every saved time."""
     rng = np.random.default_rng(0)

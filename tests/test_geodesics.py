@@ -124,6 +124,7 @@ def test_a_concave_energy_is_found_out() -> None:
 # Convexity along geodesics
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_geodesic_bends_down_wherever_one_may(name: str) -> None:
     """Found for sigma (but linear), for a sigma, and on the circle, where no V but a constant one is convex."""

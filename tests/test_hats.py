@@ -160,6 +160,7 @@ def test_v_is_that_of_the_end():
         assert (off <= 1e-10) == same
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tau", [1.0, 10.0])
 def test_one_long_step_of_the_sawtooth(tau):
     """Quantiles relax by 1/(1 + tau/2 pi) in a JKO step (exact): W2 to that is of order 1 in h, 64 to 256 cells."""
@@ -218,6 +219,7 @@ def test_the_least_value_by_interior_points(posed, tau):
     assert found.dual <= expected + slack
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("posed", "tau", "order"),
     [("circle", 0.1, 1), ("circle", 10.0, 2), ("square", 0.1, 1), ("torus", 1.0, 1), ("torus", 10.0, 2)],
@@ -251,6 +253,7 @@ def posed_flow(name):
     return problems.build(name).flow
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tau", [1e-3, 0.1, 5.0, 300.0])
 @pytest.mark.parametrize("name", ["circle_teacher", "sawtooth", "aggregation", "two_layer_1d", "square"])
 def test_every_step_pays_for_its_way(name, tau):
@@ -384,6 +387,7 @@ def test_a_way_that_costs_more_than_it_gains_is_not_gone():
 # Flows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["newtonian", "log_line"])
 def test_steady_states_on_the_line(kind):
     """Twenty steps to t = 10 on 128 cells: W2 to the exact steady state below 1 % of its standard deviation."""
@@ -412,12 +416,14 @@ def test_order_one_against_exact_answers(name):
     assert off[1] / off[2] >= 2**0.8
 
 
+@pytest.mark.slow
 def test_order_one_in_space():
     """Successive W2 distances of 32 to 256 cells, 20 steps of the sawtooth."""
     lab = Laboratory(problems.sawtooth().flow)
     assert in_space(lab, Hats(32), [1.0, 2.0, 4.0, 8.0], 20).observed >= 0.85
 
 
+@pytest.mark.slow
 def test_giant_steps_jump():
     """Two steps of 100 bring F of the network a tanh(w x) to where the flow is at t = 20 or below."""
     flow = problems.two_layer_1d(horizon=200.0, reach=12.0).flow

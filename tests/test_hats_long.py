@@ -195,6 +195,7 @@ SLOWER = [(39, 1000), (9, 1000), (8, 100), (18, 1000), (13, 1000), (27, 1000), (
 """Repulsion on 15^2 cells, 382, on 21^2, 677, on lines and on 22^2; the sawtooth; a network on the circle."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "longer"), [*RAISED, *(pytest.param(*one, marks=pytest.mark.slow) for one in SLOWER)])
 def test_random_long_steps_are_found(seed, longer):
     """tau from 5.7 to 870, where mass ties nearly everywhere: certified by brute force."""
@@ -216,6 +217,7 @@ def test_no_random_long_step_is_missed(longer, first):
         assert movement.energy.value(found.end) + found.spent <= movement.before, seed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cells", [32, pytest.param(64, marks=pytest.mark.slow)])
 def test_a_giant_step_of_the_logarithmic_gas_is_its_limit(cells):
     """tau = 1000 of a gas that relaxes in a time 1: energy kept by `solve`, W2 to the semicircle below h/2.

@@ -111,6 +111,7 @@ def test_the_drift_of_the_balance_is_an_error_of_the_steps() -> None:
     assert all(math.log2(a / b) >= 2.85 for a, b in pairwise(drifts))
 
 
+@pytest.mark.slow
 def test_beyond_balance_b_loses_its_direction() -> None:
     """One neuron (a, b) = (3, (.1, 0)) against the teacher -relu(x_1): |b|' = -a K < 0 brings |b| to 0 in finite time.
 
@@ -154,6 +155,7 @@ def test_which_derivative_of_v_jumps(energy: Energy, expected: float) -> None:
     assert sawtooth_kernel().jumps == math.inf
 
 
+@pytest.mark.slow
 def test_runge_kutta_falls_to_order_three_in_the_plane() -> None:
     """Where directions cross, RK4 errs by O(dt^3) (derived: y''' jumps): 4 is seen on coarse steps, 3 on fine ones."""
     flow = problems.relu_teacher_plane(horizon=4.0).flow
@@ -163,6 +165,7 @@ def test_runge_kutta_falls_to_order_three_in_the_plane() -> None:
     assert slopes[0] > 3.85 and 2.7 <= slopes[-1] <= 3.6
 
 
+@pytest.mark.slow
 def test_runge_kutta_has_order_two_where_the_second_derivative_jumps() -> None:
     """elu on eight rows, 200 neurons: each crossing of the kink errs by O(dt^2) with a sign that depends on its place.
 
@@ -183,6 +186,7 @@ def test_runge_kutta_has_order_two_where_the_second_derivative_jumps() -> None:
 # Reports
 
 
+@pytest.mark.slow
 def test_a_spread_start_comes_down_and_the_others_do_not(runs: dict[str, tuple[problems.Problem, Trajectory]]) -> None:
     """At t = 40: below 1 % of F(0); a clump stays above .2; a > 0 alone above its least on positive charges, .2082."""
     assert runs["spread"][1].energies[-1] < 0.01 * runs["spread"][1].energies[0]

@@ -480,6 +480,7 @@ def test_the_decay_of_coefficients_is_the_hoelder_exponent(name: str, p: float, 
     assert measured == pytest.approx(holder, abs=0.02)
 
 
+@pytest.mark.slow
 def test_decays_of_other_kernels() -> None:
     """relu on the sphere 4, the sawtooth 2; finite sums end; relu squared 6, of which one parity is null."""
     assert decay(sphere_kernel(activation("relu"), "sphere")) == pytest.approx(4.0, abs=0.05)

@@ -83,6 +83,7 @@ def test_the_quadrature_of_radii_has_converged():
     np.testing.assert_allclose(values, values[-1], rtol=0.0, atol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("delta", "r", "least"), [(0.2, 1.46164715, 0.34114950), (0.4, 1.62586395, 0.02556768)])
 def test_one_radius_is_optimal_below_the_threshold(delta, r, least):
     """r* and R to 1e-6 (here by the flow too, whose atom ends there), with its certificate: psi >= psi(r*)."""

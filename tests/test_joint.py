@@ -79,6 +79,7 @@ def test_laws_that_are_products_say_so(joint, factors):
     assert joint.averages(grid) == pytest.approx(product.averages(grid), rel=1e-13)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "law", [TUBE, Uniform(torus(2)), Gaussian(0.0, 1.0, dim=2), disc()], ids=["tube", "torus", "plane", "disc"]
 )
@@ -225,6 +226,7 @@ def test_gathered_atoms_keep_mean_and_spread(cells):
     assert spread + atoms.floor**2 == pytest.approx(whole, rel=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "second", "exact"),
     [

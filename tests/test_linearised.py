@@ -74,6 +74,7 @@ def functional(flow, start, faces, flows_through, dt):
     return flow.energy.value(Density(start.grid, rho)) + price * start.grid.cell_volume / (2.0 * dt)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grid", GRIDS)
 @pytest.mark.parametrize("terms", ["entropy", "both"])
 def test_a_step_solves_its_equations_by_plain_loops(grid, terms):
@@ -133,6 +134,7 @@ def test_the_dual_its_slope_and_newtons_matrix(terms):
     np.testing.assert_allclose((behind - ahead) / (2.0 * eps), at.mismatch, atol=1e-5 * np.abs(at.mismatch).max())
 
 
+@pytest.mark.slow
 def test_the_digits_of_cances_gallouet_and_todeschi():
     """g = 1, T = 1/4, 10 to 80 cells an axis, as many steps: max over time of L1 as published, to three figures.
 
@@ -156,6 +158,7 @@ def test_the_digits_of_cances_gallouet_and_todeschi():
         assert worst == pytest.approx(published, abs=0.005 * 10.0 ** math.floor(math.log10(published)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("terms", TERMS)
 def test_a_step_without_end_leads_to_the_minimiser(terms):
     """dt = 1e5 from a start with empty cells: U'(rho) + V is constant where rho > 0, above it elsewhere, to 1/dt."""

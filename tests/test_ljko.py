@@ -160,6 +160,7 @@ def test_the_second_step_solves_the_equations_of_two_densities(place):
     np.testing.assert_allclose(total, 0.0, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [place for place in GRIDS if place != "cube"])
 @pytest.mark.parametrize("terms", TERMS)
 @pytest.mark.parametrize("dt", [1e-3, 0.2, 10.0])
@@ -207,6 +208,7 @@ def worst(method, n):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cells", "published"), [(10, 6.78e-2), (20, 3.65e-2), (40, 2.38e-2)])
 def test_the_digits_of_cances_gallouet_and_todeschi(cells, published):
     """On squares to three figures; of second order at most half of it from 20 cells an axis on. 80: benchmarks/ljko.py.
@@ -238,6 +240,7 @@ def end_error(method, triangles, cells, steps):
     return float(np.abs(averages(end) - exact) @ volumes(end))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("triangles", [False, True])
 @pytest.mark.parametrize(("method", "order"), [(Ljko, 1.0), (Ljko2, 2.0)])
 def test_orders_in_step_and_cell_together(method, order, triangles):
@@ -254,6 +257,7 @@ def turned(flow, method, dts):
     return averages(state.measure)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("uneven_steps", [False, True])
 def test_order_two_in_time_alone(uneven_steps):
     """100 cells on [0, 1], L1 at the end from t = 0.05 against 640 steps; equal ones, and 2 : 3 in turn."""
@@ -278,6 +282,7 @@ def test_lost_energy_is_dissipated_to_second_order():
     assert observed(gaps) >= 1.75
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["interval", "triangles", "disk", "sphere"])
 @pytest.mark.parametrize("terms", TERMS)
 def test_a_step_without_end_leads_to_the_minimiser(place, terms):
@@ -291,6 +296,7 @@ def test_a_step_without_end_leads_to_the_minimiser(place, terms):
     assert weights @ np.abs(level - weights @ level) < 1e-2 * np.std(flow.energy.potential(end, end.points))
 
 
+@pytest.mark.slow
 def test_an_energy_that_interacts_is_taken_at_the_end_of_the_step():
     """circle_teacher at T = 0.1: F + dissipated never above F_0, V[pi] of the end to 1e-7; Ljko2 has order 2."""
     flow = problems.circle_teacher(temperature=0.1, horizon=1.0).flow

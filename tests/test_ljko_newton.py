@@ -95,6 +95,7 @@ def test_newtons_matrix_of_two_densities_is_regular():
     assert sizes[-1] > 1e-9 * sizes[0]
 
 
+@pytest.mark.slow
 def test_the_two_step_formula_is_reached_in_stages():
     """Around an obstacle with dt = 3/80 Newton fails from the continued densities, and from one density in one leap."""
     flow = problems.around_obstacle().flow

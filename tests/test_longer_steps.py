@@ -121,6 +121,7 @@ def test_waves_count_unless_all_steps_are_coarse():
         assert in_time(lab, solver, 10, 2).resolved == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_steps_on_coarse_splines_are_counted():
     """Mass that moves further than two cells in a step is moved on a coarse spline; a short step is not."""
     flow = problems.drift_diffusion().flow

@@ -199,6 +199,7 @@ def test_wrong_use_is_refused(call, words):
 # Problems and promises
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["half_square", "logistic", "huber"])
 def test_two_layers_learn_signs_under_every_loss(loss):
     """F falls by 15 % in two units of time, and the particles' F stays within 2 % of that on a grid.
@@ -275,6 +276,7 @@ def test_only_quadratic_energies_promise_to_fall_under_long_implicit_steps():
         assert energy.quadratic is exact
 
 
+@pytest.mark.slow
 def test_a_kink_of_the_loss_costs_order_in_time():
     """Huber: l'' jumps where a residual passes the width, so Runge-Kutta is declared 1, and has no 4; logistic has 4.
 

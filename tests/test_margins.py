@@ -197,6 +197,7 @@ def test_what_has_no_margin_is_refused() -> None:
         hard_margin(np.ones((2, 2)), [1.0, -1.0])
 
 
+@pytest.mark.slow
 def test_both_layers_stay_below_the_bound_and_come_near_while_their_mass_runs_away() -> None:
     """Over 40 doublings: margin < gamma_1 < the bound of the run's own weights; both monotone from 2^10 on, and at the
     end within 4 %. F has no minimiser: mean |a| |b| >= log(1/(e^{n F} - 1))/gamma_1 (some u_i is at most gamma_1 times

@@ -47,6 +47,7 @@ def wave(w: Array) -> Array:
     return np.asarray(1.0 + 0.1 * np.cos(math.pi * w[:, 0]))
 
 
+@pytest.mark.slow
 def test_a_wave_in_the_square() -> None:
     """|cos(pi x)/10| in H^-1 at the density 1 is .1/(pi 2^(1/2)); linears of width 1/24 see it to 1/24^2."""
     a, b = linears(square_mesh(24, shake=0.5), wave), uniform(square_mesh(7))
@@ -54,6 +55,7 @@ def test_a_wave_in_the_square() -> None:
     assert norm_of(a, b) == "H^-1"
 
 
+@pytest.mark.slow
 def test_a_wave_on_the_torus_and_on_a_grid() -> None:
     """No walls: cos x/10 in H^-1 on (0, 2 pi)^2 is .1/2^(1/2); a mesh against a grid, in either order.
 
@@ -67,6 +69,7 @@ def test_a_wave_on_the_torus_and_on_a_grid() -> None:
     assert norm_of(b, a) == "H^-1" == norm_of(a, b)
 
 
+@pytest.mark.slow
 def test_one_density_on_two_meshes_is_at_no_distance() -> None:
     """1 + x + 2y on two meshes of the square: to rounding, where W2 has a floor."""
     a, b = (linears(square_mesh(n, shake=0.9), lambda w: 1.0 + w[:, 0] + 2.0 * w[:, 1]) for n in (5, 8))
@@ -82,6 +85,7 @@ def test_jumps_from_cell_to_cell_are_seen() -> None:
     assert mesh_distance(a, b) == pytest.approx(exact, rel=1e-2)
 
 
+@pytest.mark.slow
 def test_successive_refinements_show_their_order() -> None:
     """Constants at barycentres of a smooth density on disks: cell averages to h^2, the polygon too."""
     ends = [constants(disk_mesh(n), lambda w: 2.0 + np.sin(2.0 * w[:, 0]) + w[:, 1]) for n in (8, 16, 32)]
@@ -176,12 +180,14 @@ class _Sizes:
         return sphere_mesh(1 + round(math.log2(n))) if self.made is sphere_mesh else disk_mesh(n)
 
 
+@pytest.mark.slow
 def test_orders_in_space_are_seen_on_meshes() -> None:
     """Averages of a linear density on polygons: O(h^2)."""
     study = in_space(Laboratory(PROBLEM.flow), Mixing(16, disk_mesh), (0.25, 0.5, 1.0, 2.0), 8)
     assert study.norm == "H^-1" and study.observed > 1.7
 
 
+@pytest.mark.slow
 def test_the_way_to_the_limit_is_measured_without_a_floor() -> None:
     """To the uniform law: e^-1 of the start is left, by explicit steps (1 - 1/32)^32."""
     problem = replace(PROBLEM, limit=Tilted(disk(), math.pi, 0.0))

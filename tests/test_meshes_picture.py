@@ -134,6 +134,7 @@ def test_each_particle_of_the_sphere_is_on_one_side() -> None:
     assert counts == [int(np.sum(pi.points[:, 2] >= 0.0)), int(np.sum(pi.points[:, 2] < 0.0))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["disk", "sphere", "linear"])
 def test_a_film_has_a_frame_for_each_saved_time(kind: str, tmp_path: Path) -> None:
     """And no two of them are alike, the density being drawn anew."""
@@ -178,6 +179,7 @@ def test_cells_of_an_axis_are_drawn_from_left_to_right() -> None:
     np.testing.assert_allclose(outline(lifted)[0], outline(uniform(mesh))[0], atol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_app_draws_flows_on_shapes() -> None:
     """The density with the largest cloud on top; without a mesh the cloud; grids as before."""
     run = solve(DISK.flow, Mixing(4, disk_mesh), steps=4)

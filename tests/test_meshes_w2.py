@@ -81,6 +81,7 @@ def test_cells_get_the_masses_of_a_linear_density_exactly() -> None:
     np.testing.assert_allclose(raster(pi, grid).density.values, expected, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mesh", [disk_mesh(3), square_mesh(4, shake=0.9)], ids=["disk", "square"])
 def test_cells_get_the_masses_of_a_density_that_jumps(mesh: Mesh) -> None:
     """Against 4^7 pieces a triangle, each counted where its barycentre lies: what is wrong is along the cells' edges.
@@ -175,6 +176,7 @@ def test_gaussians_on_meshes() -> None:
     assert w2(on_plane, laws[1]) == pytest.approx(exact, abs=5e-3)
 
 
+@pytest.mark.slow
 def test_a_mesh_of_squares_is_its_grid() -> None:
     """Constant on both halves of each cell: the same density, and the same W2 to another one."""
     grid = Grid(SQUARE, (16, 16))
@@ -200,6 +202,7 @@ def test_one_atom_and_a_disk() -> None:
     assert w2_floor(pi, atom) < 5e-3
 
 
+@pytest.mark.slow
 def test_densities_that_jump_against_pot() -> None:
     """Two meshes with nothing in common: POT on 1536 and 1600 pieces, which stand a piece's spread from each other."""
     a, b = noise(disk_mesh(4), 1), noise(square_mesh(5, box((-0.5, -0.5), (0.5, 0.5)), shake=0.9), 2)
@@ -210,6 +213,7 @@ def test_densities_that_jump_against_pot() -> None:
     assert abs(w2(a, b) - oracle) < 0.1 * spread
 
 
+@pytest.mark.slow
 def test_without_numba_densities_are_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Within the floor, which is then larger."""
     a, b = uniform(disk_mesh(8)), uniform(disk_mesh(8, 0.7))
@@ -247,6 +251,7 @@ def test_what_averages_over_triangles_lose_of_a_law() -> None:
     assert gridded(pi, law).floor > 1.01 * gridded(uniform(mesh), flat).floor
 
 
+@pytest.mark.slow
 def test_a_law_of_a_region_and_an_atom() -> None:
     """1 + x/2 on the disk and the atom at 0: W2^2 = int |w|^2 = 1/2; its own floor stands above what is seen."""
     law, atom = On(disk(), math.pi, 0.5), Particles(disk(), np.zeros((1, 2)))

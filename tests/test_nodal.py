@@ -58,6 +58,7 @@ def pairs(n: int, on: Box):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bells", "rough", "lonely", "discs", "even"])
 @pytest.mark.parametrize("turns", SIDES)
 def test_is_emd2(name, turns):
@@ -96,6 +97,7 @@ def test_the_proof(turns, name):
     assert np.all(found.masses > 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turns", [False, True])
 @pytest.mark.parametrize("n", [61, pytest.param(128, marks=pytest.mark.slow)])
 def test_products(n, turns):

@@ -89,6 +89,7 @@ def state_vector(measure):
     return measure.coefficients if hasattr(measure, "coefficients") else measure.points
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", RUNGE_KUTTA)
 def test_runge_kutta_is_of_order_four(case):
     """Root mean square of the distance of successive refinements, 10 to 160 steps over t = 10: order 4.
@@ -171,6 +172,7 @@ def space_errors(case):
     return [l1(end, reference(problem)) for end in ends]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", SPACE)
 def test_finite_volumes_have_their_order(case):
     """L1 distance to the exact cell averages, at least the declared order less 0.15.
@@ -368,6 +370,7 @@ def null_mode_end(solver):
     return solve(NULL_MODE.flow, solver, times=[100.0])
 
 
+@pytest.mark.slow
 @METHODS
 def test_relu_does_not_see_mode_three(solver):
     """From (1 + cos(3 theta)/2)/2 pi nothing moves: W2(100) = 1/(6 sqrt 2) = 0.117851 within 1e-3.
@@ -429,6 +432,7 @@ def test_relu_from_an_even_start_is_seen_alike_by_particles():
     assert w2(end, UNIFORM) == pytest.approx(expected, rel=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", [Fourier(48), Muscl(128), GradientFlow(400), Quantile(200)], ids=str)
 def test_cos_minus_sin_finds_the_teacher(solver):
     """No null mode: W2 to uniform at t = 20 is below a tenth of its start, by every method."""
@@ -449,6 +453,7 @@ def test_small_modes_decay_at_their_linear_rate(n, b):
     assert 2 * end.coefficients[n].real == pytest.approx(1e-5 * math.exp(-(n**2) * ive(n, b * b)), rel=1e-8, abs=0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("t", [1.0, 4.0])
 def test_two_methods_agree_within_their_floor(t):
     """W2(particles, equation) at t is at most their distance at 0 plus 1e-4: the start's quantisation is the floor."""

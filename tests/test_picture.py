@@ -125,6 +125,7 @@ def test_the_window_of_the_line_holds_nearly_all_mass() -> None:
     assert high - low < 5.0
 
 
+@pytest.mark.slow
 def test_the_curve_is_w2(circle_runs: dict[str, Trajectory]) -> None:
     uniform = problems.circle.UNIFORM
     (axes,) = picture.w2_curves(circle_runs, uniform, levels={"a prediction": 0.1}).axes
@@ -192,6 +193,7 @@ def test_the_fit_is_the_network_and_the_risk_is_twice_the_energy(network_run: Tr
 # How it looks
 
 
+@pytest.mark.slow
 def test_every_picture_is_labelled_and_saved(
     circle_runs: dict[str, Trajectory], line_runs: dict[str, Trajectory], network_run: Trajectory, tmp_path: Path
 ) -> None:
@@ -251,6 +253,7 @@ def test_runs_may_come_alone_or_without_names(circle_runs: dict[str, Trajectory]
         named({})
 
 
+@pytest.mark.slow
 def test_nothing_global_is_changed(circle_runs: dict[str, Trajectory]) -> None:
     before = dict(matplotlib.rcParams)
     picture.png_base64(picture.energies(circle_runs))
@@ -265,6 +268,7 @@ def test_nothing_global_is_changed(circle_runs: dict[str, Trajectory]) -> None:
 # The animation
 
 
+@pytest.mark.slow
 def test_the_animation_moves_is_short_and_small(circle_runs: dict[str, Trajectory], tmp_path: Path) -> None:
     runs = {name: run for name, run in circle_runs.items() if "Fourier" not in name}
     began = time.process_time()
@@ -282,6 +286,7 @@ def test_the_animation_moves_is_short_and_small(circle_runs: dict[str, Trajector
     assert tuple(first[1, 1]) == (255, 255, 255)
 
 
+@pytest.mark.slow
 def test_the_animation_on_the_line_with_the_exact_answer(line_runs: dict[str, Trajectory], tmp_path: Path) -> None:
     path = picture.animation(line_runs, tmp_path / "line.gif", exact=problems.ornstein_uhlenbeck().exact)
     with Image.open(path) as movie:

@@ -102,6 +102,7 @@ def test_numbers_are_drawn_as_they_are() -> None:
     assert axes.get_yscale() == "linear"
 
 
+@pytest.mark.slow
 def test_several_figures_stand_below_one_another(steps: dict[str, Trajectory], tmp_path: Path) -> None:
     """Each as it would be alone, the narrower in the middle of white."""
     wide, narrow = picture.moves(steps), picture.energies(steps)
@@ -119,6 +120,7 @@ def test_several_figures_stand_below_one_another(steps: dict[str, Trajectory], t
         picture.save([wide, narrow], tmp_path / "both.svg")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("round_", [False, True])
 def test_regions_on_one_scale_and_by_roots(round_: bool, tmp_path: Path) -> None:
     """Else each time has its own; colours by the root keep the ends of the scale. The film takes roots too."""
@@ -142,6 +144,7 @@ def test_regions_on_one_scale_and_by_roots(round_: bool, tmp_path: Path) -> None
         assert image.n_frames == 3  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_charges_are_drawn_on_their_sheets() -> None:
     """One axis: a path for each charge, ends at +-sqrt(mass), groups summed, a gap where a path leaves the turn; two
     axes: areas by mass. Diamonds at the known charges. Other measures are refused."""

@@ -48,6 +48,7 @@ def test_a_table_comes_back_in_its_units(quakes: tuple[problems.Problem, Traject
     np.testing.assert_allclose(problem.columns.scaled(rows.inputs), problem.held_out.inputs, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_fit_is_drawn_in_the_units_of_its_table(sheets: tuple[problems.Problem, Trajectory, Trajectory]) -> None:
     """Labels are column names; the curve is f_pi; filled and hollow points are as many as rows learnt and held out."""
     problem, cells, _ = sheets
@@ -112,6 +113,7 @@ def test_maps_show_both_sheets_with_their_particles(sheets: tuple[problems.Probl
         assert sum(len(d.get_offsets()) for d in dots) == count
 
 
+@pytest.mark.slow
 def test_a_map_without_sheets(plane: tuple[Trajectory, Trajectory]) -> None:
     """One column in the plane of (a, w), mass 1; the window leaves at most 0.1 % out at each side."""
     cells, cloud = plane
@@ -179,6 +181,7 @@ def test_what_has_no_plane_is_refused(
         picture.surface(risk.data, plane[0])
 
 
+@pytest.mark.slow
 def test_a_journey_shows_the_way(tmp_path: Path) -> None:
     """A bell moved by .3 of the axis: what is bright in the picture moves by about as much; .gif is the one format."""
     grid = Grid(box([0.0, 0.0], [1.0, 1.0]), (32, 32))

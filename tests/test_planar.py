@@ -343,6 +343,7 @@ def test_atoms_become_cells():
     assert geodesic(corner, corner).density(0.0, grid).mass == pytest.approx(1.0, abs=1e-14)
 
 
+@pytest.mark.slow
 def test_a_torus_of_bells():
     """A bell on the torus, moved over its seam: on a circle the optimal map of a translation is none, and W2 less."""
     grid = Grid(torus(2), (64, 64))
@@ -375,6 +376,7 @@ def test_far_windows(away):
     assert moved.weights @ np.sum(moved.shift**2, axis=1) == pytest.approx(moved.squared, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_two_laws_far_apart():
     """Laws enter by windows of their own, on cells of a thousandth: still a translation."""
     a, b = (Product(Gaussian(m, 0.001), Gaussian(m, 0.001)) for m in (0.0, 10.0))

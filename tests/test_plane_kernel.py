@@ -77,6 +77,7 @@ def test_densities_are_refused():
         KERNEL.double(Gaussian(dim=3))
 
 
+@pytest.mark.slow
 def test_students_find_three_teachers():
     """F falls below 3e-3 by t = 20 at m = 100, and the energy identity holds to 5e-5 (k'' has a kink)."""
     flow = problems.relu_teacher_plane(horizon=20.0).flow

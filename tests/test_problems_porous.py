@@ -74,6 +74,7 @@ def test_averages_carry_the_mass(power):
     np.testing.assert_allclose(masses, masses[::-1], rtol=1e-9, atol=0.0)
 
 
+@pytest.mark.slow
 @EVERY
 @pytest.mark.parametrize("dim", [1, 2])
 def test_second_moment(power, dim):
@@ -315,6 +316,7 @@ def l1_order(problem, solvers, steps):
     return -float(np.polyfit(np.log([s.cells for s in solvers]), np.log(errors), 1)[0]), errors[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("solver", "bound"), [(Upwind, 6e-3), (Muscl, 3e-5), (ScharfetterGummel, 3e-4)], ids=["upwind", "muscl", "fitted"]
 )
@@ -339,6 +341,7 @@ def test_barenblatt_in_the_plane_in_l1(solver, bound):
     assert finest < bound
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("m", [1.5, 2.0, 3.0, 4.0])
 def test_muscl_has_the_order_it_declares_at_an_edge(m):
     """W2 order at least 1 + min(1/2, 1/(m-1)) less 0.15, from 32 to 128 cells: the density ends like y^(1/(m-1))."""

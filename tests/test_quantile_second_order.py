@@ -85,6 +85,7 @@ def refined(flow, solver):
     return [distance(a, b) for a, b in itertools.pairwise(end_of(flow, solver, n) for n in LEVELS)]
 
 
+@pytest.mark.slow
 @METHODS
 @pytest.mark.parametrize("case", SMOOTH)
 def test_smooth_starts_show_order_two(method, case):
@@ -102,6 +103,7 @@ COMPACT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [Sdirk2, Bdf2])
 @pytest.mark.parametrize("case", COMPACT)
 def test_fronts_cost_l_stable_methods_their_second_order(method, case):
@@ -144,6 +146,7 @@ def imbalances(flow, solver):
     return [abs(run.energies[0] - run.energies[-1] - run.dissipated[-1]) for run in runs]
 
 
+@pytest.mark.slow
 @METHODS
 @pytest.mark.parametrize("case", ["circle, T = .02", "sawtooth", "heat", "drift"])
 def test_what_is_lost_is_dissipated(method, case):
@@ -163,6 +166,7 @@ def test_fronts_leave_the_energy_identity_half_an_order(method, case):
     assert 1e-3 < fine < 5e-2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [Sdirk2, Bdf2])
 def test_a_start_that_does_not_fit_the_walls(method):
     """Uniform under drift and heat on [0, 1]: rho V' + rho_x is not 0 at the walls: |v|^2 ~ 1 - c t^(1/2).
@@ -190,6 +194,7 @@ def end_by_pattern(flow, solver, rounds):
     return state.measure
 
 
+@pytest.mark.slow
 @METHODS
 def test_order_two_with_steps_that_change(method):
     """The teacher at T = .02 by 1 to 16 rounds of eight steps of several lengths; no step of Bdf2 starts afresh."""
@@ -306,6 +311,7 @@ def test_a_failure_names_the_method_that_was_asked_for(method):
         solve(flow, method(20, limit=1), steps=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slope", [1.0, -1.0])
 @pytest.mark.parametrize("dt", [0.3, 0.002])
 @pytest.mark.parametrize("method", [Quantile, Sdirk2, Midpoint, Bdf2])

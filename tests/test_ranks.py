@@ -122,6 +122,7 @@ def test_a_rank_that_raises_alone_ends_the_job_with_its_message():
     assert "went on" not in done.stdout and time.monotonic() - began < 30.0
 
 
+@pytest.mark.slow
 @job
 @pytest.mark.fem
 def test_what_all_ranks_raise_is_raised():
@@ -376,6 +377,7 @@ def test_a_checkpoint_with_a_damaged_part_is_not_used(tmp_path):
     assert stored(folder).steps == 2000
 
 
+@pytest.mark.slow
 @job
 @pytest.mark.fem
 @pytest.mark.timeout(300)

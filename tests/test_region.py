@@ -277,6 +277,7 @@ def test_laws_on_a_region():
     assert law.normaliser[0] == pytest.approx((1 - math.exp(-2.0)) + (1 - math.exp(-1.0)), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_particles_slide_along_the_walls_of_a_region():
     """They fall to the right, in the L as it is and in its region, alike."""
     flow = [Flow(Energy(Potential.linear((-1.0, -0.3))), home, Uniform(home), 3.0) for home in (L, region_of(L, 12))]
@@ -380,6 +381,7 @@ def test_walls_may_be_graded(turn, power):
     assert found.volume == pytest.approx(1.0, rel=1e-14) and len(found.outer.points) == 4
 
 
+@pytest.mark.slow
 def test_a_fine_hole_in_coarse_walls_takes_little_memory():
     """Of its 4096 sides all pairs are 8 million, but each is asked about those near it alone."""
     rings, n, r = [], 4096, 0.3
@@ -470,6 +472,7 @@ steps = 4
 """
 
 
+@pytest.mark.slow
 @pytest.mark.fem
 @fem[1]
 def test_a_config_names_a_mesh_whose_loss_loses_no_result(tmp_path):

@@ -375,6 +375,7 @@ def test_a_start_at_rest_needs_no_time():
     assert 0.0 <= bracket(turning.flow, pi).gap < 1e-12
 
 
+@pytest.mark.slow
 def test_a_run_with_a_known_least_energy_gets_the_picture():
     """`wflow run`: of the first density that is a W2 flow, not of fictitious play."""
     posed = problems.build("von_mises_langevin", horizon=2.0)

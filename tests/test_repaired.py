@@ -205,6 +205,7 @@ def speed(s):
     return 6.0 * s * (1.0 - s)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [0.1, 1e-3])
 def test_a_flux_sets_out_from_a_density(width):
     """Random densities of contrasts up to 10^5.5, on squares and on cells a thousand times as long as wide.

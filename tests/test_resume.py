@@ -106,6 +106,7 @@ def cases() -> Iterator[Any]:
                     yield pytest.param(solver, posed, adaptive(posed), id=f"{solver}-{name}-adaptive")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("solver", "posed", "pace"), list(cases()))
 def test_resumed_after_any_step_a_run_ends_with_the_same_bits(
     solver: Solver, posed: Problem, pace: dict[str, Any]

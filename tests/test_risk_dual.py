@@ -142,6 +142,7 @@ def test_strong_duality(posed, tau):
     assert found.end.weights.sum() == pytest.approx(1.0, abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*PARAMETERLESS, *ONE_PARAMETER])
 def test_every_activation_of_the_catalogue(name):
     """On the circle, tau = 3: the sampled gap is at most 1e-9 of the gain."""
@@ -225,6 +226,7 @@ def test_no_displacement_is_too_short_for_the_nodes(cells):
     np.testing.assert_allclose(moved[inside], expected[inside], rtol=0.0, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("posed", ["circle tanh", "(a, w) tanh"])
 def test_order_one_in_the_step(posed):
     """W2 to the particles' own flow at t = 1 by 4, 8, 16, 32 steps: order at least .85, errors below 3e-2."""
@@ -377,6 +379,7 @@ def test_three_moving_axes_are_refused():
     assert "3 axes move" in RiskDual(10).refusal(flow)
 
 
+@pytest.mark.slow
 def test_a_few_giant_steps_train_what_traps_the_flow():
     """Three certified steps of 100 leave half the risk of the particles' flow over the same time."""
     energy, start = bumps(atoms=20)
@@ -422,6 +425,7 @@ def test_bumps_are_their_formula():
         np.testing.assert_allclose(neuron.curvature(x, w)[..., k], bend, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_atoms_that_run_away_are_named():
     """psi of second degree and a step of 10: numbers overflow, and the step says so, not numpy."""
     draw = np.random.default_rng(0)

@@ -171,6 +171,7 @@ EXPONENTS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("scheme", "start"), list(EXPONENTS), ids=lambda x: x if isinstance(x, str) else x.__name__)
 def test_cells_lose_their_order_to_rough_starts(scheme: type[Solver], start: str) -> None:
     """Layers of width d = h^(1/2) (upwind), h^(2/3) (muscl): W2 ~ d about atoms, d^(3/2) across jumps (derived).
@@ -197,6 +198,7 @@ def test_a_square_costs_the_same_in_the_plane(scheme: type[Solver]) -> None:
     assert math.log2(apart[0] / apart[1]) == pytest.approx(scheme(8).order(flow).space, abs=0.1)  # type: ignore[call-arg]
 
 
+@pytest.mark.slow
 def test_the_width_of_upwind_about_an_atom_is_predicted() -> None:
     """W2 = sin(theta_t) sqrt(h (cot theta_t - cot theta_0)), no constant to fit (derived: variance of a Gaussian).
 
@@ -233,6 +235,7 @@ def test_minimising_movements_lose_to_gaps_more_than_to_jumps(start: str, least:
     assert least - 0.15 <= slope <= most
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("scheme", "expected"), [(Upwind, 1.0), (Muscl, 1.0), (ScharfetterGummel, 1.0)])
 def test_heat_forgives_an_atom_all_but_its_place(scheme: type[Solver], expected: float) -> None:
     """T = 0.1 from one atom at 5/16 of a turn, on an edge of every grid: the mass begins h/2 beside it, order 1."""

@@ -53,6 +53,7 @@ def fill(pairs, order):
     return splu(matrix.tocsc(), permc_spec="NATURAL", diag_pivot_thresh=0.0, options=options).L.nnz
 
 
+@pytest.mark.slow
 def test_dissection_fills_m_log_m():
     """4 m log m entries at most at m = 1000 and 16000, where the order of halves itself fills ever more of them."""
     ratios = []
@@ -149,6 +150,7 @@ def solved_strips(m, seed):
     return phi.based(found.phi), np.zeros(m), found
 
 
+@pytest.mark.slow
 def test_the_stairs_mean_slope():
     """x -> x/2 or x/2 + 1/2 jumps by 1/2: strips apart by t more exchange the mass t/(2 1/2) m' l = t in the mean.
 

@@ -167,6 +167,7 @@ def test_who_is_hidden_moves_as_the_nearest():
     assert np.median(np.delete(way, 3)) == pytest.approx(0.0, abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_small_islands_are_reached(seed):
     """Twelve discs of a few cells each, anywhere, and Gaussian atoms: it ends at the tolerance."""

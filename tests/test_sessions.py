@@ -102,6 +102,7 @@ def interrupted(folder: Path, kind: type[Solver] = Upwind, at: int = 4, error: t
     return RunFolder.open(next(folder.glob("case-*")))
 
 
+@pytest.mark.slow
 def test_a_run_in_two_sessions_has_the_files_of_one(tmp_path: Path, reference: dict[str, Any]) -> None:
     """Trajectories and figures byte by byte, rows and distances number by number."""
     folder = interrupted(tmp_path)

@@ -63,6 +63,7 @@ def test_outside_is_the_distance_that_retract_goes(name):
     np.testing.assert_array_equal(back[depth <= 0.0], w[depth <= 0.0])
 
 
+@pytest.mark.slow
 def test_nearest_point_of_an_l_by_brute_force():
     """Against 40000 points of its walls: none is nearer, and one is as near but for their spacing."""
     corners = np.asarray(L.outer.points)

@@ -134,6 +134,7 @@ def reference(name):
     return flow, solve(flow, ScharfetterGummel(128), steps=640).final
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FLOWS)
 def test_order_one_against_finite_volumes(name):
     """W2 at the horizon by 2, 4, 8, 16 steps: order 0.85 on the finest three, the last below 3e-3; mass to 1e-12."""

@@ -80,6 +80,7 @@ PAIRS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAIRS)
 def test_laws_about_one_axis_by_one_dimension(name):
     """Few atoms for speed (w2 takes 2000): within the sum of their floors of the exact distance."""
@@ -92,6 +93,7 @@ def test_laws_about_one_axis_by_one_dimension(name):
     assert w2(a, b) == pytest.approx(along_meridians(a, b), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_floors_bound_and_fall():
     """of_zonal and of_mesh: the floor with 4 times the atoms is about half; 2000 atoms: .05."""
     law, mesh = ZonalDensity({1: 0.5}), octahedral(4)

@@ -39,6 +39,7 @@ def test_linear_rates_of_relu(degree):
     assert fine <= coarse / 2.0
 
 
+@pytest.mark.slow
 def test_relu_does_not_see_degree_three():
     """V is constant (odd degrees from 3 on are null): what moves is the mesh's error, 1e-4 of the rate for l = 4."""
     assert abs(fading(3, 24)) <= 1e-6

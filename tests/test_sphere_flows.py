@@ -56,6 +56,7 @@ def test_particles_of_the_drift_reach_their_exact_places(solver, order):
     assert slopes[-1] > order - 0.15 and errors[-1] < 3e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("solver", "order"), ORDERS, ids=str)
 def test_a_flow_of_neurons_has_the_order_of_the_method(solver, order):
     """cos - sin learns its teacher from samples: distances of successive halvings of dt, V recomputed at each stage."""
@@ -66,6 +67,7 @@ def test_a_flow_of_neurons_has_the_order_of_the_method(solver, order):
     assert np.log2(apart[-2] / apart[-1]) > order - 0.15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("solver", "order"), ORDERS, ids=str)
 @pytest.mark.parametrize("name", ["sphere_drift", "sphere_teacher"])
 def test_energy_lost_is_energy_dissipated(solver, order, name):
@@ -203,6 +205,7 @@ WALLS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WALLS)
 def test_particles_slide_along_round_walls_at_first_order(name):
     """V = -x at radius r: phi' = -sin phi/r, so tan(phi/2) shrinks by e^{-t/r}, before a hole until phi = pi/2.

@@ -302,6 +302,7 @@ def splines_tried(monkeypatch, failing):
     return tried
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("crossed", "coarse"), [(1.5, False), (2.5, True)])
 def test_the_spline_is_as_wide_as_mass_moves(crossed, coarse, monkeypatch):
     """V = -w over a uniform density: mass crosses dt/h cells. From two on a coarse spline, else a fine one.
@@ -475,6 +476,7 @@ def test_published_drift_diffusion(drift, cells):
 # Second order
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "cells", "first"), [("heat_mode", 256, 4), ("drift_diffusion", 256, 4), ("ornstein_uhlenbeck", 1024, 8)]
 )

@@ -193,6 +193,7 @@ def a_dual(sides, tau=0.02):
     ), draw
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sides", SIDES, ids=IDS)
 def test_the_value_and_its_slope(sides):
     """D by minima over 40 places a cell on each axis (above it by at most the curvature times their distance squared).

@@ -86,6 +86,7 @@ def test_a_power_of_a_positive_density_at_short_steps(solver):
     assert rates == pytest.approx([rates[0]] * 3, rel=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exponent", [14.0, 20.0])
 @pytest.mark.parametrize("dt", [1e-2, 1e-1])
 def test_a_stiff_power_moves_or_is_refused(exponent, dt):
@@ -135,6 +136,7 @@ def test_a_reading_whose_energy_does_not_fall_proves_nothing(monkeypatch):
         end_of_step(flow, solver, 0.01)
 
 
+@pytest.mark.slow
 def test_rest_is_no_fallback():
     """Second order at an equilibrium: rounding of F is no rise."""
     run = solve(problems.ornstein_uhlenbeck(horizon=40.0).flow, SplineSdirk2(64), steps=60)

@@ -57,6 +57,7 @@ def test_a_block_on_a_line(term, cells, dt):
     assert w2(ours.state.measure, theirs.state.measure) <= 3e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("temperature", "dt"), [(0.1, 0.025), (0.1, 0.1), (0.01, 0.025), (1.0, 0.1)])
 def test_a_block_in_the_plane(temperature, dt):
     """F is a sum over axes and the start a product, so the step is that of the two lines (derived: F of a product).

@@ -146,6 +146,7 @@ def test_a_step_of_the_equation_has_its_moments(second):
     assert abs(ends.var() / variance - 1.0) <= 0.02 + 4.0 * math.sqrt(2.0 / 400)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("second", "order"), [(False, 1.0), (True, 2.0)])
 def test_without_noise_the_equation_follows_the_descent(second, order):
     """One row, no covariance: descent of step h against the equation of length h, solved finely, at t = 2: h or h^2.

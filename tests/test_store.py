@@ -266,6 +266,7 @@ def test_a_run_killed_leaves_its_status_and_what_it_had_finished(tmp_path: Path)
     assert said == ["running", "failed", "running", "interrupted", "running", "done"]
 
 
+@pytest.mark.slow
 def test_names_are_never_used_twice_by_two_processes(tmp_path: Path) -> None:
     code = "import sys; from pathlib import Path; from wflow.store import RunFolder\n"
     code += "for _ in range(20): print(RunFolder.create(Path(sys.argv[1]), 'case').path)"

@@ -154,6 +154,7 @@ def test_a_run_repeats_itself(problem, solver):
     np.testing.assert_array_equal(again.final.weights, run(problem, solver).final.weights)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("problem", "solver"), marked(TAKEN))
 def test_what_a_state_carries_only_saves_work(problem, solver):
     """A step from a state without its memory has the same bits, whatever dt came before."""

@@ -90,6 +90,7 @@ def derivatives_of(sigma):
     return (0, 1, 2) if sigma.curvature else (0, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_numpy_in_blocks(plain, name):
     """Without numba: every activation, p = 1, 2, 3, bias, outer weight, the circle; piecewise linear ones by arcs."""
@@ -310,6 +311,7 @@ print(bool(sys.modules.get("numba")))
 """
 
 
+@pytest.mark.slow
 def test_small_problems_never_import_numba():
     """Importing it takes longer than their solution."""
     found = subprocess.run([sys.executable, "-c", SMALL], capture_output=True, text=True, check=True)
@@ -319,6 +321,7 @@ def test_small_problems_never_import_numba():
 # ---- vector code, the cache
 
 
+@pytest.mark.slow
 @needs_numba
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="counts the vectors of x86-64")
 @pytest.mark.parametrize("name", ["relu", "tanh"])
@@ -366,6 +369,7 @@ print(double(1.5))
 """
 
 
+@pytest.mark.slow
 @needs_numba
 def test_no_cache_folder_is_no_failure(tmp_path):
     """Where neither the folder of the module nor that of the user can be written, a kernel is compiled all the same.
@@ -421,6 +425,7 @@ def test_the_energy_by_either_way(monkeypatch, name):
         np.testing.assert_allclose(got, expected, rtol=0.0, atol=EXACT * np.max(np.abs(expected)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "outer", "particles", "numba"),
     [("relu", False, 100_000, True), ("relu", True, 50_000, False), ("tanh", True, 30_000, True)],
@@ -456,6 +461,7 @@ def coupled(name, m, n):
     return energy, pi, norm(*energy.coupling(pi, pi.points), Probe(pi.points, pi.weights, False))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "n"), [("tanh", 200), ("relu", 200), ("tanh", 450)])
 def test_the_coupling_of_a_sample(name, n):
     """The estimate with three standard errors lies above the exact norm, and by less than half of it.

@@ -201,6 +201,7 @@ def test_cells_of_the_cylinder_in_tensor_form():
     np.testing.assert_allclose(features.against(slope), slope @ whole, rtol=0.0, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", [GradientFlow(60), Muscl(96), Quantile(60)], ids=str)
 def test_deconvolution_finds_the_spikes(solver):
     """From the uniform law F falls a hundredfold by t = 6, and data and closed kernel end alike, by three methods.

@@ -64,6 +64,7 @@ def test_orders_in_the_plane_of_weights(scheme):
     assert fine < (2e-2 if scheme is Upwind else 2e-3)
 
 
+@pytest.mark.slow
 def test_implicit_and_explicit_agree_with_heat():
     """Scharfetter-Gummel against MUSCL, T = 0.1, 64 cells a side: H^-1 within the sum of their own refinements."""
     flow = problems.two_layer_1d(temperature=0.1, ridge=0.5, horizon=1.0).flow
@@ -75,6 +76,7 @@ def test_implicit_and_explicit_agree_with_heat():
     assert distance(fitted[1], muscl[1]) <= errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tanh", "cos - sin"])
 def test_particles_and_cells_follow_the_same_flow(name):
     """W2(400 quantised particles, MUSCL) at t = 1 is at most 15 % above what it was at the start (their quantisation).

@@ -57,6 +57,7 @@ def wave(w, derivative):
     return np.cos(w[:, 0]) + 0.5 * w[:, -1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("internal", [(Entropy(0.7),), (Entropy(0.3), Power(2.0, 0.5)), (Power(3.0, 0.5),)])
 @pytest.mark.parametrize("domain", [disk(), annulus(0.3, 1.0), sphere()], ids=["disk", "annulus", "sphere"])
 def test_no_flux_at_equilibrium(domain, internal):

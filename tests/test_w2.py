@@ -218,6 +218,7 @@ def triples(draw):
     return [random_atoms(draw, domain) for _ in range(3)]
 
 
+@pytest.mark.slow
 @given(triples())
 def test_symmetry(abc):
     """W2(a, b) = W2(b, a), to the rounding of a root: both squares to 1e-13 of the squared diameter."""
@@ -225,6 +226,7 @@ def test_symmetry(abc):
     assert w2(a, b) ** 2 == pytest.approx(w2(b, a) ** 2, rel=1e-9, abs=1e-11)
 
 
+@pytest.mark.slow
 @given(triples())
 def test_triangle(abc):
     """W2(a, c) <= W2(a, b) + W2(b, c), with 1e-9 for rounding under the root."""
@@ -232,12 +234,14 @@ def test_triangle(abc):
     assert w2(a, c) <= w2(a, b) + w2(b, c) + 1e-9
 
 
+@pytest.mark.slow
 @given(triples())
 def test_identity(abc):
     """W2(a, a) = 0, to 1e-12."""
     assert w2(abc[0], abc[0]) < 1e-12
 
 
+@pytest.mark.slow
 @given(triples(), st.floats(-3, 3))
 def test_common_translations_and_turns_change_nothing(abc, shift):
     """W2(a + t, b + t) = W2(a, b) on the line and on the circle (squares, to rounding)."""
@@ -246,6 +250,7 @@ def test_common_translations_and_turns_change_nothing(abc, shift):
     assert moved**2 == pytest.approx(w2(a, b) ** 2, rel=1e-9, abs=1e-11)
 
 
+@pytest.mark.slow
 @given(triples(), st.floats(0.01, 100))
 def test_scaling_of_the_line(abc, factor):
     """W2(l a, l b) = l W2(a, b) on the line."""

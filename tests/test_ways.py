@@ -102,6 +102,7 @@ def test_ways_go_on_over_the_seam():
         np.testing.assert_array_equal(again, first)
 
 
+@pytest.mark.slow
 def test_nobody_passes_a_wall_that_hangs_on_a_block():
     """From floor to ceiling, .03 thick, joined to a block .34 thick: no step takes mass to the other side.
 
