@@ -6,9 +6,10 @@ Ends with status 1 if two hidden layers take 10 s or more. Run with OMP_NUM_THRE
 import sys
 import time
 
+from solvers.deep import networks
 from wflow.activation import linear, tanh
 from wflow.app.studies.dmft import three_data
-from wflow.deep.dmft import linear_limit, networks, sampled_limit
+from wflow.deep.dmft import linear_limit, sampled_limit
 
 LIMIT = 10.0
 

@@ -4,7 +4,7 @@
     parted, in the unit square: two rectangles .5 apart (uniform atoms, seven draws; atoms far away; two Gaussian clouds
     of atoms against other shares), 16 discs, a ring, a checkerboard (uniform and Gaussian atoms), a bump cut in two
     scales: i.i.d. Cauchy atoms, six clouds of widths .1 to 1e-6 at once, against the uniform law and two rectangles,
-        clouds 1e9 apart and Cauchy atoms squared
+        clouds 1e9 apart (three of them in six draws) and Cauchy atoms squared
 
 What to expect: for 1e5 atoms a hull to sort out which cells are neighbours (Qhull) takes .9 s, to find them again from
 the cells before .1 s, the integrals over the cells .05 s, Newton's matrix, dissected and eliminated, .15 to .2 s.
@@ -92,6 +92,14 @@ def clouds(m: int, rng: np.random.Generator) -> Array:
     return np.where(some, 0.3 + 0.05 * z, np.array([0.6, 0.7]) + 0.1 * z)
 
 
+def far_clouds(m: int, rng: np.random.Generator) -> Array:
+    """Unit squares 1e9 apart: a fifth of the atoms, three tenths and a half."""
+    x = rng.random((m, 2))
+    x[m // 2 :, 0] += 1e9
+    x[: m // 5, 1] += 1e9
+    return x
+
+
 def many_widths(m: int, rng: np.random.Generator) -> Array:
     """Six clouds of widths .1, .01, ... 1e-6 about random places."""
     middles, of = rng.random((6, 2)), rng.integers(0, 6, size=m)
@@ -154,8 +162,9 @@ def scales(m: int, cells: int) -> None:
     x = np.random.default_rng(0).random((m, 2))
     x[m // 2 :, 0] += 1e9
     row("two clouds 1e9 apart, uniform", x, uniform)
-    x[: m // 5, 1] += 1e9
-    row("three clouds 1e9 apart, two rectangles", x, rectangles(cells))
+    for seed in range(6):
+        three = far_clouds(m, np.random.default_rng(seed))
+        row(f"three clouds 1e9 apart, two rectangles, draw {seed}", three, rectangles(cells))
     row("Cauchy atoms squared, uniform", tails * np.abs(tails), uniform)
 
 

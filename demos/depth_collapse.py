@@ -68,4 +68,4 @@ if __name__ == "__main__":
     print("exercise: predicted {:.2f}, measured {:.2f}".format(*exercise()))
 
 # References: [1] Nguyen & Pham 2020, arXiv:2001.11443. [2] Araujo, Oliveira & Yukimura 2019, arXiv:1906.00193.
-# [3] Pham & Nguyen 2021, arXiv:2105.05228.    Next lesson: mup_features.py
+# [3] Pham & Nguyen 2021, arXiv:2105.05228.    Next lesson: unseen_input.py

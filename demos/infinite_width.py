@@ -16,8 +16,9 @@ from functools import cache
 
 import numpy as np
 
+from solvers.deep import networks
 from wflow import activation, picture
-from wflow.deep.dmft import Setting, difference, linear_limit, networks, sampled_limit
+from wflow.deep.dmft import Setting, difference, linear_limit, sampled_limit
 
 # Problem
 INPUTS = np.random.default_rng(0).standard_normal((3, 24))
@@ -70,8 +71,7 @@ if __name__ == "__main__":
     print("mean error without A and B, N = 16, 32, 64: {:.4f} {:.4f} {:.4f}".format(*without))
     one = [(n, errors(n).rms, errors(n).rms_error) for n in WIDTHS]
     mean = [(n, errors(n).bias, errors(n).bias_error) for n in WIDTHS[:3]]
-    wrong = [(n, e, 0.0) for n, e in zip(WIDTHS, without, strict=False)]
-    rows = {"off the limit": mean, "off the limit without A and B": wrong}
+    rows = {"off the limit": mean, "without A and B": [(WIDTHS[k], e, 0.0) for k, e in enumerate(without)]}
     print(picture.save(picture.widths({"f: one network": one}, rows), "results/demos/infinite_width.png"))
     refutation()
     print("exercise: predicted {:.5f}, measured {:.5f}".format(*exercise()))

@@ -5,7 +5,7 @@ Claim: with neurons matched by optimal transport the straight one rises above it
     f = (1/m) sum_j a_j tanh(b_j . x),   F = mean |f - y|^2/2,   any permutation of the neurons leaves f
     best permutation: sum_j |w_j - w'_{p(j)}|^2 = m W2^2 of the two measures of neurons w = (a, b)            [proved]
     barrier = max over alpha of F((1 - alpha) w + alpha w') - chord <= sqrt(2 F_max) e + e^2/2                [proved]
-    e <= (1/8m) sum_j (2 |da_j db_j . x| + A_j K (db_j . x)^2) = O(W2^2),   K = max |tanh''|, A_j = max |a_j|
+    e <= (1/8m) sum_j (2 |da_j db_j . x| + A_j K (db_j . x)^2) = O(A W2^2),   K = max |tanh''|, A_j = max |a_j|
 
 F is convex in f, so the mean of both networks' f is as good as they are; e is how far the network between is from that
 mean. As m -> infinity W2 -> 0 if both are samples of one law (here only measured).   Slides: between solutions.

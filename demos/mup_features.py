@@ -14,8 +14,9 @@ from functools import cache
 
 import numpy as np
 
+from solvers.deep import trained
 from wflow import activation, picture
-from wflow.deep.parametrisation import MUP, NTK, Parametrisation, ScaledNetwork, between, journey, trained, verdict
+from wflow.deep.parametrisation import MUP, NTK, Parametrisation, ScaledNetwork, between, journey, verdict
 
 # Problem
 INPUTS = np.random.default_rng(0).standard_normal((16, 8))
@@ -62,7 +63,7 @@ if __name__ == "__main__":
         told = verdict(of, HIDDEN)
         print(f"{name:9s} r = {told.r}, {told.regime}; slope {slope(name):.3f}")
     points = {name: [(n, moved(name, n, s)) for n in WIDTHS for s in range(SEEDS)] for name in STUDIED}
-    figure = picture.against_width({"last features: movement in sixty steps": points})
+    figure = picture.against_width({"|x(60) - x(0)|/|x(0)|, last features": points})
     print(picture.save(figure, "results/demos/mup_features.png"))
     refutation()
     print("exercise: predicted {:.3f}, measured {:.3f}".format(*exercise()))

@@ -4,19 +4,24 @@ import math
 
 import numpy as np
 
+from wflow.activation import Activation
 from wflow.arrays import Array
 from wflow.compiled import available
 from wflow.domain import Box, Domain
+from wflow.energy import Energy
 from wflow.errors import Refused
 from wflow.flow import Flow, Window
 from wflow.law import Atoms
 from wflow.measure import Density
+from wflow.terms import Risk
 
 OUTSIDE = 1e-6
 """Most mass that may lie outside a window at the start; it is scaled away."""
 SHEETS_APART = 1e-9
 """Share of a frozen axis by which its atoms may miss the middles of its two cells."""
 AXES = 3
+_BESIDE, _NO_JUMP = 1e-9, 1e-2
+"""How far from a knot sigma' is asked on either side, and what it changes by at most where it is continuous."""
 COARSE = 2
 COMPILED = 1 << 14
 """Cells from which kernels are taken where numba is installed: its import then pays within some hundred steps."""
@@ -59,6 +64,7 @@ def space_order(flow: Flow, smooth: float, layer: float) -> float:
     at once: only an atom's place in its cell is lost, O(h). A power makes an edge of its own, which the method knows.
     Beside a corner that juts in, of an angle omega > pi, heat leaves rho = a + b r^(pi/omega) cos(pi phi/omega), of
     which the slope is missed by h^(pi/omega) and, tested with functions that bend as much, rho by the square of it.
+    Without heat no density is smoother than V makes it (`_bend`).
     Source: Grisvard 1985, Elliptic Problems in Nonsmooth Domains, Pitman.
     """
     q = flow.initial.edge
@@ -68,7 +74,27 @@ def space_order(flow: Flow, smooth: float, layer: float) -> float:
         return min(smooth, 1.0) if q < 0.0 else smooth
     if flow.energy.power is not None and q > 0.0:
         return smooth
-    return min(smooth, layer * (3.0 + q) / 2.0)
+    parted, bend = _bend(flow.energy)
+    return min(smooth, layer * (3.0 + min(q, bend)) / 2.0, 0.5 if parted else smooth)
+
+
+def _bend(energy: Energy) -> tuple[bool, float]:
+    """Whether mass parts where V' leaves a knot like a root; the q of bends of rho where V'' jumps, 1, else inf.
+
+    On data, by sigma. Where V'' jumps so does d log rho/dt = V'' as mass crosses, and rho gets a corner that moves with
+    it: q = 1. Where V' = -a (w - k)^(1/2) beyond a knot k and 0 before it, w = k + (a t/2)^2 from k at once: a gap
+    opens, and of the mass O(h) of the cell that holds k some goes to the wrong side: order 1/2 in W2, in any scheme
+    (both derived). Where V' itself jumps nothing is declared.
+    """
+    kinked = [t.neuron.activation for t in energy.terms if isinstance(t, Risk) and t.neuron.activation.kinks]
+    steep = [sigma for sigma in kinked if sigma.curvature is None]
+    return any(_continuous(sigma) for sigma in steep), math.inf if len(steep) == len(kinked) else 1.0
+
+
+def _continuous(sigma: Activation) -> bool:
+    """Whether sigma' is, at its kinks."""
+    below, above = (sigma.slope(np.array(sigma.kinks) + side * _BESIDE) for side in (-1.0, 1.0))
+    return bool(np.max(np.abs(above - below)) < _NO_JUMP)
 
 
 def refusal_of_cells(flow: Flow, window: Window | None, axes: int = AXES) -> str | None:

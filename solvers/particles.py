@@ -24,6 +24,10 @@ from wflow.terms import Interaction, Risk
 __all__ = ["DormandPrince", "GradientDescent", "GradientFlow", "NormDescent", "Quantised", "Sampled"]
 
 
+Quadrature = tuple[tuple[float, ...], tuple[float, ...]]
+"""Weights and nodes, in a step, of what a method counts as dissipated."""
+
+
 @dataclass(frozen=True)
 class _ParticleFlow(Solver):
     """w_j' = -grad V[pi_m](w_j), pi_m = (1/m) sum_j delta_{w_j}; angles stay lifted, at a wall the velocity slides.
@@ -109,6 +113,7 @@ class GradientFlow(_ParticleFlow):
 
     stages: ClassVar[float] = 4.0
     stable: ClassVar[float] = RK4_REAL
+    quadrature: ClassVar[Quadrature] = ((1 / 6, 4 / 6, 1 / 6), (0.0, 0.5, 1.0))
 
     def step(self, flow: Flow, state: State, dt: float) -> Step:
         pi, k1 = _first(flow, state)
@@ -159,6 +164,7 @@ class DormandPrince(_ParticleFlow):
 
     stages: ClassVar[float] = 5.0
     stable: ClassVar[float] = 3.2
+    quadrature: ClassVar[Quadrature] = (_NODES[-1], (0.0, 1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0))
     embedded: ClassVar[float | None] = 4.0
 
     def step(self, flow: Flow, state: State, dt: float) -> Step:

@@ -7,10 +7,10 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from wflow.arrays import Array, ComplexArray, count
+from wflow.circle_series import circle_modes_of
 from wflow.domain import TURN
 from wflow.flow import Flow
 from wflow.fourier import FourierDensity, series_at_nodes
-from wflow.kernel import circle_modes_of
 from wflow.solver import EVERY_PROMISE, RK4_REAL, Order, Promise, Solver, State, Step, explicit_bound
 
 

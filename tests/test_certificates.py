@@ -22,17 +22,10 @@ from wflow.certificates import (
     moved_downhill,
     no_gap,
 )
-from wflow.convergence import (
-    Laboratory,
-    Refinement,
-    dissipation_refinement,
-    distance,
-    estimated_error,
-    matched_error,
-    particle_slopes,
-)
+from wflow.convergence import Laboratory, Refinement, dissipation_refinement, distance, estimated_error, matched_error
 from wflow.duality import bounds
 from wflow.errors import NotConverged
+from wflow.size_slopes import particle_slopes
 
 
 @pytest.mark.parametrize(

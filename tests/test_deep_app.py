@@ -8,8 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from solvers.deep import GradientFlow, StochasticGradient
+from solvers.finite_volume import Upwind
 from wflow import Data, activation, deep
-from wflow.app import cli
+from wflow.app import cli, verify
 from wflow.app.deep import CHECKS, Check, table
 from wflow.app.deep.check import checked
 from wflow.app.powers import exponents
@@ -44,6 +45,20 @@ def test_the_whole_table_holds(check):
     rows = checked(check, quick=False)
     assert rows and all(row.certificate is not None for row in rows), rows[0].refusal
     assert [row.certificate for row in rows if not row.holds] == []
+
+
+@pytest.mark.slow
+def test_a_run_of_everything_has_the_table(monkeypatch):
+    """Where no problem is named; beside named ones and on several ranks it is left out."""
+    monkeypatch.setattr(verify, "VERIFIED", ("linear_neuron",))
+    monkeypatch.setattr(verify, "METHODS", (Upwind(16),))
+    asked = Check("one", "nothing", lambda quick: iter([Certificate("one is one", "equal", 1.0, 1.0)]))
+    monkeypatch.setattr(verify, "CHECKS", (asked,))
+    kept = []
+    found = verify.verify(quick=True, workers=1, keep=kept.append)
+    assert found.rows[0].problem == "deep" and "linear_neuron" in {row.problem for row in found.rows}
+    assert all(report.rows[0].problem == "deep" for report in kept) and kept
+    assert "deep" not in {row.problem for row in verify.verify(["linear_neuron"], quick=True, workers=1).rows}
 
 
 def test_rows_can_fail_and_are_in_order():

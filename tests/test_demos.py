@@ -17,7 +17,7 @@ import pytest
 from solvers.fem import toolchain
 from solvers.particles import GradientFlow, NormDescent
 from wflow import Charged, Steps, Uniform, circle
-from wflow.deep.problems import sine_latent
+from wflow.deep.problems import plane_one_axis, sine_latent
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMOS = sorted((ROOT / "demos").glob("*.py"))
@@ -32,6 +32,7 @@ LONG = (
     "mode_connectivity", "momentum", "mup_features", "quenching", "random_labels", "sgd_escape", "sharpness_table",
     "sparse_deconvolution",
     "sphere_neurons", "stuck_start", "symmetries", "two_blocks", "two_clouds", "two_phases", "two_ranks",
+    "unseen_input",
 )  # fmt: skip
 """Their claims are slow tests."""
 RUNNABLE = [
@@ -44,10 +45,12 @@ LONGEST, MOST_CODE, SECONDS = 80, 40, 20.0
 EXTRAS = ("typer", "rich", "numba", "dolfinx", "pytest", "fipy", "matplotlib.pyplot")
 
 # Runs a demo as a script, then tells its CPU time and which modules of the extras it has imported.
+# POT takes scikit-learn where it is there, which takes rich where it is there: hidden, as on the core dependencies
 RUNNER = f"""
 import runpy, sys, time
+sys.modules["rich"] = None
 runpy.run_path(sys.argv[1], run_name="__main__")
-print("extras:", [name for name in {EXTRAS} if name in sys.modules])
+print("extras:", [name for name in {EXTRAS} if sys.modules.get(name)])
 print("seconds:", time.process_time())
 """
 
@@ -132,7 +135,7 @@ def test_a_demo_runs_headless_on_the_core_dependencies_within_its_time(path: Pat
     environment.pop("DISPLAY", None)
     done = subprocess.run(
         [sys.executable, "-W", "error::UserWarning", "-c", RUNNER, str(path)],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=180, check=False,
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     answers = dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)
@@ -191,6 +194,7 @@ BROKEN = {  # what each refutation must find
     "sgd_escape": {"eta": 0.5},  # a rate at which paths stay
     "stability_diagram": {"replaced": True},  # batches with replacement
     "depth_collapse": {"problem": sine_latent(4)},  # a latent start
+    "unseen_input": {"problem": plane_one_axis()},  # a start that sees one coordinate
     "infinite_width": {"responses": False},  # a limit that forgets what went forth
     "deep_resnet": {"tied": True},  # the same draws in all layers
 }
@@ -262,6 +266,8 @@ def test_the_claim_is_not_refuted_but_could_be(
         pytest.param("quenching", 0.01, marks=pytest.mark.slow),  # 400 starts: the mean's error is .004
         pytest.param("double_descent", 0.0, marks=pytest.mark.slow),
         pytest.param("depth_collapse", 0.15, marks=pytest.mark.slow),  # six draws of two widths: three standard errors
+        # at t = 60 the part that is seen is still being learnt
+        pytest.param("unseen_input", 0.05, marks=pytest.mark.slow),
         pytest.param("deep_resnet", 0.02, marks=pytest.mark.slow),  # the same draws at both depths: order 1/(m L)
         pytest.param("two_phases", 0.01, marks=pytest.mark.slow),  # t = 1500
         pytest.param("mup_features", 0.3, marks=pytest.mark.slow),  # widths up to 256: .223 for 1/4

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from solvers.deep import networks, wide
 from wflow.activation import activation, linear, relu, tanh
 from wflow.app.deep.theory import THEORY, exact_flow, one_datum
 from wflow.app.studies import dmft as study
@@ -17,10 +18,8 @@ from wflow.deep.dmft import (
     difference,
     first_fields,
     linear_limit,
-    networks,
     nonlinear,
     sampled_limit,
-    wide,
 )
 from wflow.deep.dmft import layer as layers
 from wflow.deep.dmft.layer import Layer

@@ -29,8 +29,8 @@ from wflow import (
     read_csv,
     torus,
 )
+from wflow.circle_series import circle_modes_of
 from wflow.data import Scaling, circle_inputs, gaussian_inputs, gaussian_plane_inputs, uniform_inputs
-from wflow.kernel import circle_modes_of
 from wflow.law import Law
 from wflow.problems.circle import poisson_law
 

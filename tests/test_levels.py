@@ -2,14 +2,23 @@
 
 import math
 
+import numpy as np
 import pytest
 
+from solvers.fem import DG0
 from solvers.finite_volume import Muscl, ScharfetterGummel, Upwind
 from solvers.particles import GradientFlow
 from solvers.spectral import Fourier
 from wflow import problems, solve
-from wflow.app.levels import narrow
+from wflow.app.levels import FINEST, narrow, sharper, way
+from wflow.app.orders import Orders
 from wflow.app.study import study
+from wflow.convergence import Laboratory, in_space
+from wflow.domain import line
+from wflow.energy import Energy
+from wflow.flow import Flow
+from wflow.law import Atoms
+from wflow.terms import Potential
 
 
 def rows(problem, solver, claim):
@@ -105,3 +114,72 @@ def test_a_decay_is_allowed_the_error_of_every_output():
     (decay,) = rows(problems.build("displacement_convex", alpha=10.0), Upwind(64), "W2 to the minimiser")
     (end,) = rows(problems.build("displacement_convex", alpha=10.0), Upwind(64), "W2 to the exact answer")
     assert decay.holds and end.tolerance < decay.measured < decay.tolerance
+
+
+def lengths_of_cells(d, solver, horizon=0.6, window=None):
+    problem = problems.isotropic_gaussians(d=d, window=window, horizon=horizon)
+    lab = Laboratory(problem.flow)
+    return lab, problem, lab.enough(solver, 20)
+
+
+def test_a_way_is_the_integral_of_the_speed():
+    """One atom in a quadratic well, r = e^{-t}: |V'|^2 = e^{-2t}, the way 1 - e^{-t}; from 64 stretches, more."""
+    flow = Flow(Energy(Potential.quadratic(1.0)), line(), Atoms(line(), np.array([[1.0]])), 1.0)
+    exact = 1.0 - math.exp(-1.0)
+    assert exact <= way(solve(flow, GradientFlow(1), steps=640)) <= exact * (1.0 + 1e-4)
+
+
+@pytest.mark.parametrize(("solver", "share", "power"), [(Upwind(64), 0.7, 2.0), (Muscl(64), 0.4, 3.0)])
+def test_cells_are_thin_beside_what_a_scheme_smears(solver, share, power):
+    """sqrt(h L) <= .7 s and (h^2 L)^(1/3) <= .4 s, s the least deviation, by d = 10: neither holds on 64 cells, where
+    cells alone (.044 against .6 * .12) are narrow enough.
+    """
+    lab, problem, run = lengths_of_cells(10, solver)
+    grid = run.measures[0].grid
+    x, h = grid.centres[:, 0], float(grid.widths[0])
+    s = min(math.sqrt(h * float(pi.values @ (x - h * (pi.values @ x)) ** 2)) for pi in run.measures)
+    layer = (h ** (power - 1.0) * way(run)) ** (1.0 / power)
+    assert h < 0.6 * s and layer > share * s
+    factor = narrow(problem, run)
+    assert factor in (2, 4)
+    assert sharper(lab, problem, run) >= factor
+
+
+def test_where_sixteen_times_the_cells_are_too_few_orders_are_refused_with_the_remedy():
+    """d = 1000: |w| deviates by .012 from a mean that goes .35: order 2 needs cells of 4e-4 in a window of 2.8.
+
+    In a window of .75 that is 1330 of them.
+    """
+    lab, problem, run = lengths_of_cells(1000, Muscl(16))
+    orders = Orders(lab, problem, run, quick=True)
+    assert orders.finer is None
+    assert not list(orders.certificates())
+    (reason,) = orders.refusals()
+    assert f"{FINEST} times as many cells" in reason and "narrower window" in reason
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("solver", [Upwind(64), DG0(64)], ids=["Upwind", "DG0"])
+def test_a_first_order_is_asked_of_finer_cells_where_its_own_error_fades(solver):
+    """von_mises_langevin, target 0: at t = 20 the law is uniform but for 3e-4, grad V as small, and of the
+    error c h |V'| + c' h^2 the second shows: .39 and .69 of 1 by 256 cells.
+    """
+    (order,) = rows(problems.build("von_mises_langevin", target=0.0), solver, "order in space")
+    assert order.holds and "256, seen" not in order.claim
+
+
+def test_cells_declare_what_bends_of_the_potential_leave_of_their_order():
+    """d = 2: V' leaves knots like a root, 1/2; d = 3: V'' jumps, rho has corners, (3 + 1)/3 and 1; beyond: 2 and 1."""
+    flows = {d: problems.isotropic_gaussians(d=d).flow for d in (2, 3, 10)}
+    assert [Muscl(64).order(flow).space for flow in flows.values()] == pytest.approx([0.5, 4.0 / 3.0, 2.0])
+    assert [Upwind(64).order(flow).space for flow in flows.values()] == pytest.approx([0.5, 1.0, 1.0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("d", "least", "most"), [(2, 0.35, 1.0), (3, 1.18, 1.85)])
+def test_bends_are_seen_in_the_order(d, least, most):
+    """On 256 to 1024 cells MUSCL shows .53 and 1.43 of 2."""
+    lab, _, _ = lengths_of_cells(d, Muscl(64))
+    found = in_space(lab, Muscl(64), [4.0, 8.0, 16.0], 20)
+    assert least < found.observed < most

@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from solvers.deep import falls, rested, stochastically_rested, trained
 from wflow.activation import linear, quadratic, tanh
 from wflow.app.studies import STUDIES, Entry
 from wflow.app.studies import parametrisations as moving
@@ -23,7 +24,6 @@ from wflow.deep.parametrisation import (
     Regime,
     ScaledNetwork,
     between,
-    falls,
     gradient_size,
     gram,
     independence,
@@ -31,10 +31,7 @@ from wflow.deep.parametrisation import (
     movement,
     odd_cubic,
     rank,
-    rested,
     silu,
-    stochastically_rested,
-    trained,
     verdict,
 )
 from wflow.errors import NotConverged
@@ -234,17 +231,19 @@ def test_forms_and_their_least_squares():
     assert [np.linalg.matrix_rank(resting.forms(x, (k,))) for k in (1, 2, 3)] == [4, 10, 20]
     assert resting.least_loss(x, x[:, :1] * x[:, 1:2], (2,))[0] < 1e-25
     assert resting.least_loss(x, x[:, :1] * x[:, 1:2], (1,))[0] > 0.01
+    two = np.array([[1.0], [1.0]])  # one datum twice, with targets 1 and -1: 0 is best, F = 1/2
+    assert resting.least_loss(two, np.array([[1.0], [-1.0]]), (1,)) == (pytest.approx(0.5), 1)
 
 
 def failing(study: str, entries: list[Entry]) -> list[str]:
     return [c.claim for c in STUDIES[study].judged(entries) if not c.holds]
 
 
-def moved(slope: float, last: float = 0.02, name: str = "muP") -> list[Entry]:
+def moved(slope: float, last: float = 0.02, name: str = "muP", data: str = "digits") -> list[Entry]:
     """Movement n^slope in all layers."""
     return [
         Entry(
-            {"data": "digits", "parametrisation": name, "width": n, "seed": s},
+            {"data": data, "parametrisation": name, "width": n, "seed": s},
             {"rms": [n**slope] * 3, "kernel": [n ** (2 * slope) * 1.01**s] * 3, "last": [last] * 3},
         )
         for n in (128, 256, 512)
@@ -258,6 +257,10 @@ def test_claims_of_movement_can_fail():
     assert len(failing("parametrisations", moved(0.0, last=1e-8))) == 1
     assert failing("parametrisations", moved(1.0, last=1e-8, name="IP")) == []
     assert len(failing("parametrisations", moved(1.0, name="IP"))) == 1
+    both = moved(0.0) + moved(-0.5, name="NTK") + moved(0.0, data="mnist")  # not all was run on both data
+    assert failing("parametrisations", both) == []
+    assert len(failing("parametrisations", moved(-0.2, data="mnist"))) == 6
+    assert {(c["data"], c["parametrisation"]) for c in moving.cells(False)} > {("mnist", "muP"), ("digits", "IP")}
     assert moving.expected("SP, c = 1", 0, moving.KERNEL) == -2.0 and moving.expected("NTK", 2, moving.KERNEL) == -1.0
 
 

@@ -378,6 +378,7 @@ def test_a_checkpoint_with_a_damaged_part_is_not_used(tmp_path):
 
 @job
 @pytest.mark.fem
+@pytest.mark.timeout(300)
 def test_two_ranks_end_where_one_does():
     """A step of every method, on what they are for."""
     found = ranked([problems.build("drift_diffusion")], 2, quick=True, told=lambda *said: None)

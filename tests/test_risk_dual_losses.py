@@ -129,7 +129,8 @@ def test_by_the_solvers_and_what_is_refused():
     energy, start = posed("circle", Logistic())
     flow = Flow(energy, circle(), Uniform(circle()), 1.0)
     step = RiskDual(40).step(flow, State(0.0, start), 1.0)
-    assert step.residual <= 1e-6 and step.dual <= energy.value(step.state.measure) + step.dissipated
+    reached = energy.value(step.state.measure) + step.dissipated
+    assert step.residual <= 1e-6 and step.dual <= reached + 1e-14
     edges = QuantileDual(100)
     assert edges.step(flow, edges.init(flow), 1.0).residual <= 1e-3
     own = Energy(Risk(energy.risk.neuron, energy.risk.data, Own()))

@@ -5,6 +5,8 @@ mass; to one rounding in 1e9 both are then problems of their own, and W2^2 is th
 largest for B on the far side of a line that is straight but for the clouds' widths over their distance.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -92,6 +94,23 @@ def test_three_clouds_before_two_rectangles(m):
     assert found.residual <= 1e-8
 
 
+@pytest.mark.slow
+def test_walls_that_rounding_gives_to_an_atom_without_a_cell():
+    """3000 atoms in three clouds 1e11 apart: some have no cell, and walls with another cloud, by rounding.
+
+    Alone on such a wall an atom would go 1e11 times as far as its cloud: 39 steps where the others take 6.
+    """
+    x = np.random.default_rng(4).random((3000, 2))
+    x[1500:, 0] += 1e11
+    x[:600, 1] += 1e11
+    values = np.zeros((64, 64))
+    for k in (0.15, 0.85):
+        values[np.abs(np.arange(64) + 0.5 - 64 * k) < 6.4, 19:45] = 1.0
+    found = semidiscrete(Particles(plane(), x), rough(0.0, 1.0, values))
+    assert found.residual <= 1e-8
+    assert found.newton <= 12
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_cells_of_clouds_so_far_apart_that_their_heights_are_blurred_tile(seed):
     """Their areas sum to the box's, to 1e-13: at 1e11 an atom's height is blurred by 1e-5 as seen from another cloud,
@@ -146,5 +165,9 @@ def test_an_atom_without_a_cell_moves_with_its_cloud():
     g[30] -= 1e-5
     found = dual.cells(g)
     assert found.area[30] == 0.0 < np.delete(found.area, 30).min()
-    way = direction(dual, found)[20:]
-    np.testing.assert_allclose(way, -1e-3, rtol=0.1)
+    way = direction(dual, found)
+    np.testing.assert_allclose(way[20:], -1e-3, rtol=0.1)
+    # a wall with the other cloud that rounding has given to it is its nearest one's: the same, but for that wall
+    wall = np.array([[1e-3], [1e-3], [1e9]])
+    named = replace(found, pairs=np.append(found.pairs, [[0, 30]], axis=0), walls=np.append(found.walls, wall, axis=1))
+    np.testing.assert_allclose(direction(dual, named), way, rtol=1e-9, atol=1e-12)

@@ -272,8 +272,9 @@ def test_an_end_that_a_finer_bound_allows_is_taken():
 
     The dual allows a gain of delta/200; the third bound leaves half of it.
     """
+    from solvers.jko._minimum import Minimum
     from solvers.jko._price import Price
-    from solvers.jko._stage import Minimum, Stage
+    from solvers.jko._stage import Stage
 
     flow, start, end = translated(1, 0.3)
     delta = 0.3 / 24.0

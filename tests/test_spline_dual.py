@@ -15,7 +15,8 @@ from wflow.plans import cheapest_plan
 from wflow.spline.ascent import Manner, ascend
 from wflow.spline.dual import StepDual
 from wflow.spline.envelope import transformed
-from wflow.spline.lattice import Sides, averaged, carried, fitted, folded, given, moved, padded, read, refined
+from wflow.spline.halved import refined
+from wflow.spline.lattice import Sides, averaged, carried, fitted, folded, given, moved, padded, read
 from wflow.spline.multigrid import Multigrid
 
 SIDES = [Sides(False, False), Sides(True, False), Sides(True, True)]

@@ -10,6 +10,7 @@ from wflow.stability import (
     WithoutReplacement,
     WithReplacement,
     factor,
+    largest_rates,
     moments,
     placed,
     radius,
@@ -47,3 +48,32 @@ def test_failures_are_named():
     ):
         with pytest.raises(ValueError, match=words):
             wrong()
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("rank", [1, 2])
+@pytest.mark.parametrize("d", [4, 40])
+def test_products_of_the_vectors_say_all(d, rank, batch):
+    """T in coordinates of the span: from v . v' alone the same a, s, largest step and radius, d above n r or below."""
+    v = np.random.default_rng(d + rank).standard_normal((9, rank, d))
+    flat, draw = v.reshape(-1, d), WithoutReplacement(9, batch)
+    given, found = Curvatures(v), Curvatures.of_gram(flat @ flat.T, data=9)
+    assert found.dim == min(d, 9 * rank)
+    assert found.sharpness == pytest.approx(given.sharpness, rel=1e-12)
+    assert found.nonuniformity == pytest.approx(given.nonuniformity, rel=1e-9)
+    eta = largest_rates(given, draw).lower
+    assert largest_rates(found, draw).lower == pytest.approx(eta, rel=1e-9)
+    assert radius(found, eta, draw).lower == pytest.approx(radius(given, eta, draw).lower, abs=1e-7)
+
+
+def test_products_that_are_none_are_refused():
+    """Rows that are not n r, a matrix that is not symmetric or has a negative number."""
+    for gram, words in (
+        (np.eye(6), "for 4 losses"),
+        (np.ones((4, 3)), "for 4 losses"),
+        (np.eye(4) + np.eye(4, k=1), "not symmetric by 1"),
+        (np.diag([1.0, 1.0, 1.0, -0.1]), "least eigenvalue -0.1"),
+        (np.zeros((4, 4)), "all are 0"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            Curvatures.of_gram(gram, data=4)

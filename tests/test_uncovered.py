@@ -10,9 +10,9 @@ from scipy.spatial import ConvexHull
 
 from wflow import Refused, box, circle, interval, line, torus
 from wflow.arrays import Array
+from wflow.caps import cap_limit, expected_caps, largest_cap
 from wflow.domain import Box
 from wflow.hypotheses.balls import ball_limit, largest_ball
-from wflow.hypotheses.caps import cap_limit, expected_caps, largest_cap
 
 GOLDEN = 0.5 * (1.0 + math.sqrt(5.0))
 
@@ -72,7 +72,7 @@ def test_the_search_finds_the_cap_of_the_hull(monkeypatch: pytest.MonkeyPatch) -
     """40 starts on S^3 for 30 points: the same cap to 1e-9, which it says is not proved."""
     u = np.random.default_rng(1).standard_normal((30, 4))
     exact = largest_cap(u)
-    monkeypatch.setattr("wflow.hypotheses.caps._MOST_FACETS", 0)
+    monkeypatch.setattr("wflow.caps._MOST_FACETS", 0)
     found = largest_cap(u)
     assert exact.exact and not found.exact
     assert found.radius == pytest.approx(exact.radius, abs=1e-9)

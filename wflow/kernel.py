@@ -14,10 +14,11 @@ import numpy as np
 
 from wflow.activation import Activation
 from wflow.arrays import Array, ComplexArray, shaped
+from wflow.circle_series import circle_modes_of, series
 from wflow.domain import TURN, Box, Domain, circle
-from wflow.fourier import FourierDensity, series_at_nodes
-from wflow.law import Atoms, Law, Uniform
-from wflow.measure import Density, Measure, circle_modes
+from wflow.fourier import FourierDensity
+from wflow.law import Atoms, Law
+from wflow.measure import Density, Measure
 from wflow.piecewise import differentiated, relu_pieces, sawtooth_pieces, sums_over_atoms
 from wflow.signed_density import SignedDensity
 from wflow.spectrum import Inputs, kernel_coefficients
@@ -62,45 +63,8 @@ class Kernel(Protocol):
         """A measure enters by finitely many moments, which ranks that share it add up; else by pairs of points."""
 
 
-def circle_modes_of(pi: Measure | Law, count: int) -> ComplexArray:
-    """c_0..c_count of a measure, of atoms, or of a law on the circle."""
-    if isinstance(pi, Measure):
-        return pi.modes(count)
-    if isinstance(pi, Atoms):
-        return circle_modes(pi.points[:, 0], pi.weights, count)
-    if isinstance(pi, Uniform):
-        return np.asarray(np.arange(count + 1) == 0, dtype=np.complex128)
-    # a smooth law: c_n = e^{-i n theta} against the quantile, spectrally accurate in s for positive analytic densities
-    s = (np.arange(16 * (count + 1)) + 0.5) / (16 * (count + 1))
-    return circle_modes(pi.quantile(s), np.full(len(s), 1.0 / len(s)), count)
-
-
 def _shaped(values: Array, derivative: int) -> Array:
     return values.reshape((len(values),) + (1,) * derivative)
-
-
-def series(a: Array, c: ComplexArray, w: Array, derivative: int) -> Array:
-    """d^j/dw^j sum_n a_n Re(c_n e^{i n w}); FFT where w are the centres of a circle grid or the nodes of a density."""
-    n = np.arange(len(a))
-    spectrum = 0.5 * a * c
-    spectrum[0] *= 2.0
-    for _ in range(derivative):
-        spectrum *= 1j * n
-    used = np.flatnonzero(spectrum)
-    if not len(used) or used[-1] == 0:  # as of a uniform target
-        return np.full(len(w), spectrum[0].real)
-    nodes = len(w)
-    step = TURN / nodes
-    # equispaced points over the turn, by their ends: two comparisons, then an FFT instead of a matrix
-    equispaced = nodes > 2 * len(a) and abs(w[-1, 0] - w[0, 0] - (nodes - 1) * step) < 1e-12 * nodes
-    if equispaced and np.max(np.abs(w[1:, 0] - w[:-1, 0] - step)) <= 1e-13:
-        return series_at_nodes(spectrum, nodes, float(w[0, 0]))
-    turn = np.exp(1j * w[:, 0])
-    total = np.zeros(nodes, dtype=np.complex128)
-    for k in range(int(used[-1]), 0, -1):
-        total += spectrum[k]
-        total *= turn
-    return np.asarray(spectrum[0].real + 2.0 * total.real)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import sqrtm
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
@@ -165,18 +166,27 @@ def direction(dual: Dual, found: Cells, share: float = 0.0) -> Array:
 
 
 def together(dual: Dual, found: Cells, w: Array, right: Array) -> Array:
-    """u (m,) of `solved`, but who has no wall moves as the nearest who has one, who answers for both.
+    """u (m,) of `solved`, but who has no cell moves as the nearest who has one, who answers for both.
 
     Left standing while a narrow cloud of atoms moves by more than what tells them apart, it would take all they have,
-    or be out of reach for ever; and what it lacks the cloud lacks.
+    or be out of reach for ever; and what it lacks the cloud lacks. It may be said to have a wall all the same: seen
+    from another cloud, far away, by rounding alone. That wall is of who has the place.
     """
-    walled = np.zeros(len(right), dtype=bool)
-    walled[found.pairs] = True
-    if walled.all() or not walled.any():
-        return solved(found.pairs, w, right)
+    pairs, has = found.pairs, walled(found)
+    if has.all() or not has.any():
+        return solved(pairs, w, right)
     of = np.arange(len(right))
-    of[~walled] = of[walled][cKDTree(dual.x[walled]).query(dual.x[~walled])[1]]
-    return solved(found.pairs, w, np.bincount(of, right, len(right)))[of]
+    of[~has] = of[has][cKDTree(dual.x[has]).query(dual.x[~has])[1]]
+    pairs = of[pairs]
+    two = pairs[:, 0] != pairs[:, 1]
+    return solved(pairs[two], w[two], np.bincount(of, right, len(right)))[of]
+
+
+def walled(found: Cells) -> NDArray[np.bool_]:
+    """Which atoms (m,) have a cell, with a wall."""
+    has = np.zeros(len(found.area), dtype=bool)
+    has[found.pairs] = True
+    return np.asarray(has & (found.area > 0.0))
 
 
 def solved(pairs: Indices, w: Array, right: Array) -> Array:

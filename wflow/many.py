@@ -19,11 +19,12 @@ import numpy as np
 
 from wflow import compiled
 from wflow.arrays import Array, ComplexArray, weights_of_mass_one
+from wflow.circle_series import circle_modes_of
 from wflow.domain import Domain
 from wflow.energy import Energy
 from wflow.errors import Refused
 from wflow.forceless import Constant, TotalVariation
-from wflow.kernel import FourierKernel, PiecewiseKernel, circle_modes_of
+from wflow.kernel import FourierKernel, PiecewiseKernel
 from wflow.measure import Particles
 from wflow.piecewise import differentiated
 from wflow.terms import Interaction, Potential, Risk, Term

@@ -86,6 +86,10 @@ class CircleNeuron:
         second = second_derivative(self.activation, along) * across**2 - self.activation.slope(along) * along
         return second[..., None, None]
 
+    def bends(self, x: Array, w: Array) -> tuple[Array, Array]:
+        """1 (m,) and z = x . w (n, m): psi = sigma(z) is not smooth where z passes a kink of sigma."""
+        return np.ones(len(w)), self._along(x, w)
+
     @staticmethod
     def _along(x: Array, w: Array) -> Array:
         return np.asarray(x @ np.stack([np.cos(w[:, 0]), np.sin(w[:, 0])]))
@@ -156,6 +160,10 @@ class RidgeNeuron:
             out[..., 0, :] += mixed
             out[..., :, 0] += mixed
         return out
+
+    def bends(self, x: Array, w: Array) -> tuple[Array, Array]:
+        """a (m,) and z = v . x + c (n, m): psi = a sigma(z) is not smooth where z passes a kink of sigma."""
+        return self._outer(w), self._inner(x, w)
 
     @property
     def _direction(self) -> slice:

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wflow.arrays import Array, ComplexArray
+from wflow.circle_series import circle_modes_of, series
 from wflow.energy import Energy
 from wflow.errors import Refused
 from wflow.forceless import Constant, TotalVariation
-from wflow.kernel import FourierKernel, circle_modes_of, series
+from wflow.kernel import FourierKernel
 from wflow.measure import Measure
 from wflow.sums import Sums
 from wflow.terms import Interaction, Potential, Risk, Term

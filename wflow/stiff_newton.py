@@ -24,7 +24,7 @@ import numpy as np
 
 from wflow.arrays import Array
 from wflow.laguerre import Cells
-from wflow.laguerre_dual import FAINT, Dual, together
+from wflow.laguerre_dual import FAINT, Dual, together, walled
 from wflow.raised import amiss, lowered, raised
 
 _TRIES, _LENGTHS = 12, 3
@@ -125,9 +125,7 @@ def _way(dual: Dual, found: Cells, stiffness: float) -> tuple[Array, Array]:
     m, left = len(dual.mu), dual.mu - found.mass
     true = found.along / (2.0 * found.apart)
     way = together(dual, found, true + stiffness * _stairs(dual, found), left)
-    walled = np.zeros(m, dtype=bool)
-    walled[found.pairs] = True
-    way -= np.median(way[walled])
+    way -= np.median(way[walled(found)])
     flow = true * (way[i] - way[j])
     return way, left - np.bincount(i, flow, m) + np.bincount(j, flow, m)
 

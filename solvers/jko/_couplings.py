@@ -13,7 +13,8 @@ from wflow.grid import Grid
 from wflow.knothe import squared_bound
 from wflow.measure import Density
 from wflow.repaired import Boxes, repaired_bound
-from wflow.spline.lattice import Sides, refined
+from wflow.spline.halved import refined
+from wflow.spline.lattice import Sides
 
 _FINER = 4
 MOST = 1 << 23

@@ -9,7 +9,8 @@ from scipy.spatial import KDTree
 from solvers.jko._atoms import FAINT, Atoms
 from solvers.jko._climb import allowed
 from solvers.jko._heights import FewDual
-from solvers.jko._stage import SETTLED, Minimum, Stage
+from solvers.jko._minimum import Minimum
+from solvers.jko._stage import SETTLED, Stage
 from wflow.arrays import Array
 from wflow.errors import NotConverged
 from wflow.limits import Obstacle

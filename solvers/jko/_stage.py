@@ -13,6 +13,7 @@ from solvers.jko._atoms import FAINT, Atoms
 from solvers.jko._climb import Climb
 from solvers.jko._couplings import MOST, Coupled, couplings, kept_near, repaired
 from solvers.jko._detours import Detours
+from solvers.jko._minimum import Minimum
 from solvers.jko._price import Price
 from solvers.jko._warmed import warmed
 from wflow.arrays import Array
@@ -22,16 +23,7 @@ from wflow.grid import Grid
 from wflow.measure import Density
 from wflow.spline.ascent import Manner
 from wflow.spline.dual import Reached, StepDual
-from wflow.spline.lattice import (
-    Sides,
-    averaged,
-    carried,
-    fitted,
-    folded,
-    moved,
-    padded,
-    read,
-)
+from wflow.spline.lattice import Sides, averaged, carried, fitted, folded, moved, padded, read
 
 _RISE = math.exp(3.0)
 """How often as much rho may be after a step of the ascent: with entropy, exp((p - V)/T - 1), it overflows soon."""
@@ -47,26 +39,6 @@ SETTLED = 1e-10
 """Mass that may still change from one V to the next."""
 _BALANCED, _CORRECTIONS = 1e-14, 50
 _FELT = 1e-13
-
-
-@dataclass(frozen=True, eq=False)
-class Minimum:
-    """The minimiser, its potential's coefficients (n0, n1), the maximum of D, how far mass moved and how far it is off.
-
-    price: U* and V of D.   moved, off: lengths, roots of mean squares.   free: under limits what a step under V alone
-    costs, all that any can gain.   detours: of ways that meet obstacles, if there are any.   square: of a coupling of
-    start and end that the minimiser itself knows, if it does.
-    """
-
-    end: Density
-    potential: Array
-    price: Price
-    dual: float
-    moved: float
-    off: float
-    free: float = 0.0
-    detours: Detours | None = None
-    square: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,8 @@ import numpy as np
 
 from wflow.arrays import Array
 from wflow.internal import Entropy, Internal
-from wflow.spline.lattice import Sides, angles, scaled
+from wflow.spline.lattice import Sides
+from wflow.spline.waves import angles, scaled
 
 _KNOWN = 1.5
 """How well S is known, a ratio."""

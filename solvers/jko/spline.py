@@ -13,6 +13,7 @@ from solvers.cells import averages_of, refusal_of_cells
 from solvers.jko._climb import allowed
 from solvers.jko._halves import by_halves
 from solvers.jko._speed import cells_a_time
+from solvers.jko._taken import AtRest, Taken
 from wflow.arrays import count, positive
 from wflow.compiled import available
 from wflow.errors import NotConverged, Refused
@@ -23,7 +24,8 @@ from wflow.measure import Density
 from wflow.solver import EVERY_PROMISE, Order, Promise, Solver, State, Step
 
 if TYPE_CHECKING:
-    from solvers.jko._stage import Minimum, Stage
+    from solvers.jko._minimum import Minimum
+    from solvers.jko._stage import Stage
 
 AXES = 2
 _FAR = 2.0
@@ -32,6 +34,7 @@ _SPLIT = {1: 4, 2: 2}
 """Parts of a cell on each axis that make four."""
 _RESOLVED, _HELD = 0.25, 0.5
 """Cells: the least that the fastest mass crosses in a step; in the plane under limits."""
+_NUMBA = "it needs numba, the extra `fast`: pip install 'wflow[fast]'"
 _EDGE = 1e-2
 _EMPTY = 1e-12
 _IDLE, _IDLY = 0.15, 2
@@ -42,25 +45,6 @@ _SLOW = 0.1
 """Of what a step under V alone would gain: a crowd that gains more is on its way, however short the step."""
 _GAINED = 0.5
 """Of what the dual allows, the least that a step gains."""
-
-
-@dataclass(frozen=True, eq=False)
-class Taken:
-    """The end of a step, what it dissipated, its residual, the maximum of its dual.
-
-    fallback, coarse: whether it is a plain one, and on a coarse spline.
-    """
-
-    end: Density
-    dissipated: float
-    residual: float
-    dual: float
-    fallback: bool = False
-    coarse: bool = False
-
-
-class AtRest(NotConverged):
-    """No step that can be certified, nor one that gains what a seventh of a cell's way costs: as good as rest."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +112,7 @@ class Spline(Solver):
         if any(flow.domain.frozen):
             return "an axis is frozen: the spline would join its sheets"
         if not available():
-            return "it needs numba, the extra `fast`: pip install 'wflow[fast]'"
+            return _NUMBA
         return refusal_of_cells(flow, self.window, AXES)
 
     def resolved(self, flow: Flow) -> float:
@@ -141,7 +125,9 @@ class Spline(Solver):
         return 1e-2 * self.tolerance + edge
 
     def init(self, flow: Flow) -> State:
-        """Refused where the law's averages are above a limit."""
+        """Refused where the law's averages are above a limit; without numba too, for who steps without `solve`."""
+        if not available():
+            raise Refused(f"{self}: {_NUMBA}")
         start = averages_of(flow, self.cells, self.window)
         if flow.energy.limits and not flow.energy.within(start):
             over = int(np.argmax(start.values - flow.energy.bound(start.grid)))

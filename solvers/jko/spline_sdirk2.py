@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from solvers.jko.spline import SLACK, Spline, Taken
+from solvers.jko._taken import Taken
+from solvers.jko.spline import SLACK, Spline
 from wflow.errors import NotConverged
 from wflow.flow import Flow
 from wflow.measure import Density

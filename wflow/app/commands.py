@@ -69,7 +69,7 @@ def _main(
 @app.command()
 def verify(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Problems, all that need no file by default; deep: multilayer networks.")
+        list[str] | None, typer.Argument(help="Problems, or deep (multilayer networks); all without a file by default.")
     ] = None,
     settings: Settings = None,
     quick: Annotated[bool, typer.Option("--quick", help="Half the resolution, one refinement level less.")] = False,

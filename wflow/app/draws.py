@@ -15,7 +15,7 @@ from solvers.spectral import Fourier
 from solvers.stochastic import ModifiedEquation, StochasticGradient
 from wflow.app.methods import METHODS
 from wflow.certificates import Certificate
-from wflow.convergence import LOST, Laboratory, distance, particle_slopes, slope_of
+from wflow.convergence import LOST, Laboratory, distance
 from wflow.flow import Flow
 from wflow.fourier import FourierDensity
 from wflow.grid import Grid
@@ -23,6 +23,7 @@ from wflow.law import Gaussian
 from wflow.loop import solve
 from wflow.measure import Density, Particles
 from wflow.plans import gathered
+from wflow.size_slopes import particle_slopes, slope_of
 from wflow.solver import Solver
 
 SEED = 20260

@@ -25,7 +25,7 @@ from wflow.app.draws import PDE_CELLS, SEED
 from wflow.app.methods import METHODS
 from wflow.arrays import Array
 from wflow.certificates import Certificate, of_run
-from wflow.convergence import LOST, particle_slopes
+from wflow.convergence import LOST
 from wflow.course import SAVED
 from wflow.domain import Box
 from wflow.errors import WflowError
@@ -35,6 +35,7 @@ from wflow.loop import solve
 from wflow.measure import Density, Measure
 from wflow.problems import Problem
 from wflow.shapes import Sphere
+from wflow.size_slopes import particle_slopes
 from wflow.solver import Solver
 
 RUNS, SEEDS, STEPS = 16, 24, 256

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from solvers.particles import DormandPrince, GradientFlow
 from solvers.stochastic import ModifiedEquation, StochasticGradient
 from wflow.app.draws import of_steps
 from wflow.app.levels import FINEST, LEVELS, sharper, space_factors
@@ -20,8 +21,10 @@ from wflow.convergence import (
     in_time,
     with_longer_steps,
 )
+from wflow.crossings import Owed, owed, traced
 from wflow.fourier import FourierDensity
 from wflow.held import held
+from wflow.loop import solve
 from wflow.measure import Measure
 from wflow.problems import Problem
 from wflow.solver import Order, Solver
@@ -30,8 +33,12 @@ from wflow.trajectory import Trajectory
 SHORT = 100
 """Steps of an explicit method from which on its error in time is asymptotic (seen: 604; not yet at 51)."""
 DECAYED = 1e-3
+_MORE = 3
+"""Levels of a refinement in space that goes on."""
 _SHORTER = 8
 """Steps of an implicit method: a start that spreads in less than one of the first steps shows no order in them."""
+_SLACK = 1e-9
+"""Of a step: saved times that far apart but for rounding are one step apart."""
 _CUT = 1e-5
 """Of the last coefficients on the way: at 1e-2 the energy identity stops at 1e-6, at 1e-6 below 1e-9 (seen)."""
 
@@ -83,6 +90,11 @@ class Orders:
         """Whether finer levels are asked where the first show no order; in space, of a quick run alone."""
         return not (self.several or self.solver.costly or self.solver.remapping)
 
+    @property
+    def _carried(self) -> bool:
+        """The method carries cells."""
+        return self.solver.needs == "density" and not self.solver.variational
+
     @cached_property
     def finer(self) -> int | None:
         """How much finer than the study's resolution refinements begin, None where even FINEST is too coarse."""
@@ -114,8 +126,9 @@ class Orders:
             return
         if self.finer is None:
             yield (
-                f"orders: {FINEST} times as many cells are still wide beside the narrowest law on the way; give the "
-                "method a narrower window, or more cells"
+                f"orders, and errors by them: {FINEST} times as many cells are still wide beside the narrowest law on "
+                "the way, or beside what a scheme smears of it; give the problem a narrower window, or the method one, "
+                "or more cells"
             )
         elif reason := self.no_identity():
             yield reason
@@ -156,29 +169,61 @@ class Orders:
 
         Of levels too coarse for the order of finer ones the lower order that the method has there is not asked.
         """
-        solver, remapping = self.solver, self.solver.remapping
-        levels = [[finer * k for k in space_factors(solver, self.problem, self.quick or remapping)]]
-        if self.quick and self.again:
-            levels.append([2.0 * finer * k for k in space_factors(solver, self.problem, quick=False)])
-        declared = [solver.refined(factors[-2]).order(self.lab.flow).space for factors in levels]
+        solver = self.solver
         seen = Certificate("", "equal", 0.0, 1.0)
-        for factors, order in zip(levels, declared, strict=True):
+        levels = self._levels(finer)
+        orders = [solver.refined(factors[-2]).order(self.lab.flow).space for factors in levels]
+        last = orders[1 if self.quick and self.again else 0]
+        for factors, order in zip(levels, orders, strict=True):
             found = in_space(self.lab, solver, factors, _space_steps(self.lab, solver.refined(factors[-1])))
             self.found["space"], seen = found, order_certificate("order in space", found, order)
-            if order_certificate("", found, declared[-1]).holds:
+            if order_certificate("", found, max(last, order)).holds:
                 break
         return seen
 
+    def _levels(self, finer: int) -> list[list[float]]:
+        """Factors of refinements in space, each asked where the one before shows no order.
+
+        Where the law comes to rest a first order's own error fades with grad V, and the next term of it, of the other
+        sign, hides it: so up to FINEST times the cells of a quick run.
+        """
+        solver = self.solver
+        levels = [[finer * k for k in space_factors(solver, self.problem, self.quick or solver.remapping)]]
+        if not self.again:
+            return levels
+        if self.quick:
+            levels.append([2.0 * finer * k for k in space_factors(solver, self.problem, quick=False)])
+        while self._carried and 2.0 * levels[-1][-1] <= FINEST / (1 if self.quick else 2):
+            levels.append([2.0 * k for k in levels[-1][-_MORE:]])
+        return levels
+
     def _of_identity(self, steps: _Steps, finer: int) -> Certificate:
-        """In the steps of the order in time."""
+        """In the steps of the order in time; where V'' jumps and none shows, less what crossings are known to cost."""
+        seen = self._identity(steps)
+        if self.again and not seen.holds:
+            seen = self._identity(self._more_steps(steps, finer))
+        return seen
+
+    def _identity(self, steps: _Steps) -> Certificate:
+        """By its order, or by what crossings leave where that alone holds."""
         declared = self.order.time if self.order.identity is None else self.order.identity
-        claim = "energy identity F_0 - F = dissipated, order"
         found = dissipation_refinement(self.lab, steps.solver, steps.first, steps.levels)
-        if self.again and not order_certificate("", found, declared).holds:
-            steps = self._more_steps(steps, finer)
-            found = dissipation_refinement(self.lab, steps.solver, steps.first, steps.levels)
         self.found["dissipation"] = found
-        return order_certificate(claim, found, declared)
+        seen = order_certificate("energy identity F_0 - F = dissipated, order", found, declared)
+        return seen if seen.holds else self._of_crossings(steps) or seen
+
+    def _of_crossings(self, steps: _Steps) -> Certificate | None:
+        """The residual at the most steps less what it owes to jumps of V'': what is left falls at order 3.
+
+        Allowed: an eighth of what was left at half as many, and what crossings may leave. None where V'' does not jump,
+        or nothing crosses.
+        """
+        if not (isinstance(steps.solver, GradientFlow | DormandPrince) and traced(self.lab.flow.energy)):
+            return None
+        n = steps.first * 2 ** (steps.levels - 1)
+        before, now = (_owed(self.lab, steps.solver, k) for k in (n // 2, n))
+        claim = f"energy identity: F_0 - F - dissipated less dt^2 K of {now.count} jumps of V'' crossed ({n} steps)"
+        return Certificate(claim, "at most", now.left, before.left / 8.0, now.allowed) if now.count else None
 
     def no_identity(self) -> str | None:
         """Why F_0 - F = dissipated is not asked, or None: particles are held on kinks of V (wflow.held)."""
@@ -200,6 +245,13 @@ class Orders:
         """
         finer = [solver.refined(2.0**k) for k in range(3)]
         return next((s for s in finer if s.resolves(self.lab.flow) and _tail(self.lab, s) <= _CUT), solver)
+
+
+def _owed(lab: Laboratory, solver: GradientFlow | DormandPrince, steps: int) -> Owed:
+    """Of the run in so many steps, with every one saved."""
+    dt = lab.flow.horizon / steps
+    times = [dt * k for k in range(1, steps)] + [lab.flow.horizon]
+    return owed(solve(lab.flow, solver, dt=(1.0 + _SLACK) * dt, times=times), *solver.quadrature)
 
 
 def _tail(lab: Laboratory, solver: Solver) -> float:

@@ -1,5 +1,6 @@
 """This file owns the study of one problem by one solver: its base run, refinements and comparisons, a row a claim."""
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -150,9 +151,9 @@ def _studied(problem: Problem, solver: Solver, quick: bool) -> Outcome:
         return Outcome(problem.name, solver, _rows(problem, solver, of_averages(problem, solver), began))
     lab = Laboratory(problem.flow)
     run = lab.enough(solver, BASE_STEPS, SAVED)
-    error = estimated_error(lab, run)
-    finer = twice(lab, solver, run.steps)
     orders = Orders(lab, problem, run, quick)
+    error = _error(lab, run, orders.finer)
+    finer = twice(lab, solver, run.steps)
     claims = [
         *_of_run(problem, run, error),
         *(second_moment(problem, run, finer) if not solver.equation else ()),
@@ -171,6 +172,19 @@ def _studied(problem: Problem, solver: Solver, quick: bool) -> Outcome:
     )  # fmt: skip
 
 
+def _error(lab: Laboratory, run: Trajectory, finer: int | None) -> float:
+    """The estimate of a run where levels from its own on show orders; nan where none within reach do.
+
+    Between them: the distance to a run that is so much finer, and the estimate of that.
+    """
+    if finer is None:
+        return math.nan
+    if finer == 1:
+        return estimated_error(lab, run)
+    near = lab.enough(run.solver.refined(float(finer)), run.steps)
+    return distance(run.final, near.final) + estimated_error(lab, near)
+
+
 def _rows(problem: Problem, solver: Solver, found: Iterable[Certificate], began: float) -> tuple[Row, ...]:
     """A row a certificate, the time shared evenly."""
     held = list(found)
@@ -182,7 +196,7 @@ def _of_run(problem: Problem, run: Trajectory, error: float) -> Iterator[Certifi
     yield from of_run(problem, run)
     yield from global_gap(problem, run)
     yield from gap_on_cells(problem, run)
-    if not run.solver.equation:
+    if not run.solver.equation and not math.isnan(error):
         yield from distance_to_exact(problem, run, error)
         yield from distance_to_limit(problem, run, error)
 
@@ -210,8 +224,8 @@ def agreements(problem: Problem, outcomes: Sequence[Outcome]) -> Iterator[Row]:
     cannot.
     """
     for a, b in combinations(outcomes, 2):
-        if a.solver.equation != b.solver.equation:
-            continue
+        if a.solver.equation != b.solver.equation or math.isnan(a.error + b.error):
+            continue  # of an error without an estimate the refusal of orders speaks
         began = time.monotonic()
         start, end = (a.measures[0], b.measures[0]), (a.measures[-1], b.measures[-1])
         charged = problem.flow.charged and not problem.flow.conserved

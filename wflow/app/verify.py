@@ -63,7 +63,8 @@ def verify(
 ) -> Report:
     """Run every solver on every named problem (all by default) and certify what came out.
 
-    The name "deep" stands for the table of multilayer networks (wflow.app.deep), which is run where it is named.
+    The name "deep" stands for the table of multilayer networks (wflow.app.deep); it is one of all where none is named,
+    unless ranks are compared.
 
     settings: parameters for the named problems, of which there must then be exactly one. quick: half the resolution,
     of all problems those that are not LONG, and of all methods those that are not costly. further: besides METHODS
@@ -81,17 +82,18 @@ def verify(
     everything = [name for name in VERIFIED if not (quick and name in LONG)]
     problems = [build(name, **settings) for name in dict.fromkeys(names or everything) if name != DEEP]
     progress = progress or (lambda what, done, total: None)
-    rows = table(CHECKS, quick=quick, workers=workers, progress=progress) if DEEP in names else []
     if ranks > 1:
         found = tuple(ranked(problems, ranks, quick=quick, told=progress))
         return Report(tuple(problems), (), found, time.monotonic() - began, quick)
+    rows = table(CHECKS, quick=quick, workers=workers, progress=progress) if DEEP in names or not names else []
+    deep = tuple(rows)
     methods = (*METHODS, *FURTHER) if further else METHODS
     tasks = [
         (p.name, dict(p.parameters), suited(s, p, quick), quick) for p in problems for s in _asked(p, methods, quick)
     ]
 
     def so_far(outcomes: Sequence[Outcome]) -> None:
-        rows = tuple(row for outcome in outcomes for row in outcome.rows)
+        rows = (*deep, *(row for outcome in outcomes for row in outcome.rows))
         if keep is not None:
             keep(Report(tuple(problems), tuple(outcomes), rows, time.monotonic() - began, quick))
 

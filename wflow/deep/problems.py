@@ -12,7 +12,7 @@ from wflow.data import Data
 from wflow.deep.embedding import Independent, Latent
 from wflow.deep.flow import DeepFlow
 from wflow.deep.losses import Cauchy, TanhSquare
-from wflow.deep.marginals import Interval
+from wflow.deep.marginals import Interval, Marginal, Normal, Point
 from wflow.deep.rates import Rate
 from wflow.deep.staircase import Staircase
 from wflow.loss import HalfSquare, Loss
@@ -98,10 +98,52 @@ def circle_in_plane(horizon: float = 10.0) -> DeepProblem:
     return DeepProblem(DeepFlow(data, start, horizon), "a region of the plane by a limit of three layers", NGUYEN_PHAM)
 
 
+def sine_full_support(depth: int = 3, horizon: float = 300.0, loss: str = "half_square") -> DeepProblem:
+    """Two or three layers, independent weights, w_1 ~ N(0, 4) in all of R^2: what the theorem supposes of the start."""
+    if depth not in (2, 3):
+        raise ValueError(f"sine_full_support depth: {depth}; give 2 or 3, independent weights collapse from 4 on")
+    start = _normal([Normal(0.0, 2.0)] * 2, depth)
+    flow = DeepFlow(sine_data(), start, horizon, LOSSES[loss])
+    return DeepProblem(flow, "F tends to 0 if weights converge in the theorem's mode", NGUYEN_PHAM)
+
+
+def plane_data(side: int = 8) -> Data:
+    """Inputs (x_1, x_2, 1) on the middles of side^2 squares of [-1, 1]^2, y = (sin pi x_1 + cos pi x_2)/2.
+
+    Exactly symmetric under x_2 -> -x_2; E[y | x_1] = (sin pi x_1)/2, so that E Var(y | x_1)/2 = 1/16.
+    """
+    x = (2.0 * np.arange(side) + 1.0 - side) / side
+    points = np.stack([g.ravel() for g in np.meshgrid(x, x, indexing="ij")], axis=1)
+    y = 0.5 * np.sin(np.pi * points[:, 0]) + 0.5 * np.cos(np.pi * np.abs(points[:, 1]))
+    return Data(np.column_stack([points, np.ones(len(points))]), y)
+
+
+def plane_full_support(depth: int = 3, horizon: float = 300.0, loss: str = "half_square") -> DeepProblem:
+    """A wave in each coordinate, w_1 ~ N(0, 4) in all of R^3: the counterpart of `plane_one_axis`."""
+    flow = DeepFlow(plane_data(), _normal([Normal(0.0, 2.0)] * 3, depth), horizon, LOSSES[loss])
+    return DeepProblem(flow, "F tends to 0 if weights converge in the theorem's mode", NGUYEN_PHAM)
+
+
+def plane_one_axis(depth: int = 3, horizon: float = 300.0, loss: str = "half_square") -> DeepProblem:
+    """The same, but no neuron listens to x_2: by symmetry none ever does, and F >= inf over functions of x_1.
+
+    For the half square that is 1/16 (wflow.deep.universal.unseen has the proof and the number for any loss).
+    """
+    start = _normal([Normal(0.0, 2.0), Point(0.0), Normal(0.0, 2.0)], depth)
+    flow = DeepFlow(plane_data(), start, horizon, LOSSES[loss])
+    return DeepProblem(flow, "F stays above inf E l(f(x_1), y): w_1 lies in a plane that the flow keeps", "derived")
+
+
+def _normal(first: list[Marginal], depth: int) -> Independent:
+    """Middle weights of mean 1/2."""
+    return Independent(first, [Normal(0.5, 1.0)] * (depth - 2), Normal(0.0, 1.0), TANH)
+
+
 CATALOGUE: dict[str, Callable[..., DeepProblem]] = {
     made.__name__: made
     for made in (
         sine_independent, sine_collapse, sine_latent, sine_staircase, lecture_chain, circle_in_plane,
+        sine_full_support, plane_full_support, plane_one_axis,
     )
 }  # fmt: skip
 

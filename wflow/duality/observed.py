@@ -17,6 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from wflow.arrays import Array, ComplexArray
+from wflow.circle_series import circle_modes_of
 from wflow.data import Data
 from wflow.domain import TURN, Box, Domain
 from wflow.duality.arcwise import Arcwise, kinks_of
@@ -28,7 +29,7 @@ from wflow.duality.waves import shifted, turned
 from wflow.energy import Energy
 from wflow.forceless import Constant, TotalVariation
 from wflow.fourier import FourierDensity
-from wflow.kernel import FourierKernel, Kernel, PiecewiseKernel, circle_modes_of
+from wflow.kernel import FourierKernel, Kernel, PiecewiseKernel
 from wflow.law import Atoms, Law, Uniform
 from wflow.loss import HalfSquare, Loss
 from wflow.measure import Measure, SignedParticles

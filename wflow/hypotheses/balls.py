@@ -19,9 +19,9 @@ from scipy.spatial import Voronoi
 from scipy.special import gammaincc
 
 from wflow.arrays import Array, count
+from wflow.caps import CHANCE
 from wflow.domain import Box
 from wflow.errors import Refused
-from wflow.hypotheses.caps import CHANCE
 
 _VERTICES = (1.0, 2.0, 24.0 * math.pi**2 / 35.0)
 _MOST = 20_000

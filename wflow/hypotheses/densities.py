@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wflow.arrays import Array
+from wflow.caps import largest_cap
 from wflow.domain import Box, Domain
-from wflow.hypotheses.caps import largest_cap
 from wflow.law import Law
 from wflow.shapes import Sphere
 

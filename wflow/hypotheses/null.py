@@ -11,10 +11,11 @@ from itertools import pairwise
 import numpy as np
 
 from wflow.arrays import Array, ComplexArray
+from wflow.circle_series import circle_modes_of
 from wflow.domain import Domain
 from wflow.hypotheses.setting import Setting, kernel_of
 from wflow.hypotheses.verdicts import Hypothesis, Verdict, argued
-from wflow.kernel import Kernel, circle_modes_of
+from wflow.kernel import Kernel
 from wflow.law import Law
 from wflow.loss import HalfSquare
 from wflow.measure import Measure

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from wflow.arrays import Array
+from wflow.caps import largest_cap
 from wflow.errors import Refused
-from wflow.hypotheses.caps import largest_cap
 from wflow.hypotheses.degree import HOMOGENEOUS, homogeneity
 from wflow.hypotheses.outcome import conclusion, convergence
 from wflow.hypotheses.regularity import smoothness

@@ -17,11 +17,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from wflow.arrays import Array
+from wflow.caps import cap_limit, largest_cap
 from wflow.charged import Charged
 from wflow.domain import Box
 from wflow.errors import Refused
 from wflow.hypotheses.balls import ball_limit, largest_ball
-from wflow.hypotheses.caps import cap_limit, largest_cap
 from wflow.hypotheses.densities import Vanishing, density_of
 from wflow.hypotheses.setting import Setting
 from wflow.hypotheses.verdicts import Hypothesis, argued, compared

@@ -40,6 +40,11 @@ def assignment(a: Array, b: Array) -> Assignment:
     a = shaped("assignment a", a, (None, None))
     b = shaped("assignment b", b, a.shape)
     squares = cdist(a, b, "sqeuclidean")
+    if not np.isfinite(squares).all():
+        raise ValueError(
+            f"assignment a, b: squares of distances overflow, the largest entry is {np.abs([a, b]).max():.3g}; divide "
+            "both by it"
+        )
     if not squares.any():
         return Assignment(np.arange(len(a)), 0.0, 0.0)
     each = np.full(len(a), 1.0 / len(a))
@@ -48,7 +53,10 @@ def assignment(a: Array, b: Array) -> Assignment:
     cost = float(np.mean(squares[np.arange(len(a)), order]))
     off = abs(cost - plan.cost)
     if len(np.unique(order)) < len(order) or off > 1e-9 * float(squares.max()):
-        raise NotConverged(f"assignment: the plan is no permutation, its rows' largest cost {off:.3g} else", off)
+        raise NotConverged(
+            f"assignment: the plan is no permutation: its rows' largest entries cost {cost:.9g}, all of it "
+            f"{plan.cost:.9g}; use fewer points, or move ties apart", off,
+        )  # fmt: skip
     return Assignment(order, cost, float(np.mean(plan.left) + np.mean(plan.right)))
 
 
@@ -58,12 +66,17 @@ def permuted(network: Perceptron, theta: Array, orders: Sequence[Order]) -> Arra
         raise ValueError(f"permuted orders: {len(orders)} for {network.depth - 1} hidden layers; give one a layer")
     moved = network.checked(theta)
     for layer, order in enumerate(orders):
-        if not np.array_equal(np.sort(order), np.arange(network.widths[layer + 1])):
-            raise ValueError(
-                f"permuted orders[{layer}]: no permutation of 0 .. {network.widths[layer + 1] - 1}; name each once"
-            )
-        moved = _placed(network, moved, layer, order)
+        moved = _placed(network, moved, layer, _permutation(f"permuted orders[{layer}]", order, network, layer))
     return moved
+
+
+def _permutation(name: str, order: Order, network: Perceptron, layer: int) -> Order:
+    width = network.widths[layer + 1]
+    given = shaped(name, order, (width,))
+    # as numbers: booleans and floats index otherwise, or not at all
+    if not np.array_equal(np.sort(given), np.arange(width)):
+        raise ValueError(f"{name}: no permutation of 0 .. {width - 1}; name each once")
+    return given.astype(np.intp)
 
 
 def _placed(network: Perceptron, theta: Array, layer: int, order: Order) -> Array:
@@ -77,7 +90,9 @@ def _placed(network: Perceptron, theta: Array, layer: int, order: Order) -> Arra
 
 
 def neurons(network: Perceptron, theta: Array, layer: int, *, outgoing: bool = True) -> Array:
-    """Points of a hidden layer (n_l, d): row of W_l, bias if any, and (`outgoing`) column of W_{l+1}."""
+    """Points of hidden layer 0, 1, .. (n_l, d): row of W_l, bias if any, and (`outgoing`) column of W_{l+1}."""
+    if count("neurons layer", layer, least=0) > network.depth - 2:
+        raise ValueError(f"neurons layer: {layer}, the hidden layers are 0 .. {network.depth - 2}; name one of them")
     layers = network.layers(network.checked(theta))
     matrix, bias = layers[layer]
     parts = [matrix] + ([] if bias is None else [bias[:, None]]) + ([layers[layer + 1][0].T] if outgoing else [])
@@ -88,7 +103,7 @@ def neurons(network: Perceptron, theta: Array, layer: int, *, outgoing: bool = T
 class Match:
     """theta has the second network's function and lies near the first's; orders (as `permuted`), |first - theta|^2.
 
-    costs: |first - theta|^2 before the first sweep and after each; it never rises. sweeps change nothing in the end.
+    costs: |first - theta|^2 before the first sweep and after each; it never rises.
     """
 
     theta: Array
@@ -99,9 +114,9 @@ class Match:
 def matched(network: Perceptron, first: Array, second: Array, *, limit: int = 100) -> Match:
     """Hidden neurons of `second` permuted so that |first - theta|^2 is small; theta has the function of `second`.
 
-    One hidden layer: the least of all permutations, proved by a dual. More: each layer in turn, its neighbours held,
-    until a sweep has no gain: no single layer can do better, several together might. Two beginnings, the order that
-    is given and layers matched one after another by what enters them; the better end is taken.
+    One hidden layer: the least of all permutations, proved by a dual, in one sweep. More: each layer in turn, its
+    neighbours held, until a sweep has no gain: no single layer can do better, several together might. Two beginnings,
+    the order that is given and layers matched one after another by what enters them; the better end is taken.
     Raises NotConverged where sweeps still gain after `limit` of them, or where an exact step raised the cost.
     Source: Ferbach, Goujaud, Gidel & Dieuleveut 2023, arXiv:2310.19103; sweeps, Ainsworth, Hayase & Srinivasa 2023,
     ICLR, arXiv:2209.04836.
@@ -124,7 +139,7 @@ def _forward(network: Perceptron, first: Array, second: Array) -> tuple[Order, .
 
 
 def _swept(network: Perceptron, first: Array, second: Array, begin: tuple[Order, ...], limit: int) -> Match:
-    """Sweeps over the layers until one has no gain."""
+    """Sweeps over the layers until one has no gain; a single layer's first is the best of all."""
     theta, orders = permuted(network, second, begin), list(begin)
     costs = [_apart(first, theta)]
     for _ in range(limit):
@@ -135,7 +150,7 @@ def _swept(network: Perceptron, first: Array, second: Array, begin: tuple[Order,
         costs.append(_apart(first, theta))
         if costs[-1] > costs[-2] * (1.0 + 1e-9):
             raise NotConverged(f"matched: a sweep raised the cost from {costs[-2]:.9g} to {costs[-1]:.9g}", costs[-1])
-        if costs[-1] >= costs[-2] * (1.0 - _GAIN):
+        if network.depth == 2 or costs[-1] >= costs[-2] * (1.0 - _GAIN):
             return Match(theta, tuple(orders), tuple(costs))
     raise NotConverged(f"matched: sweeps still gain after {limit}; raise limit", costs[-2] - costs[-1])
 
@@ -155,4 +170,5 @@ def w2_of_neurons(network: Perceptron, first: Array, second: Array) -> float:
     """W2 of the uniform measures of the neurons (b_j, bias, a_j) of two networks of one hidden layer."""
     if network.depth != 2:
         raise ValueError(f"w2_of_neurons: {network.depth - 1} hidden layers; a measure stands behind one only")
-    return float(np.sqrt(assignment(neurons(network, first, 0), neurons(network, second, 0)).cost))
+    ends = network.checked(first, "first"), network.checked(second, "second")
+    return float(np.sqrt(assignment(*(neurons(network, theta, 0) for theta in ends)).cost))

@@ -4,13 +4,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wflow.arrays import Array, count
+from wflow.arrays import Array, count, finite, shaped
+from wflow.perceptron.losses import HalfSquares
 from wflow.perceptron.network import Perceptron
 from wflow.perceptron.risk import EmpiricalRisk
 
 
 def between(first: Array, second: Array, alpha: float) -> Array:
-    """(1 - alpha) first + alpha second."""
+    """(1 - alpha) first + alpha second, of two parameters (size,)."""
+    first = shaped("between first", first, (None,))
+    second, alpha = shaped("between second", second, first.shape), float(finite("between alpha", alpha))
     return np.asarray((1.0 - alpha) * first + alpha * second)
 
 
@@ -29,7 +32,11 @@ class Way:
 
 
 def barrier(alphas: Array, losses: Array) -> float:
-    """Of losses (k,) at alphas (k,) from 0 to 1: how far they rise above the chord."""
+    """Of losses (k,) at alphas (k,) from 0 to 1: how far they rise above the chord, at least 0."""
+    alphas = shaped("barrier alphas", alphas, (None,))
+    losses = shaped("barrier losses", losses, alphas.shape)
+    if alphas[0] != 0.0 or alphas[-1] != 1.0:
+        raise ValueError(f"barrier alphas: from {alphas[0]:g} to {alphas[-1]:g}; the chord is from 0 to 1, give both")
     return float(np.max(losses - ((1.0 - alphas) * losses[0] + alphas * losses[-1])))
 
 
@@ -56,9 +63,9 @@ def curvature_bound(risk: EmpiricalRisk, first: Array, second: Array) -> Array:
     |psi''| = |2 da t' dz + a t'' dz^2| <= 2 |da dz| + A K dz^2: |t'| <= 1, |t''| <= K = 4/(3 sqrt 3), A the larger
     |a| of both ends; and |g(alpha) - chord| <= alpha (1 - alpha)/2 max |g''|. The bound is, over neurons as they are,
 
-        (|s|/8) sum_j (2 |da_j dz_ij| + A_j K dz_ij^2) <= (|s|/8) sum_j (|x'| + A_j K |x'|^2) |dw_j|^2,   x' = (x, 1),
+        (|s|/8) sum_j (2 |da_j dz_ij| + A_j K dz_ij^2) <= (|s|/8) sum_j (|x'| + A_j K |x'|^2) |dw_j|^2,
 
-    of order W2^2 where s = 1/m and neurons are matched.
+    (x' = (s_1 x, 1)) of order W2^2 where s = 1/m, neurons are matched, and |a_j| stay bounded.
     """
     network = risk.network
     _tanh(network)
@@ -79,6 +86,8 @@ def barrier_bound(risk: EmpiricalRisk, first: Array, second: Array) -> float:
 
     F is convex in f: F(mean of f_0, f_1) <= chord <= max, and F(f + e) - F(f) = mean (f - y) e + mean e^2/2.
     """
+    if not isinstance(risk.loss, HalfSquares):
+        raise ValueError(f"barrier_bound loss: {type(risk.loss).__name__}; the bound is of HalfSquares, give that")
     size = float(np.sqrt(np.mean(curvature_bound(risk, first, second) ** 2)))
     ends = max(risk.value(first), risk.value(second))
     return float(np.sqrt(2.0 * ends)) * size + 0.5 * size**2

@@ -6,6 +6,7 @@ number is at least (D^{-1} H D^{-1})_kk = H_kk/D_k^2 and so has no bound. The fu
 Source: Dinh, Pascanu, Bengio & Bengio 2017, ICML, arXiv:1703.04933.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,9 +31,13 @@ def rescaled(network: Perceptron, theta: Array, factors: Sequence[Array]) -> Arr
         if not c.min() > 0.0:
             raise ValueError(f"rescaled factors[{layer}]: least {c.min():g}; only factors > 0 pass through relu")
         (matrix, bias), (after, other) = layers[layer : layer + 2]
-        layers[layer] = c[:, None] * matrix, None if bias is None else c * bias
-        layers[layer + 1] = after / c, other
-    return network.flat(layers)
+        with np.errstate(over="ignore"):  # looked at below
+            layers[layer] = c[:, None] * matrix, None if bias is None else c * bias
+            layers[layer + 1] = after / c, other
+    moved = network.flat(layers)
+    if not np.isfinite(moved).all():
+        raise ValueError("rescaled factors: a parameter times its factor, or over it, overflows; give milder ones")
+    return moved
 
 
 def balanced(network: Perceptron, theta: Array, *, tolerance: float = 1e-12, limit: int = 1000) -> Array:
@@ -40,7 +45,7 @@ def balanced(network: Perceptron, theta: Array, *, tolerance: float = 1e-12, lim
 
     |theta|^2 is convex in the logarithms of the factors, and one layer's best is c^2 = out/in, exactly; one sweep ends
     it for one hidden layer. A neuron with one side 0 adds nothing to f: both are set to 0, as the infimum has it (its
-    bias with them; a constant 0 is what such a neuron says).
+    bias with them; a constant 0 is what such a neuron says), and so are those that only such neurons hear.
     Raises Refused for activations that are not homogeneous, NotConverged where a ratio is off 1 by more than the
     tolerance after `limit` sweeps.
     Source: Stock, Graham, Gribonval & Jegou 2019, ICLR, arXiv:1902.10416.
@@ -56,20 +61,27 @@ def balanced(network: Perceptron, theta: Array, *, tolerance: float = 1e-12, lim
 
 
 def _evened(network: Perceptron, theta: Array, layer: int) -> float:
-    """One layer in place; the largest |log c| that was needed."""
+    """One layer in place; the largest |log c| that was needed, infinite where a neuron was set to 0: others feel it."""
     (matrix, bias), (after, _) = network.layers(theta)[layer : layer + 2]
-    enters = np.sqrt(np.sum(matrix**2, axis=1) + (0.0 if bias is None else bias**2))
-    leaves = np.sqrt(np.sum(after**2, axis=0))
+    enters, leaves = _lengths(matrix if bias is None else np.c_[matrix, bias]), _lengths(after.T)
     live = (enters > 0.0) & (leaves > 0.0)
-    c = np.where(live, np.sqrt(np.divide(leaves, enters, out=np.ones_like(leaves), where=live)), 0.0)
+    # roots first: the quotient of lengths may overflow where that of their roots does not
+    c = np.sqrt(leaves, where=live, out=np.zeros_like(leaves)) / np.sqrt(enters, where=live, out=np.ones_like(enters))
     matrix *= c[:, None]
     if bias is not None:
         bias *= c
     after *= np.divide(1.0, c, out=np.zeros_like(c), where=live)
-    return float(np.max(np.abs(np.log(c[live])), initial=0.0))
+    silenced = np.any(~live & (enters + leaves > 0.0))
+    return math.inf if silenced else float(np.max(np.abs(np.log(c[live])), initial=0.0))
+
+
+def _lengths(rows: Array) -> Array:
+    """|row| of each, by the largest entry: squares of very small or large ones are 0 or infinite."""
+    most = np.max(np.abs(rows), axis=1)
+    return np.asarray(most * np.linalg.norm(rows / np.where(most > 0.0, most, 1.0)[:, None], axis=1))
 
 
 def _homogeneous(network: Perceptron) -> None:
     sigma = network.activation
     if not (piecewise_linear(sigma) and sigma.kinks == (0.0,)):
-        raise Refused(f"rescaled: {sigma.name} is not homogeneous, so factors change the function; take relu at 0")
+        raise Refused(f"factors: {sigma} is not homogeneous, so that they change the function; take relu or leaky relu")

@@ -53,7 +53,9 @@ class EmpiricalRisk:
         return self.at(theta).gradient
 
     def accuracy(self, theta: Array) -> float:
-        """Share of rows whose largest output is that of the largest target."""
+        """Share of rows whose largest output is that of the largest target; ValueError where there is one output."""
+        if self.network.widths[-1] == 1:
+            raise ValueError("accuracy: of one output the largest is always right; give a class each, or compare signs")
         f = self.network.outputs(self.network.checked(theta), self.inputs)
         return float(np.mean(np.argmax(f, axis=1) == np.argmax(self.targets, axis=1)))
 

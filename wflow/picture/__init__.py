@@ -20,6 +20,7 @@ from wflow.picture.minima import escapes, minima, regularisers, sharpness_by_ste
 from wflow.picture.moves import moves
 from wflow.picture.movie import animation
 from wflow.picture.network import fit, risk, surface
+from wflow.picture.over_time import Panel, over_time
 from wflow.picture.paths import profiles
 from wflow.picture.phase import phase_space
 from wflow.picture.plane import maps, neurons, paths
@@ -35,6 +36,7 @@ from wflow.picture.verdicts import verdicts
 from wflow.picture.widths import widths
 
 __all__ = [
+    "Panel",
     "Runs",
     "active_in_time",
     "against_width",
@@ -69,6 +71,7 @@ __all__ = [
     "neurons",
     "numbers",
     "order_plot",
+    "over_time",
     "paths",
     "phase_space",
     "phases",

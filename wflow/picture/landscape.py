@@ -7,17 +7,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from wflow.arrays import Array
-from wflow.picture.style import canvas, styled
+from wflow.picture.style import KNOWN, canvas, styled
 
 _COLOURS = ("#D55E00", "#56B4E9", "#009E73", "#CC79A7")
 _LINES = ("-", "--", "-", ":")
 
 
 @styled
-def ways(panels: Mapping[str, Mapping[str, tuple[Array, Array]]]) -> Figure:
+def ways(panels: Mapping[str, Mapping[str, tuple[Array, Array]]], *, ends: tuple[str, str]) -> Figure:
     """A column each: F of the rows learnt (above) and test error (below) along alpha; mean, least and largest of seeds.
 
-    panels: title -> kind -> (F (seeds, points), error (seeds, points)).
+    panels: title -> kind -> (F (seeds, points), error (seeds, points)); ends: what is at alpha = 0 and 1.
     """
     figure = canvas(3.3 * len(panels) + 0.6, 6.4)
     axes = figure.subplots(2, len(panels), sharex=True, sharey="row", squeeze=False)
@@ -26,9 +26,11 @@ def ways(panels: Mapping[str, Mapping[str, tuple[Array, Array]]]) -> Figure:
             for one, values in zip(column, parts, strict=True):
                 _band(one, values, k, kind)
         column[0].set_title(title)
-        column[1].set_xlabel("alpha")
+        column[1].set_xlabel(f"alpha (0: {ends[0]}, 1: {ends[1]})")
+    seeds = {len(values) for kinds in panels.values() for parts in kinds.values() for values in parts}
+    axes[0, 0].fill_between([], [], color=KNOWN, alpha=0.15, label=f"all {max(seeds)} seeds; lines: their mean")
     axes[0, 0].set_ylabel("F of the rows learnt")
-    axes[1, 0].set_ylabel("test error")
+    axes[1, 0].set_ylabel("test error, share of rows")
     axes[0, 0].legend(loc="upper left", fontsize=9.0)
     return figure
 
@@ -52,8 +54,8 @@ def barriers(panels: Mapping[str, Mapping[str, Array]], *, split: int) -> Figure
     for column, (title, tables) in zip(axes.T, panels.items(), strict=True):
         for k, (name, found) in enumerate(tables.items()):
             _powers(column[int(k >= split)], found, k, name)
-        column[0].set(title=title, ylabel="barrier")
-        column[1].set(xlabel="neurons m", ylabel="of neurons, of f")
+        column[0].set(title=title, ylabel="barrier of F (dots: pairs, lines: means)")
+        column[1].set(xlabel="neurons m", ylabel="W2 of neurons, rms of f")
         for one in column:
             one.legend(loc="best", fontsize=9.0)
     return figure

@@ -68,32 +68,50 @@ def sharpness_by_step(tables: Mapping[str, tuple[Mapping[float, Sequence[float]]
 
 @styled
 def minima(tables: Mapping[str, tuple[Array, float]]) -> Figure:
-    """A panel each: non-uniformity over sharpness, colour by step, marker by batch, a line of the slope.
+    """A column each. Above: non-uniformity over sharpness with a line of the slope. Below: the largest stable step.
 
-    tables: title -> ((models, 5): a, s, accuracy, batch, step; slope of log s in log a).
+    tables: title -> ((models, 6): a, s, accuracy, eta over the largest eta stable in mean square, batch, step; slope of
+    log s in log a). Colour by step, marker by batch.
     """
-    figure = canvas(5.6 * len(tables) + 0.4, 4.8)
-    for axes, (name, (found, slope)) in zip(np.ravel(figure.subplots(1, len(tables))), tables.items(), strict=True):
-        a, s, _, batch, step = found.T
-        for k, eta in enumerate(np.unique(step)):
-            for j, size in enumerate(np.unique(batch)):
-                here = (step == eta) & (batch == size)
-                axes.plot(
-                    a[here], s[here], _MARKERS[j % len(_MARKERS)], color=_COLOURS[k % len(_COLOURS)],
-                    alpha=0.5, markersize=4.0, linewidth=0.0,
-                )  # fmt: skip
+    figure = canvas(5.6 * len(tables) + 0.4, 8.4)
+    axes = figure.subplots(2, len(tables), squeeze=False)
+    for (upper, lower), (name, (found, slope)) in zip(axes.T, tables.items(), strict=True):
+        a, s, _, ratio, batch, step = found.T
+        _models(upper, a, s, batch, step)
+        _models(lower, _apart(step, batch), ratio, batch, step)
         ends = np.array([a.min(), a.max()])
         middle = np.exp(np.mean(np.log(s)) - slope * np.mean(np.log(a)))
-        axes.plot(ends, middle * ends**slope, color=KNOWN, linewidth=1.4)
-        axes.set(title=name, xlabel="sharpness a", xscale="log", yscale="log")
-        axes.title.set_fontsize(10.5)
-        for axis in (axes.xaxis, axes.yaxis):
+        upper.plot(ends, middle * ends**slope, color=KNOWN, linewidth=1.4)
+        upper.set(title=name, xlabel="sharpness a", xscale="log", yscale="log")
+        upper.title.set_fontsize(10.5)
+        for axis in (upper.xaxis, upper.yaxis):
             axis.set_major_formatter("{x:g}")
             axis.set_minor_formatter("{x:g}")
-        axes.tick_params(which="minor", labelsize=8.0)
-        _keys(axes, np.unique(step), np.unique(batch))
-    figure.axes[0].set_ylabel("non-uniformity s")
+        upper.tick_params(which="minor", labelsize=8.0)
+        lower.axhline(1.0, color=KNOWN, linestyle="--", linewidth=1.0)
+        lower.set(xlabel="step eta", ylim=(0.0, None))
+        _keys(upper, np.unique(step), np.unique(batch))
+    axes[0, 0].set_ylabel("non-uniformity s")
+    axes[1, 0].set_ylabel("eta over the largest stable in mean square")
     return figure
+
+
+def _apart(step: Array, batch: Array) -> Array:
+    """Steps, with batches beside each other."""
+    sizes, steps = np.unique(batch), np.unique(step)
+    wide = 0.6 * float(np.min(np.diff(steps), initial=steps[0]))
+    return np.asarray(step + wide * ((np.searchsorted(sizes, batch) + 0.5) / len(sizes) - 0.5))
+
+
+def _models(axes: Axes, x: Array, y: Array, batch: Array, step: Array) -> None:
+    """A dot each."""
+    for k, eta in enumerate(np.unique(step)):
+        for j, size in enumerate(np.unique(batch)):
+            here = (step == eta) & (batch == size)
+            axes.plot(
+                x[here], y[here], _MARKERS[j % len(_MARKERS)], color=_COLOURS[k % len(_COLOURS)],
+                alpha=0.5, markersize=4.0, linewidth=0.0,
+            )  # fmt: skip
 
 
 def _keys(axes: Axes, steps: Array, batches: Array) -> None:

@@ -7,6 +7,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 from wflow.picture.style import KNOWN, canvas, styled
 
@@ -43,6 +44,8 @@ def _panel(axes: Axes, rows: Rows, slope: float, title: str) -> None:
         axes.plot(guide, 1.3 * height * (guide / guide[0]) ** slope, ":", color=KNOWN, label=label)
     axes.set(title=title, xlabel="width N", ylabel="error", xscale="log", yscale="log")
     axes.set_xticks(ticks, [f"{n:g}" for n in ticks])
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.minorticks_off()
     low, high = axes.get_ylim()
     axes.set_ylim(low * (low / high) ** (0.05 * len(rows)), high)  # room for the legend

@@ -10,10 +10,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from scipy.fft import dct, idct, irfft, rfft
 
 from wflow.arrays import Array
 from wflow.compiled import inlined, kernel
+from wflow.spline.waves import angles, scaled
 
 _CLOSE = 1e-8
 """Cells that the last of Newton's steps towards a nearest point may still have moved."""
@@ -283,31 +283,4 @@ def fitted(values: Array, parts: tuple[int, int], sides: Sides) -> Array:
         if (n := c.shape[axis]) > 1:
             beside = float(_weights(parts[axis])[:, 0].mean())
             c = scaled(c, axis, turns, 1.0 / (1.0 - 2.0 * beside * (1.0 - np.cos(angles(n, turns)))))
-    return np.ascontiguousarray(c)
-
-
-def angles(n: int, turns: bool) -> Array:
-    """The angles by which the waves of n cells advance from cell to cell: cosines between walls, else Fourier modes."""
-    return np.asarray(math.pi * (2.0 * np.arange(n // 2 + 1) if turns else np.arange(n)) / n)
-
-
-def scaled(field: Array, axis: int, turns: bool, factors: Array) -> Array:
-    """A field (n0, n1) with each wave along an axis multiplied by a factor, in the order of `angles`."""
-    factors = factors.reshape([-1 if k == axis else 1 for k in range(2)])
-    if turns:
-        return np.asarray(irfft(rfft(field, axis=axis) * factors, field.shape[axis], axis=axis))
-    return np.asarray(idct(dct(field, axis=axis) * factors, axis=axis))
-
-
-def refined(c: Array, sides: Sides) -> Array:
-    """The same spline on cells of half the width (on an axis of one cell: of the same width): exact."""
-    for axis, turns in enumerate(sides):
-        if c.shape[axis] == 1:
-            continue
-        line = np.moveaxis(c, axis, 0)
-        before = np.roll(line, 1, 0) if turns else np.concatenate([line[:1], line[:-1]])
-        after = np.roll(line, -1, 0) if turns else np.concatenate([line[1:], line[-1:]])
-        fine = np.empty((2 * len(line), *line.shape[1:]))
-        fine[0::2], fine[1::2] = 0.75 * line + 0.25 * before, 0.75 * line + 0.25 * after
-        c = np.moveaxis(fine, 0, axis)
     return np.ascontiguousarray(c)

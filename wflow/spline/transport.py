@@ -16,7 +16,8 @@ from wflow.arrays import Array
 from wflow.errors import NotConverged
 from wflow.spline.ascent import Climbed, Manner, ascend
 from wflow.spline.dual import Reached, TransportDual
-from wflow.spline.lattice import Sides, deposited, folded, refined
+from wflow.spline.halved import refined
+from wflow.spline.lattice import Sides, deposited, folded
 
 COARSEST = 16
 """Cells an axis of the first spline, at least."""

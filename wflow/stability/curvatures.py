@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from wflow.arrays import Array, finite, shaped
+from wflow.arrays import Array, count, finite, shaped
 
 _ROUNDING = 1e-10
 _EPS = float(np.finfo(np.float64).eps)
@@ -46,6 +46,30 @@ class Curvatures:
                 "minimum each H_i is symmetric and positive semidefinite"
             )
         return Curvatures(np.sqrt(np.maximum(values, 0.0))[:, :, None] * vectors.transpose(0, 2, 1))
+
+    @staticmethod
+    def of_gram(gram: ArrayLike, *, data: int) -> "Curvatures":
+        """Of vectors known by their inner products v_ik . v_jl (n r, n r), rows i r + k, for `data` = n losses.
+
+        In coordinates of their span, which is all that T sees: for networks of a million parameters n r axes. Of a
+        network with half-square loss at f = y the v_ik are grad f_k(x_i) (Pass.tangents of wflow.perceptron).
+        Eigenvalues below n r eps of the largest, rounding of the products, are taken for 0.
+        """
+        n = count("of_gram data", data)
+        given = finite("of_gram gram", gram)
+        if given.ndim != 2 or given.shape[0] != given.shape[1] or not len(given) or len(given) % n:
+            raise ValueError(f"of_gram gram: shape {given.shape} for {n} losses; give (n r, n r), r vectors of each")
+        size, off = float(np.max(np.abs(given))), float(np.max(np.abs(given - given.T)))
+        if size == 0.0:
+            raise ValueError("of_gram gram: all are 0, so that every step stays; give one that is not")
+        values, vectors = np.linalg.eigh(0.5 * (given + given.T))
+        if off > _ROUNDING * size or values[0] < -_ROUNDING * size * len(given):
+            raise ValueError(
+                f"of_gram gram: not symmetric by {off:g}, least eigenvalue {values[0]:g}; products of vectors are "
+                "symmetric and positive semidefinite"
+            )
+        kept = values > len(given) * _EPS * values[-1]
+        return Curvatures((vectors[:, kept] * np.sqrt(values[kept])).reshape(n, len(given) // n, -1))
 
     @property
     def count(self) -> int:

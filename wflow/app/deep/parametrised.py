@@ -8,6 +8,7 @@ from functools import cache
 
 import numpy as np
 
+from solvers.deep import falls, trained
 from wflow.activation import tanh
 from wflow.app.deep.check import Check
 from wflow.app.studies.parametrisations import (
@@ -33,8 +34,6 @@ from wflow.deep.parametrisation import (
     Fall,
     Parametrisation,
     ScaledNetwork,
-    falls,
-    trained,
 )
 from wflow.images import DIGITS, parity
 
@@ -54,23 +53,23 @@ def entries(name: str) -> tuple[Entry, ...]:
     )
 
 
-def _slopes(row: str, of: Parametrisation) -> Iterator[Certificate]:
-    return slopes(entries(of.name), f"{row} {of.name}, digits")
+def _slopes(of: Parametrisation) -> Iterator[Certificate]:
+    return slopes(entries(of.name), f"{of.name}, digits")
 
 
 def mup(quick: bool) -> Iterator[Certificate]:
     """V13: in muP features and kernels move alike at any width."""
-    return _slopes("V13", MUP)
+    return _slopes(MUP)
 
 
 def tangent(quick: bool) -> Iterator[Certificate]:
     """V14: in NTK features move like n^{-1/2}, kernels like 1/n."""
-    return _slopes("V14", NTK)
+    return _slopes(NTK)
 
 
 def standard(quick: bool) -> Iterator[Certificate]:
     """V15: in SP at a rate 1/n likewise, but for the first layer: n^{-3/2} and n^{-2}."""
-    return _slopes("V15", SP_LAZY)
+    return _slopes(SP_LAZY)
 
 
 def spectra(quick: bool) -> Iterator[Certificate]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from solvers.deep import networks
 from solvers.particles import GradientDescent
 from wflow.activation import linear, tanh
 from wflow.app.deep.check import Check
@@ -22,7 +23,6 @@ from wflow.deep.dmft import (
     difference,
     first_fields,
     linear_limit,
-    networks,
     sampled_limit,
 )
 from wflow.domain import space

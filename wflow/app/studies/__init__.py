@@ -6,6 +6,7 @@ from wflow.app.studies.barriers import BARRIERS
 from wflow.app.studies.chaos import CHAOS
 from wflow.app.studies.clouds import CLOUDS
 from wflow.app.studies.collapse import COLLAPSE
+from wflow.app.studies.convergence import CONVERGENCE
 from wflow.app.studies.corrupted import CORRUPTED
 from wflow.app.studies.coupling import COUPLING
 from wflow.app.studies.dmft import DMFT
@@ -56,6 +57,7 @@ _EVERY: tuple[Study, ...] = (
     RESNET,
     PARAMETRISATIONS,
     STATIONARY,
+    CONVERGENCE,
 )
 STUDIES: dict[str, Study] = {study.name: study for study in _EVERY}
 __all__ = ["CELLS", "STUDIES", "Entry", "Study", "sweep", "write_study"]

@@ -39,6 +39,8 @@ WORDS = {
     "raw": "barrier as they are", "matched": "barrier, matched", "bound": "bound of that",
     "w2": "W2 of neurons", "start": "W2 at the start", "bend": "|f_(1/2) - mean f|",
 }  # fmt: skip
+DRAWN = {PLANE: -1.0 / 3.0}
+"""-1/d of independent draws, asked where these m are near it: on digits the starts, which are, fall twice as fast."""
 ROWS = {PLANE: 100, DIGITS: 200}
 TIME, STEP = 200.0, 0.5
 """Of the flow of m F, whose steps are `STEP`: gradient descent on F with step m STEP."""
@@ -107,7 +109,7 @@ def means(entries: Sequence[Entry], data: str, name: str) -> Array:
 
 
 def claims(entries: Sequence[Entry]) -> Iterator[Certificate]:
-    """Matched barriers fall with m and those of unmatched networks do not; none is above its bound."""
+    """Matched barriers fall with m, those of unmatched networks do not; none is above its bound; W2 as of draws."""
     for data in dict.fromkeys(e["data"] for e in entries):
         found = {name: means(entries, data, name) for name in ("loss", "raw", "matched")}
         yield Certificate(f"{data}: largest F at an end, mean over pairs", "at most", float(found["loss"].max()), 0.05)
@@ -118,6 +120,10 @@ def claims(entries: Sequence[Entry]) -> Iterator[Certificate]:
         for name in ("w2", "bend", "bound"):
             words = f"{data}: slope of {WORDS[name]} in m, upper end (95 %)"
             yield Certificate(words, "at most", slope(entries, data, name).high, 0.0)
+        if data in DRAWN:
+            fit = slope(entries, data, "w2")
+            words = f"{data}: slope of {WORDS['w2']} in m, -1/d, within its interval ({fit.low:.2f} to {fit.high:.2f})"
+            yield Certificate(words, "equal", fit.slope, DRAWN[data], fit.high - fit.slope)
         fallen, kept = (float(found[name][-1] / found[name][0]) for name in ("matched", "raw"))
         yield Certificate(f"{data}: barrier, matched, largest m over smallest", "at most", fallen, 0.3)
         yield Certificate(f"{data}: barrier as they are, largest m over smallest", "at least", kept, 0.25)

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from solvers.deep import networks
 from wflow.activation import linear, tanh
 from wflow.app.studies.intervals import power
 from wflow.app.studies.sweep import Cell, Entry, Record, Study
 from wflow.arrays import Array
 from wflow.certificates import Certificate
-from wflow.deep.dmft import Setting, difference, linear_limit, networks, sampled_limit
+from wflow.deep.dmft import Setting, difference, linear_limit, sampled_limit
 
 LINEAR = {1: "linear, 1 hidden", 2: "linear, 2 hidden", 3: "linear, 3 hidden"}
 TANH = "tanh, 2 hidden"

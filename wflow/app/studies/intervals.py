@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import binomtest, linregress, norm, t
 
 from wflow.arrays import Array
-from wflow.convergence import slope_of
+from wflow.size_slopes import slope_of
 
 
 @dataclass(frozen=True)

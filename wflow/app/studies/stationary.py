@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from solvers.deep import rested, stochastically_rested
 from wflow.activation import Activation, linear, quadratic, relu, tanh
 from wflow.app.studies.real import POOLED, scaled
 from wflow.app.studies.sweep import Cell, Entry, Record, Study
@@ -27,9 +28,7 @@ from wflow.deep.parametrisation import (
     independence,
     odd_cubic,
     rank,
-    rested,
     silu,
-    stochastically_rested,
 )
 from wflow.errors import NotConverged
 from wflow.images import DIGITS, MNIST, parity

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wflow.arrays import Array, shaped
+from wflow.arrays import Array, finite, shaped
 
 _BLOCKS = 20
 
@@ -29,8 +29,9 @@ class Difference:
 
 def difference(values: Array, limit: Array) -> Difference:
     """Of R networks' values (R, ...) to the limit's (...); R >= 2. Errors by the jackknife over at most 20 blocks."""
-    if len(values) < 2:
-        raise ValueError(f"difference values: {len(values)} network gives no error bar; give two or more")
+    values = finite("difference values", values)
+    if values.ndim < 1 or len(values) < 2:
+        raise ValueError(f"difference values: shape {values.shape}: one network gives no error bar; give two or more")
     e = values.reshape(len(values), -1) - shaped("difference limit", limit, values.shape[1:]).reshape(-1)
     parts = np.array_split(np.arange(len(e)), min(_BLOCKS, len(e)))
     without = np.array([_squares(np.delete(e, part, axis=0)) for part in parts])

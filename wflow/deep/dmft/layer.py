@@ -99,10 +99,10 @@ class Layer:
         return beta, zeta
 
 
-def smooth(sigma: Activation) -> None:
+def smooth(name: str, sigma: Activation) -> None:
     """Refused for an activation whose slope jumps: phi'' is then no function, and B(t, t) cannot be sampled."""
     if not isinstance(sigma, Activation):
-        raise TypeError(f"activation: got {sigma!r}; pass activation(name), an Activation")
+        raise TypeError(f"{name} sigma: got {sigma!r}; pass activation(name), an Activation")
     if sigma.curvature is None:
         raise Refused(
             f"{sigma}: its slope jumps at {sigma.kinks}, so that phi'', which the response B(t, t) averages, is no "

@@ -159,7 +159,8 @@ def linear_limit(setting: Setting, *, tolerance: float = 1e-9) -> LinearLimit:
     positive("linear_limit tolerance", tolerance)
     march = _March.start(setting)
     for t in range(setting.times):
-        march.grow(t)
+        with np.errstate(over="ignore", invalid="ignore"):
+            march.grow(t)
         size = float(np.max(np.abs(march.f[t])))
         if not size < 1e100:
             raise NotConverged(f"linear_limit: |f| is {size:.1e} after {t} steps; take a smaller rate", size)

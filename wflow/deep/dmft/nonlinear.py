@@ -124,10 +124,10 @@ def sampled_limit(
     Raises Refused for an activation whose slope jumps, NotConverged where f grows beyond 1e100 (rate too large).
     """
     checked("sampled_limit", setting)
-    smooth(sigma)
+    smooth("sampled_limit", sigma)
     count("sampled_limit runs", runs)
     count("sampled_limit seed", seed, least=0)
-    half = _half(samples, setting)
+    half = _half("sampled_limit", samples, setting)
     found = [_one(setting, sigma, responses, half, np.random.default_rng([seed, run])) for run in range(runs)]
     return Estimate(_over(found, _mean), _over(found, _error), samples, runs)
 
@@ -137,20 +137,22 @@ def first_fields(setting: Setting, *, samples: int = SAMPLES, seed: int = 0) -> 
 
     They are particles: psi = z phi(h). Raises ValueError for more layers, whose fields at later times are drawn anew.
     """
+    checked("first_fields", setting)
+    count("first_fields seed", seed, least=0)
     if setting.hidden != 1:
         raise ValueError(f"first_fields setting: {setting.hidden} hidden layers are no particles; take hidden=1")
-    half = _half(samples, setting)
+    half = _half("first_fields", samples, setting)
     march = _March.start(setting, linear(), True, half, np.random.default_rng([seed, 0]))
     u = march.u[0].grown(0, setting.x.T)
     return u, march.r[0].grown(0, np.ones((1, setting.data)))[:, 0]
 
 
-def _half(samples: int, setting: Setting) -> int:
+def _half(name: str, samples: int, setting: Setting) -> int:
     """Pairs."""
     least = 2 * setting.times * setting.data + 4
-    if count("sampled_limit samples", samples) % 2 or samples < least:
+    if count(f"{name} samples", samples) % 2 or samples < least:
         raise ValueError(
-            f"sampled_limit samples: {samples} is odd or below {least} = 2 (T + 1) P + 4, as many pairs as columns of "
+            f"{name} samples: {samples} is odd or below {least} = 2 (T + 1) P + 4, as many pairs as columns of "
             f"normals; give an even number, {max(SAMPLES, 10 * least)} for instance"
         )
     return samples // 2
@@ -159,7 +161,8 @@ def _half(samples: int, setting: Setting) -> int:
 def _one(setting: Setting, sigma: Activation, responses: bool, half: int, rng: np.random.Generator) -> Limit:
     march = _March.start(setting, sigma, responses, half, rng)
     for t in range(setting.times):
-        march.grow(t)
+        with np.errstate(over="ignore", invalid="ignore"):
+            march.grow(t)
         size = float(np.max(np.abs(march.f[t])))
         if not size < 1e100:
             raise NotConverged(f"sampled_limit: |f| is {size:.1e} after {t} steps; take a smaller rate", size)

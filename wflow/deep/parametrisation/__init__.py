@@ -1,16 +1,8 @@
-"""Parametrisations of deep networks by width: the (a, b, c) table, verdicts, networks, features, descent to rest."""
+"""Parametrisations of deep networks by width: the (a, b, c) table, verdicts, networks, features, slopes by layer."""
 
-from wflow.deep.parametrisation.features import Journey, gram, independence, journey, movement, rank
-from wflow.deep.parametrisation.rest import (
-    Fall,
-    Rest,
-    falls,
-    gradient_size,
-    rested,
-    stochastically_rested,
-    trained,
-)
+from wflow.deep.parametrisation.features import Journey, gram, independence, journey, movement, rank, spectrum
 from wflow.deep.parametrisation.scaled import ScaledNetwork
+from wflow.deep.parametrisation.slopes import Fall, bounds, gradient_size, per_layer, size_of, slopes
 from wflow.deep.parametrisation.table import IP, MEAN_FIELD, MUP, NTK, SP, SP_LAZY, TABLE, Parametrisation, between
 from wflow.deep.parametrisation.units import odd_cubic, silu
 from wflow.deep.parametrisation.verdict import Regime, Verdict, verdict
@@ -27,21 +19,21 @@ __all__ = [
     "Journey",
     "Parametrisation",
     "Regime",
-    "Rest",
     "ScaledNetwork",
     "Verdict",
     "between",
-    "falls",
+    "bounds",
     "gradient_size",
     "gram",
     "independence",
     "journey",
     "movement",
     "odd_cubic",
+    "per_layer",
     "rank",
-    "rested",
     "silu",
-    "stochastically_rested",
-    "trained",
+    "size_of",
+    "slopes",
+    "spectrum",
     "verdict",
 ]

@@ -4,37 +4,58 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wflow.arrays import Array, shaped
+from wflow.arrays import Array, finite, shaped
 from wflow.perceptron import Pass
 
 
 def gram(x: Array) -> Array:
     """K = x x^T/n (P, P) of features (P, n)."""
+    x = shaped("gram x", x, (None, None))
     return np.asarray(x @ x.T / x.shape[1])
 
 
-def independence(kernel: Array) -> float:
-    """lambda_min(K)/(tr K/P): 0 where features of the P data are dependent, 1 where they are orthogonal and alike.
+def spectrum(kernel: Array) -> Array:
+    """The numbers of K over their mean tr K/P, rising (P,): all 1 where features are orthogonal and alike.
 
-    Exact to about 1e-16 P; where n is near P it is small by chance (Marchenko & Pastur), whatever the features.
+    Exact to about 1e-16 P; where n is near P they spread by chance (Marchenko & Pastur), whatever the features.
+    Raises ValueError where K is 0: no features, no answer.
     """
-    numbers = np.linalg.eigvalsh(_symmetric(kernel))
-    return float(numbers[0] / numbers.mean())
+    numbers = np.linalg.eigvalsh(_symmetric("spectrum", kernel))
+    if not numbers.mean() > 0.0:
+        raise ValueError("spectrum kernel: its trace is 0, no feature is alive; start hidden layers at size 1")
+    return np.asarray(numbers / numbers.mean())
+
+
+def independence(kernel: Array) -> float:
+    """lambda_min(K)/(tr K/P), the least of the spectrum: 0 where features of the P data are dependent."""
+    return float(spectrum(kernel)[0])
 
 
 def rank(kernel: Array, tolerance: float = 1e-12) -> int:
     """How many numbers of K are above tolerance times the largest."""
-    numbers = np.linalg.eigvalsh(_symmetric(kernel))
+    numbers = np.linalg.eigvalsh(_symmetric("rank", kernel))
     return int(np.sum(numbers > tolerance * numbers[-1]))
 
 
-def _symmetric(kernel: Array) -> Array:
-    return shaped("kernel", kernel, (len(kernel), len(kernel)))
+def _symmetric(name: str, kernel: Array) -> Array:
+    """The kernel, or ValueError: of a table that is not symmetric eigvalsh would read half."""
+    checked = shaped(f"{name} kernel", kernel, (None, None))
+    rounding = 1e-9 * np.max(np.abs(checked))
+    if checked.shape[0] != checked.shape[1] or np.any(np.abs(checked - checked.T) > rounding):
+        raise ValueError(f"{name} kernel: of shape {checked.shape} and not symmetric; give gram(x), x (P, n)")
+    return checked
 
 
 def movement(after: Array, before: Array) -> float:
-    """|after - before|/|before|, as one vector: of features (rms) or of kernels (Frobenius)."""
-    return float(np.linalg.norm(after - before) / np.linalg.norm(before))
+    """|after - before|/|before|, as one vector: of features (rms) or of kernels (Frobenius).
+
+    Raises ValueError for arrays of different shapes, and where `before` is 0.
+    """
+    end = shaped("movement after", after, np.shape(before))
+    size = float(np.linalg.norm(start := finite("movement before", before)))
+    if size == 0.0:
+        raise ValueError("movement before: it is 0, and nothing moves relative to it; start hidden layers at size 1")
+    return float(np.linalg.norm(end - start) / size)
 
 
 @dataclass(frozen=True, eq=False)

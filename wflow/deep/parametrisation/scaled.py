@@ -1,7 +1,6 @@
 """This file owns networks of width n in a parametrisation: scales, start and rates of a dense network of the house."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -9,6 +8,9 @@ from wflow.activation import Activation
 from wflow.arrays import Array, count
 from wflow.deep.parametrisation.table import Exponents, Parametrisation
 from wflow.perceptron import EmpiricalRisk, Perceptron
+
+_DIGITS = 300
+"""Of a power of n in double precision."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,9 @@ class ScaledNetwork:
     outputs: int = 1
 
     def __post_init__(self) -> None:
+        for name, kind in (("parametrisation", Parametrisation), ("activation", Activation)):
+            if not isinstance(given := getattr(self, name), kind):
+                raise TypeError(f"ScaledNetwork {name}: got {given!r}; pass one of type {kind.__name__}")
         for name in ("inputs", "width", "hidden", "outputs"):
             count(f"ScaledNetwork {name}", getattr(self, name))
 
@@ -48,6 +53,7 @@ class ScaledNetwork:
 
     def start(self, seed: int) -> Array:
         """theta (size,): w^l ~ N(0, n^{-2 b_l}); the same Gaussians in every form of a parametrisation."""
+        count("ScaledNetwork.start seed", seed, least=0)
         return self.perceptron.start(seed, self._powers(self.parametrisation.b))
 
     def risk(self, inputs: Array, targets: Array) -> EmpiricalRisk:
@@ -56,11 +62,10 @@ class ScaledNetwork:
 
 
 def _power(n: int, exponent: Fraction) -> float:
+    """n^{-exponent}, or ValueError where that is no number of double precision above 0."""
+    if abs(logarithm := float(exponent) * math.log10(n)) > _DIGITS:
+        raise ValueError(
+            f"ScaledNetwork: width {n} to the power {-exponent} has {logarithm:.0f} digits, more than {_DIGITS}; "
+            "take a shift of the parametrisation with smaller exponents (.plain, .shifted)"
+        )
     return math.pow(n, -exponent)
-
-
-def per_layer(network: Perceptron, rates: Sequence[float]) -> list[float]:
-    """One positive rate for each layer, or ValueError."""
-    if len(rates) != network.depth or not all(0.0 < r < math.inf for r in rates):
-        raise ValueError(f"rates: {rates!r}; give {network.depth} positive numbers, one a layer")
-    return [float(r) for r in rates]

@@ -10,16 +10,21 @@ Rational = Fraction | int | str
 HALF = Fraction(1, 2)
 
 
-def exponents(name: str, given: Sequence[Rational]) -> Exponents:
-    """Three rational numbers. A float is refused: r = 0 or not is a question about exact numbers."""
-    if isinstance(given, str) or len(given) != 3:
-        raise ValueError(f"{name}: {given!r}; give three numbers, of input, hidden and output layers")
-    if wrong := [one for one in given if isinstance(one, bool) or not isinstance(one, Fraction | int | str)]:
-        raise TypeError(f"{name}: {wrong[0]!r} is no exact number; give an int, a Fraction or a string such as '1/2'")
+def exact(name: str, given: object) -> Fraction:
+    """A rational number. A float is refused: r = 0 or not is a question about exact numbers."""
+    if isinstance(given, bool) or not isinstance(given, Fraction | int | str):
+        raise TypeError(f"{name}: {given!r} is no exact number; give an int, a Fraction or a string such as '1/2'")
     try:
-        first, middle, last = (Fraction(one) for one in given)
+        return Fraction(given)
     except (ValueError, ZeroDivisionError) as error:
-        raise ValueError(f"{name}: {given!r} has an entry that is no number ({error}); write '1/2'") from error
+        raise ValueError(f"{name}: {given!r} is no number ({error}); write '1/2'") from error
+
+
+def exponents(name: str, given: object) -> Exponents:
+    """Three rational numbers, of input, hidden and output layers."""
+    if not isinstance(given, tuple | list) or len(given) != 3:
+        raise ValueError(f"{name}: {given!r}; give three numbers, of input, hidden and output layers")
+    first, middle, last = (exact(name, one) for one in given)
     return first, middle, last
 
 
@@ -37,13 +42,17 @@ class Parametrisation:
     b: Exponents
     c: Exponents
 
+    def __post_init__(self) -> None:
+        for name in ("a", "b", "c"):
+            object.__setattr__(self, name, exponents(f"Parametrisation {name}", getattr(self, name)))
+
     @classmethod
     def of(
         cls, name: str, a: Sequence[Rational], b: Sequence[Rational], c: Sequence[Rational] | Rational
     ) -> "Parametrisation":
-        """Any (a, b, c); one c stands for all layers."""
-        each = (c, c, c) if isinstance(c, Fraction | int | str) else c
-        return cls(name, exponents("a", a), exponents("b", b), exponents("c", each))
+        """Any (a, b, c); one c stands for all layers. Raises TypeError or ValueError naming the argument."""
+        each = c if isinstance(c, tuple | list) else (exact("Parametrisation c", c),) * 3
+        return cls(name, *(exponents(f"Parametrisation {n}", e) for n, e in (("a", a), ("b", b), ("c", each))))
 
     @property
     def spread(self) -> Exponents:
@@ -59,7 +68,7 @@ class Parametrisation:
 
     def shifted(self, by: Sequence[Rational]) -> "Parametrisation":
         """(a + s, b - s, c - 2 s), s a number for each kind of layer: the same network in another form."""
-        s = exponents("shift", by)
+        s = exponents("shifted by", by)
         return Parametrisation.of(
             self.name,
             [a + t for a, t in zip(self.a, s, strict=True)],
@@ -87,7 +96,7 @@ TABLE = (SP, SP_LAZY, NTK, MUP, MEAN_FIELD, IP)
 
 def between(s: Rational) -> Parametrisation:
     """From NTK (s = 0) to muP (s = 1): spread of the output (1 + s)/2, r = (1 - s)/2. ValueError outside [0, 1]."""
-    at = Fraction(s)
+    at = exact("between s", s)
     if not 0 <= at <= 1:
         raise ValueError(f"between s: {s!r} is not in [0, 1]; 0 is NTK and 1 is muP")
     return Parametrisation.of(f"between({at})", (-at / 2, (1 - at) / 2, HALF), (at / 2, at / 2, at / 2), 0)

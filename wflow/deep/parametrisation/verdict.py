@@ -30,31 +30,40 @@ class Regime(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """The regime and why; r, and the exponents of the movement of h^1 .. h^L (movement ~ n^{-exponent})."""
+    """The regime and why; r, and the exponents of the movement of h^1 .. h^L (movement ~ n^{-exponent}).
+
+    alive: hidden layers start at size 1. Otherwise r and movement, derived for such a start, mean nothing.
+    """
 
     regime: Regime
     reason: str
     r: Fraction
     movement: tuple[Fraction, ...]
+    alive: bool
 
     @property
     def stable(self) -> bool:
-        """Whether nothing blows up and hidden layers are alive at the start."""
-        return self.regime in (Regime.KERNEL, Regime.FEATURES) or (
-            self.regime is Regime.TRIVIAL and self.reason.startswith("f does not move")
-        )
+        """Whether nothing blows up and hidden layers are alive at the start, be it that f does not move."""
+        return self.alive and self.regime is not Regime.UNSTABLE
 
 
 def verdict(of: Parametrisation, hidden: int) -> Verdict:
     """Of networks with so many hidden layers. What is derived for a start of size 1 is not claimed of a dead start."""
+    if not isinstance(of, Parametrisation):
+        raise TypeError(f"verdict of: got {of!r}; pass a Parametrisation, such as MUP or Parametrisation.of(..)")
     count("verdict hidden", hidden)
     movement = _movement(of, hidden)
-    r = movement[-1]
-    for regime, reason in (*_start(of, hidden), *_steps(of, r)):
-        return Verdict(regime, reason, r, movement)
+    alive = all(exponent == 0 for _, exponent in _sizes(of, hidden))
+    return Verdict(*_regime(of, hidden, movement[-1]), movement[-1], movement, alive)
+
+
+def _regime(of: Parametrisation, hidden: int, r: Fraction) -> tuple[Regime, str]:
+    """The first thing that is wrong, or what is right."""
+    for wrong in (*_start(of, hidden), *_steps(of, r)):
+        return wrong
     if r > 0:
-        return Verdict(Regime.KERNEL, f"r = {r} > 0: features stand still, f moves", r, movement)
-    return Verdict(Regime.FEATURES, "r = 0: features move at any width", r, movement)
+        return Regime.KERNEL, f"r = {r} > 0: features stand still, f moves"
+    return Regime.FEATURES, "r = 0: features move at any width"
 
 
 def _movement(of: Parametrisation, hidden: int) -> tuple[Fraction, ...]:
@@ -66,11 +75,16 @@ def _movement(of: Parametrisation, hidden: int) -> tuple[Fraction, ...]:
     return tuple(found)
 
 
+def _sizes(of: Parametrisation, hidden: int) -> list[tuple[str, Fraction]]:
+    """Hidden layers start at n^{-exponent}."""
+    first, middle, _ = of.spread
+    return [("h^1", first), *([("h^l, l > 1,", middle - HALF)] if hidden > 1 else [])]
+
+
 def _start(of: Parametrisation, hidden: int) -> Iterator[tuple[Regime, str]]:
     """What is wrong with sizes at the start."""
-    first, middle, last = of.spread
-    sizes = [("h^1", first), *([("h^l, l > 1,", middle - HALF)] if hidden > 1 else [])]
-    for what, exponent in (*sizes, ("f", min(last - HALF, Fraction(0)))):
+    sizes = _sizes(of, hidden)
+    for what, exponent in (*sizes, ("f", min(of.spread[2] - HALF, Fraction(0)))):
         if exponent < 0:
             yield Regime.UNSTABLE, f"{what} starts at size n^{-exponent}"
     for what, exponent in sizes:

@@ -48,9 +48,11 @@ def networks(setting: Setting, sigma: Activation, *, width: int, seeds: int, see
     count("networks seed", seed, least=0)
     each = N * (N * (setting.hidden - 1) + setting.x.shape[1] + 1)
     size = max(1, GROUP // each)
-    found = [
-        _trained(setting, sigma, N, min(size, R - k), np.random.default_rng([seed, N, k])) for k in range(0, R, size)
-    ]
+    with np.errstate(over="ignore", invalid="ignore"):  # of those that diverge, which are left out below
+        found = [
+            _trained(setting, sigma, N, min(size, R - k), np.random.default_rng([seed, N, k]))
+            for k in range(0, R, size)
+        ]
     f, Phi, G = (np.concatenate(parts) for parts in zip(*found, strict=True))
     kept = np.all(np.abs(f) <= LARGEST, axis=(1, 2))
     if not np.any(kept):
