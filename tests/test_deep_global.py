@@ -12,6 +12,7 @@ from wflow.app.deep.converging import CONVERGING
 from wflow.app.studies import STUDIES, Entry, write_study
 from wflow.app.studies import convergence as study
 from wflow.deep import Independent, Interval, Latent, Normal, Point, Sampled, Tensor, Watched
+from wflow.deep.gradient import gradient, moved
 from wflow.deep.losses import Cauchy, TanhSquare
 from wflow.deep.problems import LOSSES, TANH, deep_problem, plane_data
 from wflow.deep.universal import (
@@ -275,6 +276,37 @@ def test_passive_nodes_show_the_support_and_change_nothing():
     monitor = line_monitor(32)
     assert monitor.seen(watched.final).hole < 0.5 * monitor.seen(plain.final).hole
     assert len(watch(plain, monitor)) == len(plain.times)
+
+
+class _Lattice(Sampled):
+    """Labels of the first layer at quantiles of a lattice of n^(1/2) x n^(1/2) middles."""
+
+    def _unit(self, layer, n, k):
+        if layer:
+            return super()._unit(layer, n, k)
+        s = (np.arange(math.isqrt(n)) + 0.5) / math.isqrt(n)
+        return np.stack([g.ravel() for g in np.meshgrid(s, s, indexing="ij")], axis=1)
+
+
+def _areas(w, side):
+    """Signed areas of the triangles of a lattice."""
+    g = w.reshape(side, side, 2)
+    a, b, c, d = g[:-1, :-1], g[1:, :-1], g[1:, 1:], g[:-1, 1:]
+    return np.stack([p[..., 0] * q[..., 1] - p[..., 1] * q[..., 0] for p, q in ((b - a, c - a), (c - a, d - a))])
+
+
+def test_the_flow_of_labels_turns_no_triangle_over():
+    """u -> w_1(t, u) is a homeomorphism: of 800 triangles of labels each keeps its orientation until t = 20, while
+    areas change tenfold. One step of descent of length 20, which is no homeomorphism, turns a fifth of them over."""
+    flow, side = deep_problem("sine_full_support", horizon=20.0).flow, 21
+    rule = Watched(Tensor((8, 8)), _Lattice((side * side, 1)))
+    run = deep.solve(flow, GradientFlow(rule), dt=0.25, times=[20.0])
+    step = moved(run.final, [(np.full(3, 20.0), gradient(run.final, flow.data, flow.loss))])
+    start, end, after = (_areas(net.first[-side * side :], side) for net in (run.networks[0], run.final, step))
+    assert np.all(start > 0.0)
+    assert np.all(end > 0.0)
+    assert np.ptp(np.log(end / start)) > math.log(10.0)
+    assert np.mean(after <= 0.0) > 0.2
 
 
 def _statuses(flow):

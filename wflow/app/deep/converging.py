@@ -23,7 +23,7 @@ BOUNDS = (10.0, 100.0, 1000.0, 10000.0)
 def full_support(quick: bool) -> Iterator[Certificate]:
     """w_1 ~ N(0, 4) in R^2, three layers, three losses, to t = 300."""
     for loss in LOSSES:
-        run = _run(deep_problem("sine_full_support", horizon=300.0, loss=loss), Tensor((12, 12)), 0.1)
+        run = _run(deep_problem("sine_full_support", horizon=300.0, loss=loss), Tensor((12, 12)), 0.2)
         end, risen = float(run.energies[-1]), float(np.max(np.diff(run.energies)))
         yield Certificate(f"L = 3, w_1 of full support, {loss}: F(300)", "at most", end, 5e-4)
         yield Certificate(f"L = 3, w_1 of full support, {loss}: F rises by", "at most", risen, 0.0)
@@ -40,7 +40,7 @@ def deeper(quick: bool) -> Iterator[Certificate]:
 
 def control(quick: bool) -> Iterator[Certificate]:
     """A start that sees one coordinate of two never goes below inf E l(f(x_1), y); one that sees both does."""
-    horizon, rule, dt = (30.0, Tensor((4, 4)), 0.25) if quick else (300.0, Tensor((6, 8)), 0.1)
+    horizon, rule, dt = (30.0, Tensor((4, 4)), 0.25) if quick else (300.0, Tensor((6, 8)), 0.2)
     monitor = plane_monitor(10 if quick else 20)
     shares = seen_share(monitor.table, monitor.inputs, monitor.weights, SEEN)
     for loss in list(LOSSES)[: 1 if quick else 3]:
@@ -68,11 +68,11 @@ def control(quick: bool) -> Iterator[Certificate]:
 
 def monitor(quick: bool) -> Iterator[Certificate]:
     """Full support through training: holes of labels that watch close as they are more, features span as norms grow."""
-    many, horizon, dt = (400, 3.0, 0.25) if quick else (1600, 300.0, 0.1)
+    many, horizon, dt = (400, 3.0, 0.25) if quick else (1600, 300.0, 0.2)
     watched = Watched(Tensor((8, 8) if quick else (12, 12)), Sampled((many, 1), seed=1))
     run = _run(deep_problem("sine_full_support", horizon=horizon), watched, dt)
     for net, t in zip(run.networks, run.times, strict=True):
-        # of a law of full support holes close like (log m/m)^{1/2}: from m/16 to m by .32 for m = 1600
+        # of a law of full support holes close like (log m/m)^{1/2}, .32 from 100 to 1600, where m is large enough
         holes = [largest_hole(net.first[-many:][:m], [-2.0, -2.0], [2.0, 2.0]).radius for m in (many // 16, many)]
         claim = f"t = {t:g}: hole of {many} labels in [-2, 2]^2 over that of {many // 16}"
         yield Certificate(claim, "at most", holes[1] / holes[0], 0.6)

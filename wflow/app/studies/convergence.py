@@ -8,6 +8,7 @@ one that sees both. At each saved time the monitor of wflow.deep.universal looks
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -86,7 +87,7 @@ def cells(quick: bool) -> list[Cell]:
 def measure(start: str, depth: int, loss: str) -> Record:
     """F, the speed of w_L, what the monitor sees at each saved time, and the verdict at the end."""
     chosen = case(start, depth)
-    given = {"depth": depth} if start != BOX else {}
+    given: dict[str, Any] = {"depth": depth} if start != BOX else {}
     given |= {"loss": loss} if start in (FULL, BOX, PLANE, AXIS) else {}
     flow = deep_problem(chosen.problem, horizon=chosen.times[-1], **given).flow
     run = solve(flow, GradientFlow(chosen.rule), dt=chosen.step, times=chosen.times)
@@ -95,7 +96,12 @@ def measure(start: str, depth: int, loss: str) -> Record:
     seen = watch(run, monitor)
     least = least_risk(flow.data, flow.loss, range(flow.data.inputs.shape[1]))
     words = verdict(flow, float(run.energies[-1]) - least, float(speeds[-1]), tolerance=NEAR)
-    found = {"times": run.times.tolist(), "energies": run.energies.tolist(), "speeds": speeds.tolist(), "words": words}
+    found: dict[str, Any] = {
+        "times": run.times.tolist(),
+        "energies": run.energies.tolist(),
+        "speeds": speeds.tolist(),
+        "words": words,
+    }
     if flat:
         shares = seen_share(monitor.table, monitor.inputs, monitor.weights, SEEN)
         found["bound"] = least_risk(flow.data, flow.loss, SEEN)
@@ -104,10 +110,10 @@ def measure(start: str, depth: int, loss: str) -> Record:
     return found | _spans(seen)
 
 
-def _spans(seen: Sequence[Seen]) -> Record:
+def _spans(seen: Sequence[Seen]) -> dict[str, Any]:
     """Lists over times: medians and worst of the twenty distances at the middle norm, ranks, holes, caps; and the
     medians at all norms at the end."""
-    found: dict[str, object] = {
+    found: dict[str, Any] = {
         "holes": [one.hole for one in seen],
         "caps": [one.cap for one in seen],
         "ranks": [list(one.ranks) for one in seen],
