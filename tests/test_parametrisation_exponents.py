@@ -72,20 +72,21 @@ def drawn(rng) -> Parametrisation:
 
 
 def own(of: Parametrisation, width: int, seed: int, *, silent: bool) -> list[float]:
-    """log2 of what weights of layers 1, 2 alone do to h^1, h^2 in a step, those of layer 3 to f, over eta and errors.
+    """log2 of what the weights of layers 1, 2 alone do to h^1, h^2 in a step over eta, and those of layer 3 to f.
 
-    silent: W^3 starts at 0, and the step is the second, in which hidden layers see what the first made of W^3.
+    silent: W^3 starts at 0, and the step is the second, in which hidden layers see what the first made of W^3. Errors
+    f - y are the same at all widths: where f starts at size 1 by chance, they would be by chance too.
     """
     network = ScaledNetwork(of, tanh(), 4, width, 2)
-    risk, start = network.risk(INPUTS, TARGETS), network.start(seed)
+    start = network.start(seed)
     last = network.perceptron.layers(start)[2][0]
     if silent:
         last[:] = 0.0
-        last -= 1e-30 * network.rates[2] * slopes(risk.at(start))[2]
-    at, scale = risk.at(start), network.perceptron.scales
+        last -= 1e-30 * network.rates[2] * slopes(network.risk(INPUTS, TARGETS).at(start))[2]
+    outputs, scale = network.perceptron.outputs(start, INPUTS), network.perceptron.scales
+    at = network.risk(INPUTS, outputs + TARGETS).at(start)
     each = [scale[k] * network.rates[k] * at.h[k] @ slope.T for k, slope in enumerate(slopes(at))]
-    errors = at.outputs - TARGETS  # of random size where f is of size 1 at the start
-    return [math.log2(float(np.linalg.norm(one) / np.linalg.norm(errors) / math.sqrt(one.size))) for one in each]
+    return [math.log2(float(np.sqrt(np.mean(one**2)))) for one in each]
 
 
 def measured(of: Parametrisation, *, silent: bool) -> np.ndarray:
