@@ -177,9 +177,10 @@ def test_cells_declare_what_bends_of_the_potential_leave_of_their_order():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("d", "least", "most"), [(2, 0.35, 1.0), (3, 1.18, 1.85)])
-def test_bends_are_seen_in_the_order(d, least, most):
-    """On 256 to 1024 cells MUSCL shows .53 and 1.43 of 2."""
-    lab, _, _ = lengths_of_cells(d, Muscl(64))
+@pytest.mark.parametrize(("d", "end", "least", "most"), [(2, 4.849, 0.35, 1.0), (3, 4.063, 1.18, 1.85)])
+def test_bends_are_seen_in_the_order(d, end, least, most):
+    """On 256 to 1024 cells MUSCL shows .53 and 1.43 of 2; where in its cell a knot lies changes that (1.32 at d = 2 on
+    a window a tenth longer)."""
+    lab, _, _ = lengths_of_cells(d, Muscl(64), window=(0.0, end))
     found = in_space(lab, Muscl(64), [4.0, 8.0, 16.0], 20)
     assert least < found.observed < most
