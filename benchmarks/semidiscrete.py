@@ -4,7 +4,7 @@
     parted, in the unit square: two rectangles .5 apart (uniform atoms, seven draws; atoms far away; two Gaussian clouds
     of atoms against other shares), 16 discs, a ring, a checkerboard (uniform and Gaussian atoms), a bump cut in two
     scales: i.i.d. Cauchy atoms, six clouds of widths .1 to 1e-6 at once, against the uniform law and two rectangles,
-        clouds 1e9 apart (three of them in six draws) and Cauchy atoms squared
+        clouds 1e9 apart (three of them in nine draws) and Cauchy atoms squared
 
 What to expect: for 1e5 atoms a hull to sort out which cells are neighbours (Qhull) takes .9 s, to find them again from
 the cells before .1 s, the integrals over the cells .05 s, Newton's matrix, dissected and eliminated, .15 to .2 s.
@@ -162,7 +162,7 @@ def scales(m: int, cells: int) -> None:
     x = np.random.default_rng(0).random((m, 2))
     x[m // 2 :, 0] += 1e9
     row("two clouds 1e9 apart, uniform", x, uniform)
-    for seed in range(6):
+    for seed in range(9):
         three = far_clouds(m, np.random.default_rng(seed))
         row(f"three clouds 1e9 apart, two rectangles, draw {seed}", three, rectangles(cells))
     row("Cauchy atoms squared, uniform", tails * np.abs(tails), uniform)

@@ -143,6 +143,16 @@ def test_no_step_lowers_phi(monkeypatch):
     assert values[-1] > values[0]
 
 
+def test_steps_that_do_not_halve_the_residual_end_where_patience_does():
+    """So stiff that three steps gain next to nothing: with a patience of three that is the end; without, it comes."""
+    phi = dual(np.random.default_rng(5).random((50, 2)), strips())
+    g = start(phi)
+    found = phi.cells(g)
+    ended = climbed(phi, g, found, 1e-9, 1e6, 100, 3)
+    assert (ended.steps, ended.done) == (3, False)
+    assert climbed(phi, g, found, 1e-9, 1e6, 100).done
+
+
 def test_who_holds_too_much_gives():
     """One atom is far too high and holds most: it is brought down to 2 mu at most, and no one is left in want."""
     phi = dual(np.random.default_rng(5).random((50, 2)), strips())

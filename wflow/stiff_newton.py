@@ -52,16 +52,22 @@ class Climbed:
     stiffness: float
 
 
-def climbed(dual: Dual, g: Array, found: Cells, tolerance: float, stiffness: float, limit: int) -> Climbed:
+def climbed(
+    dual: Dual, g: Array, found: Cells, tolerance: float, stiffness: float, limit: int, patience: int = 0
+) -> Climbed:
     """Potentials whose cells `found` are off by at most `tolerance` in sum, each holding half of mu_i at least.
 
-    Begun at g, and with that stiffness; at most `limit` steps. Not done where no step is found that raises Phi.
+    Begun at g, and with that stiffness; at most `limit` steps. Not done where no step is found that raises Phi, nor,
+    with `patience`, where that many steps have not halved the residual.
     """
     g, found = raised(dual, g, found, _SWEEPS, _GLUT)
-    first = stiffness
+    first, off = stiffness, list[float]()
     for count in range(limit):
         if there(dual, found, tolerance):
             return Climbed(found, count, True, first)
+        off.append(float(np.abs(dual.mu - found.mass).sum()))
+        if 0 < patience <= count and off[-1] > _HALF * off[-1 - patience]:
+            return Climbed(found, count, False, first)
         # counted from where it stands, the next step is as exact as it is small
         stepped = _step(dual.based(found.phi), np.zeros_like(g), found, stiffness)
         if stepped is None:
