@@ -185,6 +185,18 @@ def test_the_bound_is_of_order_w2_squared(scales):
         assert np.all(bound <= abs(network.scale(1)) / 8.0 * (reach + most * 4.0 / 27.0**0.5 * reach**2) * square)
 
 
+def test_the_bound_takes_the_larger_of_both_output_weights():
+    """One neuron, input 1: a from 1 to -3, b from 0 to 2: (2 |da db| + 3 K db^2)/8 by hand, either way round.
+
+    With the smaller, 1, no way that breaks the bound is known, nor a proof that there is none.
+    """
+    network = Perceptron((1, 1, 1), tanh(), False)
+    risk, ends = EmpiricalRisk(network, np.ones((1, 1)), np.zeros((1, 1))), np.array([[0.0, 1.0], [2.0, -3.0]])
+    expected = (2.0 * 4.0 * 2.0 + 3.0 * 4.0 / 27.0**0.5 * 4.0) / 8.0
+    for first, second in (ends, ends[::-1]):
+        assert curvature_bound(risk, first, second)[0] == pytest.approx(expected, rel=1e-14)
+
+
 def test_one_output_has_no_class():
     """errors are nan along the way, `accuracy` refuses: the largest of one is always right."""
     network, theta = drawn(3, 6, 1)
