@@ -11,7 +11,19 @@ from matplotlib.lines import Line2D
 
 from wflow.picture.style import KNOWN, canvas, styled
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255", "#999933")
+_COLOURS = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#000000",
+    "#882255",
+    "#999933",
+    "#661100",
+    "#888888",
+)
 _DASHES: tuple[Any, ...] = ("-", "--", ":", "-.")
 
 
@@ -19,7 +31,7 @@ _DASHES: tuple[Any, ...] = ("-", "--", ":", "-.")
 class Panel:
     """lines: (name, style) -> (times, values); those of one name share a colour, those of one style their dashes.
 
-    levels: name -> a value known beforehand.
+    levels: name -> a value known beforehand; dashes are those of the styles, in their order, where there are several.
     """
 
     title: str
@@ -52,8 +64,9 @@ def _drawn(axes: Axes, panel: Panel, colours: Mapping[str, str]) -> None:
         t, found = np.array(times), np.array(values)
         axes.plot(t[t > 0.0], found[t > 0.0], linestyle=styles[style], linewidth=1.5, color=colours[name])
     handles = [Line2D([], [], color=KNOWN, linestyle=dashes, label=style) for style, dashes in styles.items() if style]
-    for k, (name, level) in enumerate(panel.levels.items()):
-        handles.append(axes.axhline(level, color="black", linestyle=_DASHES[1 + k % 3], linewidth=0.9, label=name))
+    for k, (name, level) in enumerate(panel.levels.items(), 0 if len(styles) > 1 else 1):
+        dashes = _DASHES[k % len(_DASHES)]
+        handles.append(axes.axhline(level, color="black", linestyle=dashes, linewidth=0.9, label=name))
     axes.set(title=panel.title, xlabel="t", ylabel=panel.value, xscale="log", yscale="log")
     if handles:
         axes.legend(handles=handles, loc="best", fontsize=8.0)
