@@ -32,8 +32,6 @@ _SHORTEST = 0.1
 _STIFFEST = 100.0
 """With which finer atoms begin."""
 _ROUGH = 1e-4
-_PATIENCE = 6
-"""So many steps of clusters cost one or two with four times as many: by then they are to have halved the residual."""
 _LONGER = 4.0
 """Than the step before, at most."""
 _KEPT = 0.1
@@ -117,7 +115,9 @@ def _from_clusters(dual: Dual, coarse: Sequence[Level], tolerance: float) -> Cli
     g, _ = _blurred(coarse[-1].dual)
     found, stiffness = coarse[-1].dual.cells(g), STAIRS
     for level, finer in zip(coarse[::-1], [*(one.dual for one in coarse[-2::-1]), dual], strict=True):
-        led = climbed(level.dual, g, found, _ROUGH, stiffness, _LIMIT, _PATIENCE)
+        # so many steps cost one with all atoms
+        patience = len(dual.mu) // len(level.dual.mu)
+        led = climbed(level.dual, g, found, _ROUGH, stiffness, _LIMIT, patience)
         g = carried(level, led.found, finer)
         found, stiffness = finer.cells(g), min(led.stiffness, _STIFFEST)
     return climbed(dual, g, found, tolerance, stiffness, _LIMIT)
