@@ -239,12 +239,21 @@ def failing(study: str, entries: list[Entry]) -> list[str]:
     return [c.claim for c in STUDIES[study].judged(entries) if not c.holds]
 
 
-def moved(slope: float, last: float = 0.02, name: str = "muP", data: str = "digits") -> list[Entry]:
-    """Movement n^slope in all layers."""
+def moved(
+    slope: float, last: float = 0.02, name: str = "muP", data: str = "digits", lift: float | None = None
+) -> list[Entry]:
+    """Movement n^slope in all layers; ten numbers of the spectrum lifted, by 4 in muP."""
+    factor = lift or (4.0 if name == "muP" else 1.0)
+    spectra = [[0.5] * 2 + [1.0] * 10, [0.5] * 2 + [factor] * 10]
     return [
         Entry(
             {"data": data, "parametrisation": name, "width": n, "seed": s},
-            {"rms": [n**slope] * 3, "kernel": [n ** (2 * slope) * 1.01**s] * 3, "last": [last] * 3},
+            {
+                "rms": [n**slope * 1.01**s] * 3,
+                "kernel": [n ** (2 * slope) * 1.01**s] * 3,
+                "last": [last] * 3,
+                "spectra": spectra,
+            },
         )
         for n in (128, 256, 512)
         for s in range(2)
@@ -260,6 +269,10 @@ def test_claims_of_movement_can_fail():
     both = moved(0.0) + moved(-0.5, name="NTK") + moved(0.0, data="mnist")  # not all was run on both data
     assert failing("parametrisations", both) == []
     assert len(failing("parametrisations", moved(-0.2, data="mnist"))) == 6
+    assert len(failing("parametrisations", moved(0.0, lift=1.5))) == 1
+    assert len(failing("parametrisations", moved(-0.5, name="NTK", lift=1.5))) == 1
+    ((before, after),) = moving.spectra(moved(0.0)).values()
+    assert np.allclose(before, [0.5] * 2 + [1.0] * 10) and np.allclose(after, [0.5] * 2 + [4.0] * 10)
     assert {(c["data"], c["parametrisation"]) for c in moving.cells(False)} > {("mnist", "muP"), ("digits", "IP")}
     assert moving.expected("SP, c = 1", 0, moving.KERNEL) == -2.0 and moving.expected("NTK", 2, moving.KERNEL) == -1.0
 

@@ -60,13 +60,23 @@ def movement(after: Array, before: Array) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Journey:
-    """By hidden layer (L,): movement of features, of kernels (also against their end), independence then and now."""
+    """By hidden layer (L,): movement of features, of kernels (also against their end); spectra of kernels (L, P)."""
 
     rms: Array
     kernel: Array
     kernel_of_end: Array
-    first: Array
-    last: Array
+    begins: Array
+    ends: Array
+
+    @property
+    def first(self) -> Array:
+        """Independence by layer (L,) at the start."""
+        return np.asarray(self.begins[:, 0])
+
+    @property
+    def last(self) -> Array:
+        """Independence by layer (L,) at the end."""
+        return np.asarray(self.ends[:, 0])
 
 
 def journey(before: Pass, after: Pass) -> Journey:
@@ -76,6 +86,6 @@ def journey(before: Pass, after: Pass) -> Journey:
         np.array([movement(y, x) for x, y, _, _ in pairs]),
         np.array([movement(k, k0) for _, _, k0, k in pairs]),
         np.array([movement(k0, k) for _, _, k0, k in pairs]),
-        np.array([independence(k0) for _, _, k0, _ in pairs]),
-        np.array([independence(k) for _, _, _, k in pairs]),
+        np.array([spectrum(k0) for _, _, k0, _ in pairs]),
+        np.array([spectrum(k) for _, _, _, k in pairs]),
     )
