@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from scipy.optimize import minimize
+from scipy.special import ndtr
 
 from solvers.deep import GradientFlow
 from wflow import Data, activation, deep
@@ -12,7 +13,6 @@ from wflow.app.deep.converging import CONVERGING
 from wflow.app.studies import STUDIES, Entry, write_study
 from wflow.app.studies import convergence as study
 from wflow.deep import Independent, Interval, Latent, Normal, Point, Sampled, Tensor, Watched
-from wflow.deep.gradient import gradient, moved
 from wflow.deep.losses import Cauchy, TanhSquare
 from wflow.deep.problems import LOSSES, TANH, deep_problem, plane_data
 from wflow.deep.universal import (
@@ -32,7 +32,7 @@ from wflow.deep.universal import (
 )
 from wflow.deep.universal.targets import tabled
 from wflow.deep.universal.theorem import FAILS, HOLDS
-from wflow.errors import Refused
+from wflow.errors import NotConverged, Refused
 from wflow.holes import largest_hole
 from wflow.loss import HalfSquare
 
@@ -144,6 +144,77 @@ def test_largest_holes_that_are_known():
     assert largest_hole([[0.0], [-1.2], [1.2]], [-1.0], [1.0]).radius == pytest.approx(0.6)
     with pytest.raises(ValueError, match="empty"):
         largest_hole([[0.0]], [1.0], [1.0])
+
+
+def test_holes_of_hard_clouds():
+    """Points far away beside near ones, alone, or too far to tell; four dimensions; points on a line, in one place."""
+    low, high = -np.ones(2), np.ones(2)
+    for far in (1e3, 1e8, 1e200):
+        assert largest_hole([[far, 5.0], [0.0, 0.0]], low, high).radius == pytest.approx(math.sqrt(2.0), rel=1e-14)
+    assert largest_hole([[500.0, 5.0], [600.0, 7.0]], low, high).radius == pytest.approx(math.hypot(501.0, 6.0))
+    for far in (1e8, 1e200):
+        with pytest.raises(ValueError, match="boxes away"):
+            largest_hole([[far, 5.0], [6.0 * far, 7.0]], low, high)
+    with pytest.raises(ValueError, match="too thin"):
+        largest_hole([[0.0, 0.0]], [-1.0, 0.0], [1.0, 1e-18])
+    line = np.linspace(-2.0, 2.0, 41)[:, None] * [1.0, 1.0]
+    assert largest_hole(line, low, high).radius == pytest.approx(math.sqrt(2.0), abs=1e-12)
+    assert largest_hole([[0.5, 0.0]] * 3, low, high).radius == pytest.approx(math.hypot(1.5, 1.0))
+    lattice = np.stack([g.ravel() for g in np.meshgrid(*[np.linspace(-1.0, 1.0, 4)] * 4)], axis=1)
+    assert largest_hole(lattice, -np.ones(4), np.ones(4)).radius == pytest.approx(2.0 / 3.0, abs=1e-12)
+
+
+def test_distances_know_no_unit():
+    """Features times c are readouts divided by c, for any c that can be written; features 0 reach nothing."""
+    rng = np.random.default_rng(2)
+    features, g = np.tanh(rng.standard_normal((7, 4))), rng.standard_normal((7, 3))
+    plain = of(features).distance(g, 2.0)
+    for c in (1e-200, 1e-9, 1e200):
+        assert of(c * features).distance(g, 2.0 / c) == pytest.approx(plain, rel=1e-9)
+    assert of(features).distance(g, 1e-300) == pytest.approx(np.ones(3), abs=1e-12)
+    assert of(features).distance(g, 1e300) == pytest.approx(of(features).unbounded(g), abs=1e-12)
+    assert of(0.0 * features).distance(g, 2.0) == pytest.approx(np.ones(3), abs=1e-15)
+    assert of(0.0 * features).rank == 0
+    one = Span([[0.3]], [1.0], [1.0])  # one row, one neuron: 1 - .3 B
+    assert one.distance(np.array([[2.0]]), 2.0)[0] == pytest.approx(0.4, abs=1e-12)
+
+
+def test_a_bisection_that_stops_early_is_told(monkeypatch):
+    """Three halvings leave the square above its dual bound."""
+    span, g = of(np.tanh(np.random.default_rng(3).standard_normal((7, 4)))), np.linspace(-1.0, 1.0, 7)[:, None]
+    monkeypatch.setattr("wflow.deep.universal.span._HALVINGS", 3)
+    with pytest.raises(NotConverged, match="dual bounds"):
+        span.distance(g, 0.5)
+
+
+def test_doors_of_monitors_and_of_what_is_seen():
+    """Boxes and networks of other dimensions, grids on which targets vanish, columns that are none."""
+    net = deep_problem("plane_full_support").flow.network(Sampled(4, 1))
+    with pytest.raises(ValueError, match="a network of 3"):
+        line_monitor(16).seen(net)
+    with pytest.raises(ValueError, match="Monitor lower"):
+        Monitor(np.eye(3), np.full(3, 1.0 / 3.0), line_targets(), -np.ones(2), np.ones(3))
+    for made, least in ((line_monitor, 11), (plane_monitor, 5)):
+        with pytest.raises(ValueError, match=f"at least {least}"):
+            made(least - 1)
+        monitor = made(least)
+        assert np.min(np.sqrt(monitor.weights @ monitor.table**2)) > 0.05
+    data = plane_data(4)
+    for columns in ([3], [-1], [0, 0]):
+        for door in (
+            lambda c: least_risk(data, HalfSquare(), c),
+            lambda c: seen_share(data.targets[:, None], data.inputs, data.weights, c),
+            lambda c: reflected(data, c),
+        ):
+            with pytest.raises(ValueError, match="from 0 to 2"):
+                door(columns)
+    with pytest.raises(ValueError, match="none is given"):
+        reflected(data, [])
+    with pytest.raises(ValueError, match="number 0 is 0"):
+        seen_share(np.zeros((16, 1)), data.inputs, data.weights, [0])
+    # without any column: the best constant and the mean
+    assert least_risk(data, HalfSquare(), []) == pytest.approx(0.5 * np.var(data.targets))
+    assert seen_share(np.ones((16, 1)), data.inputs, data.weights, [])[0] == pytest.approx(0.0, abs=1e-12)
 
 
 def test_there_are_twenty_targets_on_the_line_and_in_the_plane():
@@ -278,35 +349,64 @@ def test_passive_nodes_show_the_support_and_change_nothing():
     assert len(watch(plain, monitor)) == len(plain.times)
 
 
-class _Lattice(Sampled):
-    """Labels of the first layer at quantiles of a lattice of n^(1/2) x n^(1/2) middles."""
+class _At(Sampled):
+    """Labels u of w_1 ~ N(0, 4)^2 at given places; the other coordinate of a two-layer label at its median."""
+
+    def __init__(self, places, depth):
+        super().__init__((len(places), 1) if depth == 3 else len(places), 0)
+        object.__setattr__(self, "places", places)
 
     def _unit(self, layer, n, k):
         if layer:
             return super()._unit(layer, n, k)
-        s = (np.arange(math.isqrt(n)) + 0.5) / math.isqrt(n)
-        return np.stack([g.ravel() for g in np.meshgrid(s, s, indexing="ij")], axis=1)
+        return np.column_stack([ndtr(self.places / 2.0), np.full((n, k - 2), 0.5)])
 
 
-def _areas(w, side):
-    """Signed areas of the triangles of a lattice."""
-    g = w.reshape(side, side, 2)
-    a, b, c, d = g[:-1, :-1], g[1:, :-1], g[1:, 1:], g[:-1, 1:]
-    return np.stack([p[..., 0] * q[..., 1] - p[..., 1] * q[..., 0] for p, q in ((b - a, c - a), (c - a, d - a))])
+def _labels_at(depth, places, t, dt=0.25):
+    """w_1(t, u) of labels that watch."""
+    flow = deep_problem("sine_full_support", depth=depth, horizon=t).flow
+    rule = Watched(Tensor(6), _At(places, depth))
+    return deep.solve(flow, GradientFlow(rule), dt=dt, times=[t]).final.first[-len(places) :]
 
 
-def test_the_flow_of_labels_turns_no_triangle_over():
-    """u -> w_1(t, u) is a homeomorphism: of 800 triangles of labels each keeps its orientation until t = 20, while
-    areas change tenfold. One step of descent of length 20, which is no homeomorphism, turns a fifth of them over."""
-    flow, side = deep_problem("sine_full_support", horizon=20.0).flow, 21
-    rule = Watched(Tensor((8, 8)), _Lattice((side * side, 1)))
-    run = deep.solve(flow, GradientFlow(rule), dt=0.25, times=[20.0])
-    step = moved(run.final, [(np.full(3, 20.0), gradient(run.final, flow.data, flow.loss))])
-    start, end, after = (_areas(net.first[-side * side :], side) for net in (run.networks[0], run.final, step))
-    assert np.all(start > 0.0)
-    assert np.all(end > 0.0)
-    assert np.ptp(np.log(end / start)) > math.log(10.0)
-    assert np.mean(after <= 0.0) > 0.2
+def _turns(loop, places):
+    """How often a closed polygon (n, 2) goes round places (k, 2), and the largest angle of one side."""
+    d = np.append(loop, loop[:1], axis=0)[:, None] - places
+    cross = d[:-1, :, 0] * d[1:, :, 1] - d[:-1, :, 1] * d[1:, :, 0]
+    angles = np.arctan2(cross, np.sum(d[:-1] * d[1:], axis=2))
+    return angles.sum(axis=0) / (2.0 * math.pi), float(np.abs(angles).max())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("depth", [2, 3])
+def test_labels_go_round_every_place_of_the_box(depth):
+    """Onto by degree: the image at t = 100 of the circle |u| = 10 goes round each place of [-2, 2]^2 just once, so that
+    each is some w_1(t, u). No side of the polygon is seen under an angle near pi. A circle outside goes round none."""
+    z = np.stack([g.ravel() for g in np.meshgrid(*[np.linspace(-2.0, 2.0, 9)] * 2)], axis=1)
+    angle = 2.0 * math.pi * np.arange(400) / 400
+    circle = 10.0 * np.column_stack([np.cos(angle), np.sin(angle)])
+    turns, largest = _turns(_labels_at(depth, circle, 100.0), z)
+    assert turns == pytest.approx(np.ones(81), abs=1e-9)
+    assert largest < 1.0
+    assert _turns(0.1 * circle + [5.0, 0.0], z)[0] == pytest.approx(np.zeros(81), abs=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("depth", [2, 3])
+def test_the_flow_of_labels_folds(depth):
+    """u -> w_1(t, u) is onto but no homeomorphism: det D_u w_1, 1 at t = 0, is below 0 at some labels at t = 100, alike
+    at half the step of time; positive at all of them at t = 10."""
+    h, side = 1e-5, np.linspace(-4.0, 4.0, 21)
+    u = np.stack([g.ravel() for g in np.meshgrid(side, side)], axis=1)
+    places = np.concatenate([u + [[s, r]] for s, r in ((0.0, 0.0), (h, 0.0), (0.0, h))])
+
+    def least(t, dt=0.25):
+        a, b, c = np.split(_labels_at(depth, places, t, dt), 3)
+        return float(np.linalg.det(np.stack([b - a, c - a], axis=1) / h).min())
+
+    assert least(10.0) > 0.0
+    assert least(100.0) < -5e-3
+    assert least(100.0, 0.125) == pytest.approx(least(100.0), rel=1e-3)
 
 
 def _statuses(flow):
