@@ -14,7 +14,7 @@ from wflow.app.studies import STUDIES, Entry, write_study
 from wflow.app.studies import convergence as study
 from wflow.deep import Independent, Interval, Latent, Normal, Point, Sampled, Tensor, Watched
 from wflow.deep.losses import Cauchy, TanhSquare
-from wflow.deep.problems import LOSSES, TANH, deep_problem, plane_data
+from wflow.deep.problems import LOSSES, TANH, deep_problem, plane_data, sine_data
 from wflow.deep.universal import (
     Monitor,
     Span,
@@ -30,6 +30,7 @@ from wflow.deep.universal import (
     verdict,
     watch,
 )
+from wflow.deep.universal.monitor import greatest_speeds, last_speeds
 from wflow.deep.universal.targets import tabled
 from wflow.deep.universal.theorem import FAILS, HOLDS
 from wflow.errors import NotConverged, Refused
@@ -398,7 +399,7 @@ def test_the_flow_of_labels_folds(depth):
     at half the step of time; positive at all of them at t = 10."""
     h, side = 1e-5, np.linspace(-4.0, 4.0, 21)
     u = np.stack([g.ravel() for g in np.meshgrid(side, side)], axis=1)
-    places = np.concatenate([u + [[s, r]] for s, r in ((0.0, 0.0), (h, 0.0), (0.0, h))])
+    places = np.concatenate([u + shift for shift in h * np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])])
 
     def least(t, dt=0.25):
         a, b, c = np.split(_labels_at(depth, places, t, dt), 3)
@@ -438,6 +439,30 @@ def test_words_of_verdicts():
     assert verdict(flow, 1e-2, 1e-3, tolerance=5e-4).startswith("not decided")
     assert verdict(flow, 1e-2, 1e-12, tolerance=5e-4).startswith("refuted at this resolution")
     assert verdict(box, 1e-5, 1e-3, tolerance=5e-4).startswith("theorem silent (the start is diverse enough")
+    # a frozen layer rests at any F; of relu it is not known whether the theorem speaks
+    frozen = deep.DeepFlow(flow.data, flow.start, 1.0, rates=(1.0, 1.0, 0.0))
+    assert verdict(frozen, 1e-2, 0.0, tolerance=5e-4).startswith("theorem silent (all layers are trained: fails")
+    fading = deep.DeepFlow(flow.data, flow.start, 1.0, rates=(1.0, 1.0, lambda t: math.exp(-t)))
+    assert verdict(fading, 1e-2, 0.0, tolerance=5e-4).startswith("theorem silent (all layers are trained: not tested")
+    relu = Independent([Normal()] * 2, [Normal()], Normal(), [TANH, activation("relu")])
+    words = verdict(deep.DeepFlow(flow.data, relu, 1.0), 1e-2, 0.0, tolerance=5e-4)
+    assert words.startswith("theorem silent (derivatives beyond the first layer")
+    with pytest.raises(ValueError, match="verdict"):
+        verdict(flow, math.nan, 0.0, tolerance=5e-4)
+
+
+def test_rest_is_of_all_layers():
+    """Middle weights of mean 0: H_2 = 0, so that w_3 rests and w_1 too, while d_t w_2 = E[l' w_3 phi_1] does not."""
+    start = Independent([Normal(0.0, 2.0)] * 2, [Normal()], Normal(), TANH)
+    run = deep.solve(deep.DeepFlow(sine_data(), start, 0.1), GradientFlow(Tensor((4, 4))), dt=0.1)
+    assert last_speeds(run)[0] < 1e-14
+    assert greatest_speeds(run)[0] > 0.05
+
+
+def test_a_row_of_mass_zero_has_no_say():
+    """Two targets of one input, one of mass 0: y is a function of x."""
+    data = Data([[0.0, 1.0], [0.0, 1.0]], [1.0, -1.0], [1.0, 0.0])
+    assert _statuses(deep.DeepFlow(data, deep_problem("sine_full_support").flow.start, 1.0, TanhSquare()))[3] == HOLDS
 
 
 def test_a_target_of_ones_own():
@@ -471,6 +496,14 @@ def _entries(**changes):
     return found
 
 
+BOX_TIMES, LONG_TIMES = study.TIMES, study.case("independent", 4).times
+
+
+def _ending(times, last):
+    """Energies that fall and end there: early above it, flat to 1e-9 from 150 on."""
+    return [last + (0.1 if t < 150.0 else 0.0) + 1e-12 * (2000.0 - t) for t in times]
+
+
 @pytest.mark.parametrize(
     ("start", "change", "claim"),
     [
@@ -483,6 +516,12 @@ def _entries(**changes):
         ("full_support", {"holes": [0.5, 1.1]}, "largest hole of w_1 over"),
         ("full_support", {"first median": [0.2, 0.31]}, "median distance to first features"),
         ("full_support", {"words": "refuted at this resolution"}, "runs at rest above inf F"),
+        ("box", {"energies": _ending(BOX_TIMES, 6e-4)}, "F(300)"),
+        ("full_support", {"energies": _ending(BOX_TIMES, 2e-3)}, "F(300)"),
+        ("box", {"energies": [0.1, 0.2, *_ending(BOX_TIMES, 1e-4)[2:]]}, "largest rise of F"),
+        ("independent", {"energies": _ending(LONG_TIMES, 0.05)}, "F(1500)/F(300)"),
+        ("independent", {"energies": [0.09 - 3e-5 * t if t < 600.0 else 1e-3 for t in LONG_TIMES]}, "F(200)/F(300)"),
+        ("staircase", {"energies": _ending(study.case("staircase", 4).times, 0.048)}, "over F(300) of independent"),
     ],
 )
 def test_claims_of_the_study_can_fail(start, change, claim):

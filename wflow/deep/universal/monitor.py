@@ -117,6 +117,13 @@ def last_speeds(run: DeepTrajectory) -> Array:
     ])  # fmt: skip
 
 
+def greatest_speeds(run: DeepTrajectory) -> Array:
+    """The greatest |d_t w_i(t)| of all layers, in the L2 of each with its bias, at the saved times: 0 at rest."""
+    flow = run.flow
+    squares = [gradient(net, flow.data, flow.loss).squares(net.masses) for net in run.networks]
+    return np.array([np.max(flow.speeds.at(t) * np.sqrt(s)) for t, s in zip(run.times, squares, strict=True)])
+
+
 def line_monitor(cells: int = 256, reach: float = REACH) -> Monitor:
     """Inputs (x, 1), x the middles of equal cells of [-1, 1]; the twenty of the line; w_1 in [-reach, reach]^2.
 
