@@ -218,6 +218,15 @@ def test_doors_of_monitors_and_of_what_is_seen():
     assert seen_share(np.ones((16, 1)), data.inputs, data.weights, [])[0] == pytest.approx(0.0, abs=1e-12)
 
 
+@pytest.mark.parametrize("name", ["sine_full_support", "plane_full_support", "plane_one_axis"])
+def test_doors_of_problems(name):
+    """A loss without a name, a depth that is none."""
+    with pytest.raises(ValueError, match=f"{name} loss: unknown name 'huber'"):
+        deep_problem(name, loss="huber")
+    with pytest.raises(ValueError, match="depth"):
+        deep_problem(name, depth=1)
+
+
 def test_there_are_twenty_targets_on_the_line_and_in_the_plane():
     """All different, none a multiple of another, none 0."""
     for monitor, targets in ((line_monitor(64), line_targets()), (plane_monitor(12), plane_targets())):
