@@ -13,6 +13,7 @@ from wflow.app.deep.converging import CONVERGING
 from wflow.app.studies import STUDIES, Entry, write_study
 from wflow.app.studies import convergence as study
 from wflow.deep import Independent, Interval, Latent, Normal, Point, Sampled, Tensor, Watched
+from wflow.deep.gradient import gradient
 from wflow.deep.losses import Cauchy, TanhSquare
 from wflow.deep.problems import LOSSES, TANH, deep_problem, plane_data, sine_data
 from wflow.deep.universal import (
@@ -300,6 +301,9 @@ def test_a_start_that_does_not_see_never_does(name, loss):
     data = plane_data(6)
     run = deep.solve(deep.DeepFlow(data, _starts()[name], 2.0, LOSSES[loss]), GradientFlow(Sampled(5, 3)), dt=0.25)
     assert max(float(np.abs(net.first[:, 1]).max()) for net in run.networks) < 1e-14
+    # of one row x_2 is not odd: descent by samples does not keep the plane
+    one = Data(data.inputs[3:4], data.targets[3:4])
+    assert np.abs(gradient(run.final, one, LOSSES[loss]).first[:, 1]).max() > 1e-7
     assert run.energies[-1] < run.energies[0] - 1e-4
     assert np.min(run.energies) >= least_risk(data, LOSSES[loss], [0, 2])
 
@@ -310,7 +314,7 @@ def test_with_the_coordinate_seen_or_the_symmetry_broken_it_leaves():
     odd = Data(data.inputs, data.targets + 0.5 * data.inputs[:, 1])
     start = _starts()["three, sigmoid"].network(Sampled(5, 3))
     run = deep.solve(deep.DeepFlow(odd, start, 2.0), GradientFlow(), dt=0.25)
-    assert np.abs(run.final.first[:, 1]).max() > 1e-4
+    assert np.abs(run.final.first[:, 1]).max() > 1e-7
 
 
 def test_what_is_not_seen_bounds_every_distance_of_the_monitor():
