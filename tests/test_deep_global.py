@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from scipy.optimize import minimize
+from scipy.special import ndtr
 
 from solvers.deep import GradientFlow
 from wflow import Data, activation, deep
@@ -12,9 +13,9 @@ from wflow.app.deep.converging import CONVERGING
 from wflow.app.studies import STUDIES, Entry, write_study
 from wflow.app.studies import convergence as study
 from wflow.deep import Independent, Interval, Latent, Normal, Point, Sampled, Tensor, Watched
-from wflow.deep.gradient import gradient, moved
+from wflow.deep.gradient import gradient
 from wflow.deep.losses import Cauchy, TanhSquare
-from wflow.deep.problems import LOSSES, TANH, deep_problem, plane_data
+from wflow.deep.problems import LOSSES, TANH, deep_problem, plane_data, sine_data
 from wflow.deep.universal import (
     Monitor,
     Span,
@@ -30,9 +31,10 @@ from wflow.deep.universal import (
     verdict,
     watch,
 )
+from wflow.deep.universal.monitor import greatest_speeds, last_speeds
 from wflow.deep.universal.targets import tabled
 from wflow.deep.universal.theorem import FAILS, HOLDS
-from wflow.errors import Refused
+from wflow.errors import NotConverged, Refused
 from wflow.holes import largest_hole
 from wflow.loss import HalfSquare
 
@@ -146,6 +148,86 @@ def test_largest_holes_that_are_known():
         largest_hole([[0.0]], [1.0], [1.0])
 
 
+def test_holes_of_hard_clouds():
+    """Points far away beside near ones, alone, or too far to tell; four dimensions; points on a line, in one place."""
+    low, high = -np.ones(2), np.ones(2)
+    for far in (1e3, 1e8, 1e200):
+        assert largest_hole([[far, 5.0], [0.0, 0.0]], low, high).radius == pytest.approx(math.sqrt(2.0), rel=1e-14)
+    assert largest_hole([[500.0, 5.0], [600.0, 7.0]], low, high).radius == pytest.approx(math.hypot(501.0, 6.0))
+    for far in (1e8, 1e200):
+        with pytest.raises(ValueError, match="boxes away"):
+            largest_hole([[far, 5.0], [6.0 * far, 7.0]], low, high)
+    with pytest.raises(ValueError, match="too thin"):
+        largest_hole([[0.0, 0.0]], [-1.0, 0.0], [1.0, 1e-18])
+    line = np.linspace(-2.0, 2.0, 41)[:, None] * [1.0, 1.0]
+    assert largest_hole(line, low, high).radius == pytest.approx(math.sqrt(2.0), abs=1e-12)
+    assert largest_hole([[0.5, 0.0]] * 3, low, high).radius == pytest.approx(math.hypot(1.5, 1.0))
+    lattice = np.stack([g.ravel() for g in np.meshgrid(*[np.linspace(-1.0, 1.0, 4)] * 4)], axis=1)
+    assert largest_hole(lattice, -np.ones(4), np.ones(4)).radius == pytest.approx(2.0 / 3.0, abs=1e-12)
+
+
+def test_distances_know_no_unit():
+    """Features times c are readouts divided by c, for any c that can be written; features 0 reach nothing."""
+    rng = np.random.default_rng(2)
+    features, g = np.tanh(rng.standard_normal((7, 4))), rng.standard_normal((7, 3))
+    plain = of(features).distance(g, 2.0)
+    for c in (1e-200, 1e-9, 1e200):
+        assert of(c * features).distance(g, 2.0 / c) == pytest.approx(plain, rel=1e-9)
+    assert of(features).distance(g, 1e-300) == pytest.approx(np.ones(3), abs=1e-12)
+    assert of(features).distance(g, 1e300) == pytest.approx(of(features).unbounded(g), abs=1e-12)
+    assert of(0.0 * features).distance(g, 2.0) == pytest.approx(np.ones(3), abs=1e-15)
+    assert of(0.0 * features).rank == 0
+    one = Span([[0.3]], [1.0], [1.0])  # one row, one neuron: 1 - .3 B
+    assert one.distance(np.array([[2.0]]), 2.0)[0] == pytest.approx(0.4, abs=1e-12)
+
+
+def test_a_bisection_that_stops_early_is_told(monkeypatch):
+    """Three halvings leave the square above its dual bound."""
+    span, g = of(np.tanh(np.random.default_rng(3).standard_normal((7, 4)))), np.linspace(-1.0, 1.0, 7)[:, None]
+    monkeypatch.setattr("wflow.deep.universal.span._HALVINGS", 3)
+    with pytest.raises(NotConverged, match="dual bounds"):
+        span.distance(g, 0.5)
+
+
+def test_doors_of_monitors_and_of_what_is_seen():
+    """Boxes and networks of other dimensions, grids on which targets vanish, columns that are none."""
+    net = deep_problem("plane_full_support").flow.network(Sampled(4, 1))
+    with pytest.raises(ValueError, match="a network of 3"):
+        line_monitor(16).seen(net)
+    with pytest.raises(ValueError, match="Monitor lower"):
+        Monitor(np.eye(3), np.full(3, 1.0 / 3.0), line_targets(), -np.ones(2), np.ones(3))
+    for made, least in ((line_monitor, 11), (plane_monitor, 5)):
+        with pytest.raises(ValueError, match=f"at least {least}"):
+            made(least - 1)
+        monitor = made(least)
+        assert np.min(np.sqrt(monitor.weights @ monitor.table**2)) > 0.05
+    data = plane_data(4)
+    for columns in ([3], [-1], [0, 0]):
+        for door in (
+            lambda c: least_risk(data, HalfSquare(), c),
+            lambda c: seen_share(data.targets[:, None], data.inputs, data.weights, c),
+            lambda c: reflected(data, c),
+        ):
+            with pytest.raises(ValueError, match="from 0 to 2"):
+                door(columns)
+    with pytest.raises(ValueError, match="none is given"):
+        reflected(data, [])
+    with pytest.raises(ValueError, match="number 0 is 0"):
+        seen_share(np.zeros((16, 1)), data.inputs, data.weights, [0])
+    # without any column: the best constant and the mean
+    assert least_risk(data, HalfSquare(), []) == pytest.approx(0.5 * np.var(data.targets))
+    assert seen_share(np.ones((16, 1)), data.inputs, data.weights, [])[0] == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["sine_full_support", "plane_full_support", "plane_one_axis"])
+def test_doors_of_problems(name):
+    """A loss without a name, a depth that is none."""
+    with pytest.raises(ValueError, match=f"{name} loss: unknown name 'huber'"):
+        deep_problem(name, loss="huber")
+    with pytest.raises(ValueError, match="depth"):
+        deep_problem(name, depth=1)
+
+
 def test_there_are_twenty_targets_on_the_line_and_in_the_plane():
     """All different, none a multiple of another, none 0."""
     for monitor, targets in ((line_monitor(64), line_targets()), (plane_monitor(12), plane_targets())):
@@ -219,6 +301,9 @@ def test_a_start_that_does_not_see_never_does(name, loss):
     data = plane_data(6)
     run = deep.solve(deep.DeepFlow(data, _starts()[name], 2.0, LOSSES[loss]), GradientFlow(Sampled(5, 3)), dt=0.25)
     assert max(float(np.abs(net.first[:, 1]).max()) for net in run.networks) < 1e-14
+    # of one row x_2 is not odd: descent by samples does not keep the plane
+    one = Data(data.inputs[3:4], data.targets[3:4])
+    assert np.abs(gradient(run.final, one, LOSSES[loss]).first[:, 1]).max() > 1e-7
     assert run.energies[-1] < run.energies[0] - 1e-4
     assert np.min(run.energies) >= least_risk(data, LOSSES[loss], [0, 2])
 
@@ -229,7 +314,7 @@ def test_with_the_coordinate_seen_or_the_symmetry_broken_it_leaves():
     odd = Data(data.inputs, data.targets + 0.5 * data.inputs[:, 1])
     start = _starts()["three, sigmoid"].network(Sampled(5, 3))
     run = deep.solve(deep.DeepFlow(odd, start, 2.0), GradientFlow(), dt=0.25)
-    assert np.abs(run.final.first[:, 1]).max() > 1e-4
+    assert np.abs(run.final.first[:, 1]).max() > 1e-7
 
 
 def test_what_is_not_seen_bounds_every_distance_of_the_monitor():
@@ -278,35 +363,64 @@ def test_passive_nodes_show_the_support_and_change_nothing():
     assert len(watch(plain, monitor)) == len(plain.times)
 
 
-class _Lattice(Sampled):
-    """Labels of the first layer at quantiles of a lattice of n^(1/2) x n^(1/2) middles."""
+class _At(Sampled):
+    """Labels u of w_1 ~ N(0, 4)^2 at given places; the other coordinate of a two-layer label at its median."""
+
+    def __init__(self, places, depth):
+        super().__init__((len(places), 1) if depth == 3 else len(places), 0)
+        object.__setattr__(self, "places", places)
 
     def _unit(self, layer, n, k):
         if layer:
             return super()._unit(layer, n, k)
-        s = (np.arange(math.isqrt(n)) + 0.5) / math.isqrt(n)
-        return np.stack([g.ravel() for g in np.meshgrid(s, s, indexing="ij")], axis=1)
+        return np.column_stack([ndtr(self.places / 2.0), np.full((n, k - 2), 0.5)])
 
 
-def _areas(w, side):
-    """Signed areas of the triangles of a lattice."""
-    g = w.reshape(side, side, 2)
-    a, b, c, d = g[:-1, :-1], g[1:, :-1], g[1:, 1:], g[:-1, 1:]
-    return np.stack([p[..., 0] * q[..., 1] - p[..., 1] * q[..., 0] for p, q in ((b - a, c - a), (c - a, d - a))])
+def _labels_at(depth, places, t, dt=0.25):
+    """w_1(t, u) of labels that watch."""
+    flow = deep_problem("sine_full_support", depth=depth, horizon=t).flow
+    rule = Watched(Tensor(6), _At(places, depth))
+    return deep.solve(flow, GradientFlow(rule), dt=dt, times=[t]).final.first[-len(places) :]
 
 
-def test_the_flow_of_labels_turns_no_triangle_over():
-    """u -> w_1(t, u) is a homeomorphism: of 800 triangles of labels each keeps its orientation until t = 20, while
-    areas change tenfold. One step of descent of length 20, which is no homeomorphism, turns a fifth of them over."""
-    flow, side = deep_problem("sine_full_support", horizon=20.0).flow, 21
-    rule = Watched(Tensor((8, 8)), _Lattice((side * side, 1)))
-    run = deep.solve(flow, GradientFlow(rule), dt=0.25, times=[20.0])
-    step = moved(run.final, [(np.full(3, 20.0), gradient(run.final, flow.data, flow.loss))])
-    start, end, after = (_areas(net.first[-side * side :], side) for net in (run.networks[0], run.final, step))
-    assert np.all(start > 0.0)
-    assert np.all(end > 0.0)
-    assert np.ptp(np.log(end / start)) > math.log(10.0)
-    assert np.mean(after <= 0.0) > 0.2
+def _turns(loop, places):
+    """How often a closed polygon (n, 2) goes round places (k, 2), and the largest angle of one side."""
+    d = np.append(loop, loop[:1], axis=0)[:, None] - places
+    cross = d[:-1, :, 0] * d[1:, :, 1] - d[:-1, :, 1] * d[1:, :, 0]
+    angles = np.arctan2(cross, np.sum(d[:-1] * d[1:], axis=2))
+    return angles.sum(axis=0) / (2.0 * math.pi), float(np.abs(angles).max())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("depth", [2, 3])
+def test_labels_go_round_every_place_of_the_box(depth):
+    """Onto by degree: the image at t = 100 of the circle |u| = 10 goes round each place of [-2, 2]^2 just once, so that
+    each is some w_1(t, u). No side of the polygon is seen under an angle near pi. A circle outside goes round none."""
+    z = np.stack([g.ravel() for g in np.meshgrid(*[np.linspace(-2.0, 2.0, 9)] * 2)], axis=1)
+    angle = 2.0 * math.pi * np.arange(400) / 400
+    circle = 10.0 * np.column_stack([np.cos(angle), np.sin(angle)])
+    turns, largest = _turns(_labels_at(depth, circle, 100.0), z)
+    assert turns == pytest.approx(np.ones(81), abs=1e-9)
+    assert largest < 1.0
+    assert _turns(0.1 * circle + [5.0, 0.0], z)[0] == pytest.approx(np.zeros(81), abs=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("depth", [2, 3])
+def test_the_flow_of_labels_folds(depth):
+    """u -> w_1(t, u) is onto but no homeomorphism: det D_u w_1, 1 at t = 0, is below 0 at some labels at t = 100, alike
+    at half the step of time; positive at all of them at t = 10."""
+    h, side = 1e-5, np.linspace(-4.0, 4.0, 21)
+    u = np.stack([g.ravel() for g in np.meshgrid(side, side)], axis=1)
+    places = np.concatenate([u + shift for shift in h * np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])])
+
+    def least(t, dt=0.25):
+        a, b, c = np.split(_labels_at(depth, places, t, dt), 3)
+        return float(np.linalg.det(np.stack([b - a, c - a], axis=1) / h).min())
+
+    assert least(10.0) > 0.0
+    assert least(100.0) < -5e-3
+    assert least(100.0, 0.125) == pytest.approx(least(100.0), rel=1e-3)
 
 
 def _statuses(flow):
@@ -338,6 +452,30 @@ def test_words_of_verdicts():
     assert verdict(flow, 1e-2, 1e-3, tolerance=5e-4).startswith("not decided")
     assert verdict(flow, 1e-2, 1e-12, tolerance=5e-4).startswith("refuted at this resolution")
     assert verdict(box, 1e-5, 1e-3, tolerance=5e-4).startswith("theorem silent (the start is diverse enough")
+    # a frozen layer rests at any F; of relu it is not known whether the theorem speaks
+    frozen = deep.DeepFlow(flow.data, flow.start, 1.0, rates=(1.0, 1.0, 0.0))
+    assert verdict(frozen, 1e-2, 0.0, tolerance=5e-4).startswith("theorem silent (all layers are trained: fails")
+    fading = deep.DeepFlow(flow.data, flow.start, 1.0, rates=(1.0, 1.0, lambda t: math.exp(-t)))
+    assert verdict(fading, 1e-2, 0.0, tolerance=5e-4).startswith("theorem silent (all layers are trained: not tested")
+    relu = Independent([Normal()] * 2, [Normal()], Normal(), [TANH, activation("relu")])
+    words = verdict(deep.DeepFlow(flow.data, relu, 1.0), 1e-2, 0.0, tolerance=5e-4)
+    assert words.startswith("theorem silent (derivatives beyond the first layer")
+    with pytest.raises(ValueError, match="verdict"):
+        verdict(flow, math.nan, 0.0, tolerance=5e-4)
+
+
+def test_rest_is_of_all_layers():
+    """Middle weights of mean 0: H_2 = 0, so that w_3 rests and w_1 too, while d_t w_2 = E[l' w_3 phi_1] does not."""
+    start = Independent([Normal(0.0, 2.0)] * 2, [Normal()], Normal(), TANH)
+    run = deep.solve(deep.DeepFlow(sine_data(), start, 0.1), GradientFlow(Tensor((4, 4))), dt=0.1)
+    assert last_speeds(run)[0] < 1e-14
+    assert greatest_speeds(run)[0] > 0.05
+
+
+def test_a_row_of_mass_zero_has_no_say():
+    """Two targets of one input, one of mass 0: y is a function of x."""
+    data = Data([[0.0, 1.0], [0.0, 1.0]], [1.0, -1.0], [1.0, 0.0])
+    assert _statuses(deep.DeepFlow(data, deep_problem("sine_full_support").flow.start, 1.0, TanhSquare()))[3] == HOLDS
 
 
 def test_a_target_of_ones_own():
@@ -371,6 +509,14 @@ def _entries(**changes):
     return found
 
 
+BOX_TIMES, LONG_TIMES = study.TIMES, study.case("independent", 4).times
+
+
+def _ending(times, last):
+    """Energies that fall and end there: early above it, flat to 1e-9 from 150 on."""
+    return [last + (0.1 if t < 150.0 else 0.0) + 1e-12 * (2000.0 - t) for t in times]
+
+
 @pytest.mark.parametrize(
     ("start", "change", "claim"),
     [
@@ -383,6 +529,12 @@ def _entries(**changes):
         ("full_support", {"holes": [0.5, 1.1]}, "largest hole of w_1 over"),
         ("full_support", {"first median": [0.2, 0.31]}, "median distance to first features"),
         ("full_support", {"words": "refuted at this resolution"}, "runs at rest above inf F"),
+        ("box", {"energies": _ending(BOX_TIMES, 6e-4)}, "F(300)"),
+        ("full_support", {"energies": _ending(BOX_TIMES, 2e-3)}, "F(300)"),
+        ("box", {"energies": [0.1, 0.2, *_ending(BOX_TIMES, 1e-4)[2:]]}, "largest rise of F"),
+        ("independent", {"energies": _ending(LONG_TIMES, 0.05)}, "F(1500)/F(300)"),
+        ("independent", {"energies": [0.09 - 3e-5 * t if t < 600.0 else 1e-3 for t in LONG_TIMES]}, "F(200)/F(300)"),
+        ("staircase", {"energies": _ending(study.case("staircase", 4).times, 0.048)}, "over F(300) of independent"),
     ],
 )
 def test_claims_of_the_study_can_fail(start, change, claim):

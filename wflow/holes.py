@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.spatial import HalfspaceIntersection, KDTree
+from scipy.spatial import HalfspaceIntersection, KDTree, QhullError
 
 from wflow.arrays import Array, finite, shaped
 
 _ABOVE = 1.0
+_FAR = 1e4
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,16 +31,38 @@ class Hole:
 def largest_hole(points: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> Hole:
     """The largest hole of points (m, d) in the box [lower, upper], exact; meant for d <= 4, where Qhull is quick.
 
-    Raises ValueError for an empty box, no points, or a box of another dimension.
+    Raises ValueError for an empty box, no points, a box of another dimension, and where the nearest point is more than
+    1e4 boxes away, or the box so thin, that vertices are lost in rounding.
     """
     w = shaped("largest_hole points", points, (None, None))
     low, high = (shaped("largest_hole box", end, (w.shape[1],)) for end in (lower, upper))
     if not np.all(low < high):
         raise ValueError(f"largest_hole: the box {low.tolist()} to {high.tolist()} is empty; give lower < upper")
-    places = _vertices(np.unique(w, axis=0), low, high)
-    away = np.asarray(KDTree(w).query(places)[0])
+    near = _nearest_to_some(np.unique(w, axis=0), low, high)
+    try:
+        places = _vertices(near, low, high)
+    except QhullError as error:
+        raise ValueError(
+            f"largest_hole: the box {low.tolist()} to {high.tolist()} is too thin for its vertices to be told apart; "
+            "give sides of like sizes"
+        ) from error
+    away = np.asarray(KDTree(near).query(places)[0])
     best = int(np.argmax(away))
     return Hole(float(away[best]), places[best])
+
+
+def _nearest_to_some(w: Array, low: Array, high: Array) -> Array:
+    """Without points that are nearest to no place: the nearest place of the box is farther than another point's last.
+
+    What is left is no farther than that point, so that squares keep their digits.
+    """
+    half = 0.5 * float(np.max(high - low))
+    with np.errstate(over="ignore"):  # what is infinite is dropped, or refused
+        nearest = np.linalg.norm((np.clip(w, low, high) - w) / half, axis=1)
+        farthest = float(np.min(np.linalg.norm(np.maximum(np.abs(w - low), np.abs(w - high)) / half, axis=1)))
+    if not farthest <= _FAR:
+        raise ValueError(f"largest_hole points: all are {farthest:.3g} boxes away; give a box that is near some")
+    return np.asarray(w[nearest <= farthest * (1.0 + 1e-12)])
 
 
 def _vertices(w: Array, low: Array, high: Array) -> Array:

@@ -42,12 +42,17 @@ def _middle(depth: int) -> int:
     return count("depth", depth, least=2) - 2
 
 
+def _loss(problem: str, name: str) -> Loss:
+    """The loss of that name; ValueError lists the known ones."""
+    if name not in LOSSES:
+        raise ValueError(f"{problem} loss: unknown name {name!r}; {nearest(str(name), list(LOSSES))}")
+    return LOSSES[name]
+
+
 def sine_independent(horizon: float = 10.0, loss: str = "half_square") -> DeepProblem:
     """Three layers, independent weights, y = sin pi x: not degenerate, w_2 moves by a function of both labels."""
     start = Independent([Interval(-2.0, 2.0)] * 2, [Interval(-0.5, 1.5)], Interval(-2.0, 2.0), TANH)
-    if loss not in LOSSES:
-        raise ValueError(f"sine_independent loss: unknown name {loss!r}; {nearest(str(loss), list(LOSSES))}")
-    flow = DeepFlow(sine_data(), start, horizon, LOSSES[loss])
+    flow = DeepFlow(sine_data(), start, horizon, _loss("sine_independent", loss))
     return DeepProblem(flow, "the limit has labels (w_1, w_3) and moves w_2 by g(t, w_1, w_3)", NGUYEN_PHAM)
 
 
@@ -103,7 +108,7 @@ def sine_full_support(depth: int = 3, horizon: float = 300.0, loss: str = "half_
     if depth not in (2, 3):
         raise ValueError(f"sine_full_support depth: {depth}; give 2 or 3, independent weights collapse from 4 on")
     start = _normal([Normal(0.0, 2.0)] * 2, depth)
-    flow = DeepFlow(sine_data(), start, horizon, LOSSES[loss])
+    flow = DeepFlow(sine_data(), start, horizon, _loss("sine_full_support", loss))
     return DeepProblem(flow, "F tends to 0 if weights converge in the theorem's mode", NGUYEN_PHAM)
 
 
@@ -120,7 +125,8 @@ def plane_data(side: int = 8) -> Data:
 
 def plane_full_support(depth: int = 3, horizon: float = 300.0, loss: str = "half_square") -> DeepProblem:
     """A wave in each coordinate, w_1 ~ N(0, 4) in all of R^3: the counterpart of `plane_one_axis`."""
-    flow = DeepFlow(plane_data(), _normal([Normal(0.0, 2.0)] * 3, depth), horizon, LOSSES[loss])
+    start = _normal([Normal(0.0, 2.0)] * 3, depth)
+    flow = DeepFlow(plane_data(), start, horizon, _loss("plane_full_support", loss))
     return DeepProblem(flow, "F tends to 0 if weights converge in the theorem's mode", NGUYEN_PHAM)
 
 
@@ -130,13 +136,13 @@ def plane_one_axis(depth: int = 3, horizon: float = 300.0, loss: str = "half_squ
     For the half square that is 1/16 (wflow.deep.universal.unseen has the proof and the number for any loss).
     """
     start = _normal([Normal(0.0, 2.0), Point(0.0), Normal(0.0, 2.0)], depth)
-    flow = DeepFlow(plane_data(), start, horizon, LOSSES[loss])
+    flow = DeepFlow(plane_data(), start, horizon, _loss("plane_one_axis", loss))
     return DeepProblem(flow, "F stays above inf E l(f(x_1), y): w_1 lies in a plane that the flow keeps", "derived")
 
 
 def _normal(first: list[Marginal], depth: int) -> Independent:
     """Middle weights of mean 1/2."""
-    return Independent(first, [Normal(0.5, 1.0)] * (depth - 2), Normal(0.0, 1.0), TANH)
+    return Independent(first, [Normal(0.5, 1.0)] * _middle(depth), Normal(0.0, 1.0), TANH)
 
 
 CATALOGUE: dict[str, Callable[..., DeepProblem]] = {

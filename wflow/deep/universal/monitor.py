@@ -1,7 +1,7 @@
 """This file owns the monitor of universal approximation: what features span and how dense w_1 lies, network by network.
 
 The convergence theorems rest on two properties that training keeps for all finite times if the start has them: the
-law of w_1 has full support (its flow is a homeomorphism of R^p), so that first features span L2(P_X), and with
+law of w_1 has full support (labels cover R^p, by degree), so that first features span L2(P_X), and with
 bidirectional diversity so do those behind.   Source: Nguyen & Pham 2020, arXiv:2001.11443.
 Both are measured at a resolution: distances of fixed targets at bounded norms, the largest hole of the weights.
 """
@@ -31,7 +31,8 @@ FIRST, LAST = 0, 1
 @dataclass(frozen=True, eq=False)
 class Seen:
     """Of one network: distances (2, norms, targets), first and last hidden layer, relative; numerical ranks (2,); the
-    radius of the largest hole of w_1 in the box; the angle of the largest cap of directions that no w_1 has.
+    radius of the largest hole of w_1 in the box; the angle of the largest cap of directions that no w_1 has, nan where
+    inputs have one column.
     """
 
     distances: Array
@@ -62,6 +63,8 @@ class Monitor:
         inputs = shaped("Monitor inputs", self.inputs, (None, None))
         object.__setattr__(self, "inputs", inputs)
         object.__setattr__(self, "weights", weights_of_mass_one("Monitor weights", self.weights, len(inputs)))
+        for name in ("lower", "upper"):
+            object.__setattr__(self, name, shaped(f"Monitor {name}", getattr(self, name), (inputs.shape[1],)))
         for bound in self.norms:
             positive("Monitor norms", bound)
         if self.neurons is not None:
@@ -75,7 +78,12 @@ class Monitor:
         return tabled(self.targets, self.inputs)
 
     def spans(self, net: Network) -> tuple[Span, Span]:
-        """Of the first and of the last hidden layer."""
+        """Of the first and of the last hidden layer; ValueError for a network of other inputs."""
+        p, asked = self.inputs.shape[1], net.first.shape[1]
+        if p != asked:
+            raise ValueError(
+                f"Monitor: inputs of {p} columns, a network of {asked}; give the monitor inputs like its data"
+            )
         after = net.fields(self.inputs).after
         return self._span(after[0], net.masses[0]), self._span(after[-1], net.masses[-1])
 
@@ -109,22 +117,35 @@ def last_speeds(run: DeepTrajectory) -> Array:
     ])  # fmt: skip
 
 
+def greatest_speeds(run: DeepTrajectory) -> Array:
+    """The greatest |d_t w_i(t)| of all layers, in the L2 of each with its bias, at the saved times: 0 at rest."""
+    flow = run.flow
+    squares = [gradient(net, flow.data, flow.loss).squares(net.masses) for net in run.networks]
+    return np.array([np.max(flow.speeds.at(t) * np.sqrt(s)) for t, s in zip(run.times, squares, strict=True)])
+
+
 def line_monitor(cells: int = 256, reach: float = REACH) -> Monitor:
-    """Inputs (x, 1), x the middles of equal cells of [-1, 1]; the twenty of the line; w_1 in [-reach, reach]^2."""
-    x = _middles(cells)
+    """Inputs (x, 1), x the middles of equal cells of [-1, 1]; the twenty of the line; w_1 in [-reach, reach]^2.
+
+    At least 11 cells: on fewer a target vanishes, the narrow hat or a wave that has its zeros at all middles.
+    """
+    x = _middles(count("line_monitor cells", cells, least=11))
     box = np.full(2, positive("line_monitor reach", reach))
     return Monitor(np.column_stack([x, np.ones(cells)]), np.full(cells, 1.0 / cells), line_targets(), -box, box)
 
 
 def plane_monitor(cells: int = 20, reach: float = REACH) -> Monitor:
-    """Inputs (x_1, x_2, 1) on cells^2 middles of [-1, 1]^2; the twenty of the plane; w_1 in [-reach, reach]^3."""
-    x = np.stack([g.ravel() for g in np.meshgrid(*[_middles(cells)] * 2, indexing="ij")], axis=1)
+    """Inputs (x_1, x_2, 1) on cells^2 middles of [-1, 1]^2; the twenty of the plane; w_1 in [-reach, reach]^3.
+
+    At least 5 a side: on fewer a wave has its zeros at all middles, or a hat none.
+    """
+    side = _middles(count("plane_monitor cells", cells, least=5))
+    x = np.stack([g.ravel() for g in np.meshgrid(side, side, indexing="ij")], axis=1)
     box = np.full(3, positive("plane_monitor reach", reach))
     weights = np.full(len(x), 1.0 / len(x))
     return Monitor(np.column_stack([x, np.ones(len(x))]), weights, plane_targets(), -box, box)
 
 
-def _middles(cells: int) -> Array:
+def _middles(n: int) -> Array:
     """Exactly symmetric about 0."""
-    n = count("monitor cells", cells, least=2)
     return np.asarray((2.0 * np.arange(n) + 1.0 - n) / n)

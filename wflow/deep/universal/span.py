@@ -6,7 +6,8 @@ Features phi_c in L2(P_X), labels c ~ P; a readout a in L2(P) makes f_a = E_C[a(
 
 With as many neurons as inputs any analytic activation interpolates, with huge readouts: d(infinity; g) is 0 for every
 network and tells nothing; d(B; g) is a number of the law of the features alone (nodes split in halves leave it), the
-limit of large widths, and the span is dense iff it falls to 0 as B grows, for every g (derived, docs/multilayer.md).
+limit of large widths, and the span is dense iff it falls to 0 as B grows, for every g (derived; the argument is in
+docs/global_convergence.md).
 
 With z = sqrt(p) a and A = sqrt(q) phi sqrt(p) = U s V^T it is min |b - A z| over |z| <= B: z_k = s_k b_k/(s_k^2 + mu),
 b_k = U_k.b, on the ridge path at the mu with |z| = B.
@@ -66,15 +67,18 @@ class Span:
 
         By bisection of mu, held to its dual bound: NotConverged where |b - A z|^2 is above it by more than 1e-9 |g|^2.
         """
-        bound = positive("Span.distance norm", norm)
+        positive("Span.distance norm", norm)
         wanted, size = self._scaled(targets)
         u, s = self._factors
+        largest = float(s[0]) if len(s) else 1.0
+        s, bound = s / largest, float(norm) * largest  # features of any unit
         b = u.T @ wanted / size
         outside = np.sum((wanted / size - u @ b) ** 2, axis=0)
         mu = _multiplier(s, b, bound)
         z, left = s[:, None] * b / (s[:, None] ** 2 + mu), mu * b / (s[:, None] ** 2 + mu)
         square = outside + np.sum(left**2, axis=0)
-        lower = square + mu * (np.sum(z**2, axis=0) - bound**2)
+        length = np.linalg.norm(z, axis=0)
+        lower = square + mu * (length - bound) * (length + bound)
         worst = float(np.max(square - lower, initial=0.0))
         if not worst <= _SLACK:
             raise NotConverged(f"Span.distance: squares are {worst:.2g} above their dual bounds, allowed 1e-9", worst)
@@ -96,7 +100,7 @@ def _multiplier(s: Array, b: Array, bound: float) -> Array:
     high = np.linalg.norm(s[:, None] * b, axis=0) / bound
     low = high * 1e-30
     for _ in range(_HALVINGS):
-        middle = np.sqrt(low * high)
+        middle = np.sqrt(low) * np.sqrt(high)
         far = np.linalg.norm(s[:, None] * b / (s[:, None] ** 2 + middle), axis=0) > bound
         low, high = np.where(far, middle, low), np.where(far, high, middle)
     return np.where(free, 0.0, high)

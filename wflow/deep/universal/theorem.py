@@ -2,7 +2,8 @@
 
     F(t) -> inf F as t -> infinity, if the start is diverse enough (L = 2, 3: independent, w_1 of full support in R^p;
     any L: bidirectional diversity), features are universal, phi_i' is nowhere 0 beyond the first layer, the loss is
-    convex, or l' = 0 only where l = 0 and y is a function of x, and weights converge in the theorem's mode.
+    convex, or l' = 0 only where l = 0 and y is a function of x, all layers are trained, and weights converge in the
+    theorem's mode.
 
 Source: Nguyen & Pham 2020, arXiv:2001.11443; Pham & Nguyen 2021, arXiv:2105.05228 (three layers). In substance: the
 bodies of the theorems were not at hand.
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wflow.activation import Activation
+from wflow.arrays import finite, positive
 from wflow.data import Data
 from wflow.deep.embedding import Independent, Latent
 from wflow.deep.flow import DeepFlow
@@ -23,6 +25,7 @@ from wflow.deep.staircase import Staircase
 from wflow.deep.universal.unseen import groups
 
 HOLDS, FAILS, SILENT = "holds", "fails", "not tested"
+TRAINED, MODE = "all layers are trained", "weights converge in the theorem's mode"
 _INCREASING = ("tanh", "sigmoid", "erf", "softplus", "leaky_relu", "elu")
 """Activations of the house whose derivative is nowhere 0."""
 
@@ -37,8 +40,8 @@ class Hypothesis:
 
 
 def hypotheses(flow: DeepFlow) -> tuple[Hypothesis, ...]:
-    """Of the start, the activations, the loss, and the mode of convergence."""
-    return (_diverse(flow), *_activations(flow), _loss(flow), _mode())
+    """Of the start, the activations, the loss, the layers trained, and the mode of convergence."""
+    return (_diverse(flow), *_activations(flow), _loss(flow), _trained(flow), _mode())
 
 
 def _diverse(flow: DeepFlow) -> Hypothesis:
@@ -97,26 +100,41 @@ def _loss(flow: DeepFlow) -> Hypothesis:
         return Hypothesis(claim, HOLDS, f"{name} is convex")
     if not isinstance(flow.loss, TanhSquare | Cauchy):
         return Hypothesis(claim, SILENT, f"{name}: zeros of l' are not known to us")
-    rows = groups(flow.data.inputs, range(flow.data.inputs.shape[1]))
-    if any(np.ptp(flow.data.targets[k]) > 0.0 for k in rows):
+    seen = flow.data.weights > 0.0
+    targets = flow.data.targets[seen]
+    rows = groups(flow.data.inputs[seen], range(flow.data.inputs.shape[1]))
+    if any(np.ptp(targets[k]) > 0.0 for k in rows):
         return Hypothesis(claim, FAILS, "y is no function of x: one input has two targets")
     return Hypothesis(claim, HOLDS, f"{name}: l' = 0 only at l = 0, and y is a function of x")
 
 
+def _trained(flow: DeepFlow) -> Hypothesis:
+    """A frozen layer is at rest everywhere, whatever F is."""
+    still = [f"w_{i}" for i, rate in enumerate(flow.speeds.layers, 1) if not callable(rate) and rate == 0.0]
+    if still:
+        return Hypothesis(TRAINED, FAILS, f"{', '.join(still)} frozen")
+    if not flow.speeds.constant:
+        return Hypothesis(TRAINED, SILENT, "rates depend on time: where they tend to 0 the flow may stop anywhere")
+    return Hypothesis(TRAINED, HOLDS, "rates are constant and above 0")
+
+
 def _mode() -> Hypothesis:
-    return Hypothesis("weights converge in the theorem's mode", SILENT, "no finite time shows it")
+    return Hypothesis(MODE, SILENT, "no finite time shows it")
 
 
 def verdict(flow: DeepFlow, excess: float, speed: float, *, tolerance: float, rest: float = 1e-9) -> str:
-    """On F(T) - inf F and max_c |d_t w_L(T, c)|: whether the run contradicts the theorem where that speaks.
+    """On F(T) - inf F and the greatest |d_t w_i(T)| of all layers: does the run contradict the theorem?
 
-    A run refutes, at its resolution, only where all hypotheses that can be tested hold and the last layer rests above
-    the tolerance. A finite time and a rule prove no limit: the best word is *consistent*.
+    A run refutes, at its resolution, only where all hypotheses but the mode of convergence hold and every layer rests
+    above the tolerance: w_L alone may rest while others move (H_{L-1} = 0 where weights have mean 0). A finite time and
+    a rule prove no limit: the best word is *consistent*. ValueError for a speed or an excess that is no number.
     """
-    failed = [h.claim for h in hypotheses(flow) if h.status == FAILS]
-    if failed:
+    finite("verdict", [excess, speed, positive("verdict tolerance", tolerance)])
+    missed = [h for h in hypotheses(flow) if h.status != HOLDS and h.claim != MODE]
+    if missed:
+        first = min(missed, key=lambda h: h.status != FAILS)
         reached = "reaches the tolerance all the same" if excess <= tolerance else "stays above the tolerance"
-        return f"theorem silent ({failed[0]}: fails); F - inf F = {excess:.2g}, {reached}"
+        return f"theorem silent ({first.claim}: {first.status}); F - inf F = {excess:.2g}, {reached}"
     if excess <= tolerance:
         return f"consistent: F - inf F = {excess:.2g} <= {tolerance:g} at T = {flow.horizon:g}"
     if speed <= rest:

@@ -27,7 +27,7 @@ _SAME = 1e-12
 def least_risk(data: Data, loss: Loss, columns: Sequence[int]) -> float:
     """inf E l(f(X_S), Y) over all functions f of the columns S of the inputs, on these data."""
     found = 0.0
-    for rows in groups(data.inputs, columns):
+    for rows in groups(data.inputs, _columns("least_risk", columns, data.inputs)):
         y, mass = data.targets[rows], float(np.sum(data.weights[rows]))
         if mass > 0.0:
             best = loss.best_constant(y, data.weights[rows] / mass)
@@ -36,21 +36,30 @@ def least_risk(data: Data, loss: Loss, columns: Sequence[int]) -> float:
 
 
 def seen_share(targets: Array, inputs: Array, weights: Array, columns: Sequence[int]) -> Array:
-    """(t,) |g - E[g | X_S]|/|g| of targets (n, t): from this far no function of the columns S comes nearer."""
+    """(t,) |g - E[g | X_S]|/|g| of targets (n, t): nearer than this comes no function of the columns S.
+
+    ValueError for a target that vanishes where the weights do not.
+    """
     left = np.array(targets, dtype=np.float64)
-    for rows in groups(inputs, columns):
+    sizes = np.asarray(weights) @ left**2
+    if not np.all(sizes > 0.0):
+        raise ValueError(f"seen_share targets: number {int(np.argmin(sizes))} is 0 at all inputs; leave it out")
+    for rows in groups(inputs, _columns("seen_share", columns, inputs)):
         q = weights[rows] / max(float(np.sum(weights[rows])), np.finfo(float).tiny)
         left[rows] -= q @ left[rows]
-    return np.asarray(np.sqrt((weights @ left**2) / (weights @ np.asarray(targets) ** 2)))
+    return np.asarray(np.sqrt((weights @ left**2) / sizes))
 
 
 def reflected(data: Data, columns: Sequence[int]) -> None:
     """Refused where the reflection of these columns does not keep the data: each row with its image, alike in y and q.
 
-    To 1e-12: then starts with w_1 = 0 there keep that, up to rounding.
+    To 1e-12: then starts with w_1 = 0 there keep that, up to rounding. ValueError for no columns.
     """
     image = data.inputs.copy()
-    image[:, list(columns)] *= -1.0
+    turned = _columns("reflected", columns, data.inputs)
+    if not turned:
+        raise ValueError("reflected columns: none is given, and nothing would be looked at; name those w_1 is 0 on")
+    image[:, turned] *= -1.0
     table, other = (_ordered(np.column_stack([x, data.targets, data.weights])) for x in (data.inputs, image))
     gap = float(np.max(np.abs(table - other)))
     if gap > _SAME:
@@ -65,6 +74,14 @@ def groups(inputs: Array, columns: Sequence[int]) -> Iterator[NDArray[np.intp]]:
     _, which = np.unique(inputs[:, list(columns)], axis=0, return_inverse=True)
     for k in range(int(which.max()) + 1):
         yield np.flatnonzero(which.ravel() == k)
+
+
+def _columns(name: str, columns: Sequence[int], inputs: Array) -> list[int]:
+    """Numbers of columns, each once; ValueError for others."""
+    p, found = inputs.shape[1], list(columns)
+    if not set(found) <= set(range(p)) or len(set(found)) < len(found):
+        raise ValueError(f"{name} columns: {found} of {p} inputs; give different numbers from 0 to {p - 1}")
+    return found
 
 
 def _ordered(table: Array) -> Array:
