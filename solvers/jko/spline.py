@@ -27,16 +27,14 @@ if TYPE_CHECKING:
     from solvers.jko._minimum import Minimum
     from solvers.jko._stage import Stage
 
-AXES = 2
-_FAR = 2.0
-"""Cells: mass that moves further in a step asks for a coarse spline."""
+AXES, _FAR = 2, 2.0
+"""At most so many axes; cells: mass that moves further in a step asks for a coarse spline."""
 _SPLIT = {1: 4, 2: 2}
 """Parts of a cell on each axis that make four."""
 _RESOLVED, _HELD = 0.25, 0.5
 """Cells: the least that the fastest mass crosses in a step; in the plane under limits."""
 _NUMBA = "it needs numba, the extra `fast`: pip install 'wflow[fast]'"
-_EDGE = 1e-2
-_EMPTY = 1e-12
+_EDGE, _EMPTY = 1e-2, 1e-12
 _IDLE, _IDLY = 0.15, 2
 """Cells: a step that gains less than this way costs gains next to nothing; couplings that are tried for it."""
 SLACK, _STILL = 1e-13, 1e-9
