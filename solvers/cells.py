@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 
-from wflow.activation import Activation
 from wflow.arrays import Array
 from wflow.compiled import available
 from wflow.domain import Box, Domain
@@ -20,8 +19,6 @@ OUTSIDE = 1e-6
 SHEETS_APART = 1e-9
 """Share of a frozen axis by which its atoms may miss the middles of its two cells."""
 AXES = 3
-_BESIDE, _NO_JUMP = 1e-9, 1e-2
-"""How far from a knot sigma' is asked on either side, and what it changes by at most where it is continuous."""
 COARSE = 2
 COMPILED = 1 << 14
 """Cells from which kernels are taken where numba is installed: its import then pays within some hundred steps."""
@@ -64,7 +61,7 @@ def space_order(flow: Flow, smooth: float, layer: float) -> float:
     at once: only an atom's place in its cell is lost, O(h). A power makes an edge of its own, which the method knows.
     Beside a corner that juts in, of an angle omega > pi, heat leaves rho = a + b r^(pi/omega) cos(pi phi/omega), of
     which the slope is missed by h^(pi/omega) and, tested with functions that bend as much, rho by the square of it.
-    Without heat no density is smoother than V makes it (`_bend`).
+    Without heat no density is smoother than V makes it (`_bent`).
     Source: Grisvard 1985, Elliptic Problems in Nonsmooth Domains, Pitman.
     """
     q = flow.initial.edge
@@ -74,27 +71,22 @@ def space_order(flow: Flow, smooth: float, layer: float) -> float:
         return min(smooth, 1.0) if q < 0.0 else smooth
     if flow.energy.power is not None and q > 0.0:
         return smooth
-    parted, bend = _bend(flow.energy)
-    return min(smooth, layer * (3.0 + min(q, bend)) / 2.0, 0.5 if parted else smooth)
+    return min(smooth, layer * (3.0 + q) / 2.0, _bent(flow.energy, layer))
 
 
-def _bend(energy: Energy) -> tuple[bool, float]:
-    """Whether mass parts where V' leaves a knot like a root; the q of bends of rho where V'' jumps, 1, else inf.
+def _bent(energy: Energy, layer: float) -> float:
+    """The order that bends of V leave: min(layer (p + 1/2), p - 1/2), on data, V being like (w - k)_+^p at a knot k.
 
-    On data, by sigma. Where V'' jumps so does d log rho/dt = V'' as mass crosses, and rho gets a corner that moves with
-    it: q = 1. Where V' = -a (w - k)^(1/2) beyond a knot k and 0 before it, w = k + (a t/2)^2 from k at once: a gap
-    opens, and of the mass O(h) of the cell that holds k some goes to the wrong side: order 1/2 in W2, in any scheme
-    (both derived). Where V' itself jumps nothing is declared.
+    d log rho/dt = V'' along the way. So mass that crosses a knot gets a bend of rho of the power p - 1, which moves on:
+    smeared over a width d = h^layer it leaves an error d^p of the distribution function over that width, W2 = d^(p +
+    1/2). Where V' = 0 at the knot none crosses, and rho gets a bend of the power p - 2 there (p = 2: a jump), which
+    stands, over a width h: W2 = h^(p - 1/2). With p < 2 a gap opens: V' = -a (w - k)^(p - 1) beyond k and 0 before it
+    take what is at k away at once, and of the mass O(h) of its cell some goes to the wrong side: 1/2, in any scheme
+    (all derived). Where V' itself jumps nothing is declared.
     """
-    kinked = [t.neuron.activation for t in energy.terms if isinstance(t, Risk) and t.neuron.activation.kinks]
-    steep = [sigma for sigma in kinked if sigma.curvature is None]
-    return any(_continuous(sigma) for sigma in steep), math.inf if len(steep) == len(kinked) else 1.0
-
-
-def _continuous(sigma: Activation) -> bool:
-    """Whether sigma' is, at its kinks."""
-    below, above = (sigma.slope(np.array(sigma.kinks) + side * _BESIDE) for side in (-1.0, 1.0))
-    return bool(np.max(np.abs(above - below)) < _NO_JUMP)
+    powers = [term.neuron.activation.breaks for term in energy.terms if isinstance(term, Risk)]
+    left = [min(layer * (p + 0.5), p - 0.5) if p >= 2.0 else 0.5 for p in powers if p > 1.0]
+    return min(left, default=math.inf)
 
 
 def refusal_of_cells(flow: Flow, window: Window | None, axes: int = AXES) -> str | None:

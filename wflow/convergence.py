@@ -197,10 +197,28 @@ def _by_plain_steps(lab: Laboratory, solver: Solver, steps: int, levels: int) ->
 
 def in_space(lab: Laboratory, solver: Solver, factors: Sequence[float], steps: int) -> Refinement:
     """Resolutions solver.refined(f), each twice the one before, all with one number of steps fit for the finest."""
+    return _refinement(*_by_resolution(lab, solver, factors, steps), solver)
+
+
+def on_the_way(lab: Laboratory, solver: Solver, factors: Sequence[float], steps: int) -> Refinement:
+    """The same runs, by the largest of their distances at saved times: in C([0, horizon]; W2).
+
+    Where V fades as the law comes to rest, so does the error of a transport by V, and less of the next order may be
+    left at the end than the order of what has been.
+    """
+    levels, runs = _by_resolution(lab, solver, factors, steps)
+    found = _refinement(levels, runs, solver)
+    largest = tuple(max(distance(x, y) for x, y in zip(a.measures, b.measures, strict=True)) for a, b in pairwise(runs))
+    return replace(found, distances=largest, norm=f"{found.norm}, largest on the way")
+
+
+def _by_resolution(
+    lab: Laboratory, solver: Solver, factors: Sequence[float], steps: int
+) -> tuple[tuple[int, ...], list[Trajectory]]:
+    """Levels and runs, which share their saved times."""
     solvers = [solver.refined(f) for f in factors]
     n = lab.enough(solvers[-1], steps).steps
-    sizes = tuple(int(getattr(s, s.resolution)) for s in solvers)
-    return _refinement(sizes, [lab.run(s, n) for s in solvers], solver)
+    return tuple(int(getattr(s, s.resolution)) for s in solvers), [lab.run(s, n) for s in solvers]
 
 
 def _refinement(levels: tuple[int, ...], runs: Sequence[Trajectory], solver: Solver) -> Refinement:

@@ -113,8 +113,8 @@ class Energy:
 
     @property
     def curved(self) -> bool:
-        """V has a Hessian in w: no Risk term with a kinked activation."""
-        return all(term.neuron.activation.curvature is not None for term in self._risks)
+        """V has a bounded Hessian in w: no Risk term with an activation whose slope jumps or is like a root."""
+        return self.continuous and all(term.neuron.activation.breaks >= 2.0 for term in self._risks)
 
     def names(self, dim: int) -> tuple[str, ...]:
         """What the d parameters w are called, by a neuron or a kernel; else w_1, .., w_d."""
@@ -124,15 +124,20 @@ class Energy:
 
     @property
     def jumps(self) -> float:
-        """The lowest derivative of V that jumps along the way of a neuron; inf: none. It caps the order in time.
+        """What bends of V along the way of a neuron leave of the order in time; inf: all.
 
-        A step of order p over a jump of V^(j) errs by O(dt^j), once for each crossing: order min(p, j) (derived).
-        On data V' jumps where sigma' does, V'' where sigma'' does.
+        Where V is a smooth function and something like x_+^j a step of order p errs by O(dt^j), once for each crossing:
+        order min(p, j) (derived). On data j is the power of the kinks of sigma: 1 where V' jumps, 2 where V'' does.
+        Between them V'' has no bound, points that the knot repels without a push set off like (sqrt(x) + a t/2)^2, and
+        a step that is long beside that is late by its length: 1.
         """
-        kinked = [
-            1.0 if t.neuron.activation.curvature is None else 2.0 for t in self._risks if t.neuron.activation.kinks
-        ]
-        return min([*kinked, *(t.kernel.jumps for t in self.terms if isinstance(t, Interaction))], default=math.inf)
+        powers = [p if (p := t.neuron.activation.breaks) >= 2.0 else 1.0 for t in self._risks]
+        return min([*powers, *(t.kernel.jumps for t in self.terms if isinstance(t, Interaction))], default=math.inf)
+
+    @property
+    def continuous(self) -> bool:
+        """V' is, on data, and V'' is known but for kinks, where it may have no bound."""
+        return all(term.neuron.activation.curvature is not None for term in self._risks)
 
     @property
     def _risks(self) -> list[Risk]:

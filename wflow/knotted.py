@@ -13,6 +13,8 @@ from wflow.arrays import Array, count, finite
 Knots = Sequence[tuple[float, float]]
 Dimension = int | float
 """2, 3, .. or math.inf."""
+_ROUGH = 6
+"""Up to which dimension knots count as kinks: at z = t_k/sqrt(d) a mean is like (z - .)_+^((d + 1)/2)."""
 _SMOOTH, _FAR, _PIECES = 10, 40.0, 4000
 """From which dimension on, up to which argument and in how many pieces a mean is tabulated."""
 
@@ -40,10 +42,11 @@ def averaged(knots: Knots, d: Dimension) -> Activation:
 
         phi   = s_1 + sum_k c_k [u C (1 - theta_k^2)^((d-1)/2) - (t_k/2) I_{1 - theta_k^2}((d-1)/2, 1/2)]
         phi'  = sign(z) sqrt(d) C sum_k c_k (1 - theta_k^2)^((d-1)/2)
-        phi'' = d (d-1) C sum_k c_k (1 - theta_k^2)^((d-3)/2) theta_k^2/u       (d >= 3; it jumps for d = 3)
+        phi'' = d (d-1) C sum_k c_k (1 - theta_k^2)^((d-3)/2) theta_k^2/u       (d = 3: it jumps; 2: no bound)
 
     with I the regularised incomplete beta function. As d grows sqrt(d) Theta becomes N(0, 1) and, n and N its density
     and distribution function, phi = s_1 + sum_k c_k [|z| n(t_k/z) - t_k N(-t_k/|z|)], which d = math.inf gives.
+    phi leaves a knot like a power (d + 1)/2. A knot at 0 is none of its kinks: z is a size, and ends there.
     Raises ValueError for knots below 0 and for d < 2.
     """
     times, values = _split(knots)
@@ -54,13 +57,13 @@ def averaged(knots: Knots, d: Dimension) -> Activation:
         return _in_the_limit(times, jumps, float(values[0]))
     n = count("averaged d", d, least=2)
     c = 0.5 * math.exp(float(gammaln(0.5 * n) - gammaln(0.5 * (n + 1)))) / math.sqrt(math.pi)
-    half = 0.5 * (n - 1)
+    half, least = 0.5 * (n - 1), np.maximum(times, np.finfo(float).tiny)
 
     def at(z: Array) -> tuple[Array, Array]:
-        """u and 1 - theta^2, knots along the last axis."""
-        u = math.sqrt(n) * np.abs(z)[..., None]
-        theta = np.divide(times, u, out=np.ones((*np.shape(z), len(times))), where=u > times)
-        return u, np.where(u > times, (1.0 - theta) * (1.0 + theta), 0.0)
+        """max(u, t_k) and 1 - theta^2, knots along the last axis."""
+        u = np.maximum(math.sqrt(n) * np.abs(z)[..., None], least)
+        theta = times / u
+        return u, (1.0 - theta) * (1.0 + theta)
 
     def value(z: Array) -> Array:
         u, rest = at(z)
@@ -71,12 +74,13 @@ def averaged(knots: Knots, d: Dimension) -> Activation:
 
     def curvature(z: Array) -> Array:
         u, rest = at(z)
-        inside = np.divide((1.0 - rest) * rest ** (half - 1.0), u, out=np.zeros_like(rest), where=rest > 0.0)
+        steep = np.power(rest, half - 1.0, out=np.zeros_like(rest), where=rest > 0.0)
+        inside = np.divide((1.0 - rest) * steep, u, out=np.zeros_like(rest), where=rest > 0.0)
         return np.asarray(n * (n - 1) * c * (inside @ jumps))
 
-    rough = tuple((times / math.sqrt(n)).tolist()) if n <= 3 else ()
+    rough = tuple((times[times > 0.0] / math.sqrt(n)).tolist()) if n <= _ROUGH else ()
     quick = value if n < _SMOOTH else _tabulated(value, slope, curvature)
-    return Activation(_name(n), quick, slope, curvature if n > 2 else None, rough, float(n), odd_degree=0)
+    return Activation(_name(n), quick, slope, curvature, rough, float(n), odd_degree=0, power=0.5 * (n + 1))
 
 
 def pieces(knots: Knots) -> list[tuple[float, float]]:

@@ -76,7 +76,7 @@ class Movement:
     def hessian(self, here: Point) -> Hessian:
         """At a point; without the negative V'' where A with them is not positive definite."""
         pi, energy = here.pi, self.flow.energy
-        curved = energy.curvature(pi, pi.points)[:, 0, 0] if energy.curved else np.zeros(len(pi.edges))
+        curved = energy.curvature(pi, pi.points)[:, 0, 0] if energy.continuous else np.zeros(len(pi.edges))
         try:
             tridiagonal = self._tridiagonal(here, curved)
         except LinAlgError:

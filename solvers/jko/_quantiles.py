@@ -110,10 +110,14 @@ def space_order(flow: Flow) -> float:
 
 
 def second_order(flow: Flow) -> Order:
-    """What L-stable methods of second order have: 2 and 2; from compact starts 3/2 and 1/2 (measured)."""
+    """What L-stable methods of second order have: 2 and 2; from compact starts 3/2 and 1/2 (measured).
+
+    1 where V' bends like a root (Energy.jumps).
+    """
     if starts_with_fronts(flow):
         return Order(1.5, space_order(flow), identity=0.5)
-    return Order(2.0, space_order(flow))
+    rooted = flow.energy.continuous and flow.energy.jumps < 2.0
+    return Order(1.0 if rooted else 2.0, space_order(flow))
 
 
 def starts_with_fronts(flow: Flow) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from wflow.convergence import (
     in_both,
     in_space,
     in_time,
+    on_the_way,
     with_longer_steps,
 )
 from wflow.crossings import Owed, owed, traced
@@ -27,18 +29,18 @@ from wflow.held import held
 from wflow.loop import solve
 from wflow.measure import Measure
 from wflow.problems import Problem
+from wflow.scattered import Fitted, fitted_identity, fitted_in_time
 from wflow.solver import Order, Solver
 from wflow.trajectory import Trajectory
 
 SHORT = 100
 """Steps of an explicit method from which on its error in time is asymptotic (seen: 604; not yet at 51)."""
 DECAYED = 1e-3
-_MORE = 3
-"""Levels of a refinement in space that goes on."""
 _SHORTER = 8
 """Steps of an implicit method: a start that spreads in less than one of the first steps shows no order in them."""
 _SLACK = 1e-9
 """Of a step: saved times that far apart but for rounding are one step apart."""
+_UNSURE, _MANY = 0.6, 25600
 _CUT = 1e-5
 """Of the last coefficients on the way: at 1e-2 the energy identity stops at 1e-6, at 1e-6 below 1e-9 (seen)."""
 
@@ -90,11 +92,6 @@ class Orders:
         """Whether finer levels are asked where the first show no order; in space, of a quick run alone."""
         return not (self.several or self.solver.costly or self.solver.remapping)
 
-    @property
-    def _carried(self) -> bool:
-        """The method carries cells."""
-        return self.solver.needs == "density" and not self.solver.variational
-
     @cached_property
     def finer(self) -> int | None:
         """How much finer than the study's resolution refinements begin, None where even FINEST is too coarse."""
@@ -144,6 +141,10 @@ class Orders:
             finest = [here] if few else [here, self.solver, self.solver.refined(2.0), self.solver.refined(4.0)]
             found = with_longer_steps(self.lab, finest, found, declared)
         if self.again and not order_certificate("", found, declared).holds:
+            if self._scattering:
+                return steps, fitted_certificate(
+                    "order in time", fitted_in_time(self.lab, steps.solver, steps.first), declared
+                )
             steps = self._more_steps(steps, finer)
             found = in_time(self.lab, steps.solver, steps.first, steps.levels)
         self.found["time"] = found
@@ -168,14 +169,16 @@ class Orders:
         """Asked by the order that the method declares at the last level but one.
 
         Of levels too coarse for the order of finer ones the lower order that the method has there is not asked.
+        Where ends show none, the way of those runs is asked (wflow.convergence.on_the_way).
         """
         solver = self.solver
         seen = Certificate("", "equal", 0.0, 1.0)
         levels = self._levels(finer)
         orders = [solver.refined(factors[-2]).order(self.lab.flow).space for factors in levels]
         last = orders[1 if self.quick and self.again else 0]
-        for factors, order in zip(levels, orders, strict=True):
-            found = in_space(self.lab, solver, factors, _space_steps(self.lab, solver.refined(factors[-1])))
+        ways = (in_space,) if self.several else (in_space, on_the_way)
+        for (factors, order), refined in product(zip(levels, orders, strict=True), ways):
+            found = refined(self.lab, solver, factors, _space_steps(self.lab, solver.refined(factors[-1])))
             self.found["space"], seen = found, order_certificate("order in space", found, order)
             if order_certificate("", found, max(last, order)).holds:
                 break
@@ -184,33 +187,43 @@ class Orders:
     def _levels(self, finer: int) -> list[list[float]]:
         """Factors of refinements in space, each asked where the one before shows no order.
 
-        Where the law comes to rest a first order's own error fades with grad V, and the next term of it, of the other
-        sign, hides it: so up to FINEST times the cells of a quick run.
+        Points of an infinite tail err by m^(-1/2) times its length, which flows may draw out as m grows, up to their
+        own: so up to _MANY points.
         """
         solver = self.solver
         levels = [[finer * k for k in space_factors(solver, self.problem, self.quick or solver.remapping)]]
-        if not self.again:
-            return levels
-        if self.quick:
+        if self.quick and self.again:
             levels.append([2.0 * finer * k for k in space_factors(solver, self.problem, quick=False)])
-        while self._carried and 2.0 * levels[-1][-1] <= FINEST / (1 if self.quick else 2):
-            levels.append([2.0 * k for k in levels[-1][-_MORE:]])
+        most = 0 if self.several or solver.needs == "density" else _MANY
+        while 2.0 * levels[-1][-1] * getattr(solver, solver.resolution) <= most:
+            levels.append([2.0 * k for k in levels[-1][-3:]])
         return levels
 
     def _of_identity(self, steps: _Steps, finer: int) -> Certificate:
         """In the steps of the order in time; where V'' jumps and none shows, less what crossings are known to cost."""
         seen = self._identity(steps)
-        if self.again and not seen.holds:
+        if self.again and not seen.holds and not self._scattering:
             seen = self._identity(self._more_steps(steps, finer))
         return seen
 
     def _identity(self, steps: _Steps) -> Certificate:
-        """By its order, or by what crossings leave where that alone holds."""
+        """By its order, or, where V bends, by what crossings leave or the order fitted to many numbers of steps."""
         declared = self.order.time if self.order.identity is None else self.order.identity
         found = dissipation_refinement(self.lab, steps.solver, steps.first, steps.levels)
         self.found["dissipation"] = found
-        seen = order_certificate("energy identity F_0 - F = dissipated, order", found, declared)
-        return seen if seen.holds else self._of_crossings(steps) or seen
+        claim = "energy identity F_0 - F = dissipated, order"
+        seen = order_certificate(claim, found, declared)
+        if seen.holds or not self._scattering:
+            return seen
+        if (left := self._of_crossings(steps)) is not None:
+            return left
+        return fitted_certificate(claim, fitted_identity(self.lab, steps.solver, steps.first), declared)
+
+    @property
+    def _scattering(self) -> bool:
+        """Bends of V leave the order in time, of errors whose size scatters (wflow.scattered)."""
+        solver = self.solver
+        return isinstance(solver, GradientFlow | DormandPrince) and self.lab.flow.energy.jumps < solver.stages
 
     def _of_crossings(self, steps: _Steps) -> Certificate | None:
         """The residual at the most steps less what it owes to jumps of V'': what is left falls at order 3.
@@ -218,8 +231,9 @@ class Orders:
         Allowed: an eighth of what was left at half as many, and what crossings may leave. None where V'' does not jump,
         or nothing crosses.
         """
-        if not (isinstance(steps.solver, GradientFlow | DormandPrince) and traced(self.lab.flow.energy)):
+        if not traced(self.lab.flow.energy):
             return None
+        assert isinstance(steps.solver, GradientFlow | DormandPrince)
         n = steps.first * 2 ** (steps.levels - 1)
         before, now = (_owed(self.lab, steps.solver, k) for k in (n // 2, n))
         claim = f"energy identity: F_0 - F - dissipated less dt^2 K of {now.count} jumps of V'' crossed ({n} steps)"
@@ -277,6 +291,13 @@ def _decay(end: Measure) -> Iterator[Certificate]:
     if isinstance(end, FourierDensity):
         tail = float(np.max(np.abs(end.coefficients[-4:])))
         yield Certificate("size of the last four coefficients", "at most", tail, 0.0, DECAYED)
+
+
+def fitted_certificate(claim: str, found: Fitted, declared: float) -> Certificate:
+    """Fitted order >= declared - .15 - two deviations, of which no more than .6 is allowed."""
+    return Certificate(
+        f"{claim} ({found})", "at least", found.order, declared, LOST + min(2.0 * found.deviation, _UNSURE)
+    )
 
 
 def order_certificate(claim: str, refinement: Refinement, declared: float) -> Certificate:

@@ -47,9 +47,9 @@ def decay(kernel: Kernel) -> float:
 
 
 def bends(run: Trajectory) -> bool:
-    """psi has a second derivative on data, be it one that jumps: its neuron says so by not refusing it."""
+    """psi has a bounded second derivative on data, be it one that jumps: its neuron says so by not refusing it."""
     risk = run.flow.energy.risk
-    if risk is None:
+    if risk is None or 1.0 < risk.neuron.activation.breaks < 2.0:
         return False
     try:
         risk.neuron.curvature(risk.data.inputs[:1], run.measures[0].points[:1])
@@ -66,7 +66,8 @@ def smoothness(run: Trajectory) -> Hypothesis:
         if bends(run):
             reason = "finitely many x, on each of which psi has a locally bounded second derivative"
             return argued("psi", _CLAIM, "proved", reason)
-        reason = f"{sigma} on {len(energy.risk.data)} rows: dpsi jumps where b . x_i = 0"
+        bent = "is like a root at knots" if energy.continuous else "jumps where b . x_i = 0"
+        reason = f"{sigma} on {len(energy.risk.data)} rows: dpsi {bent}"
         return argued(
             "psi", _CLAIM, "not satisfied", f"{reason}; the theorem for relu needs a smoother parametrisation"
         )
@@ -115,7 +116,8 @@ def gradient(run: Trajectory) -> Hypothesis:
         return argued("V", claim, "proved", reason, needed=False)
     if bends(run):
         return argued("V", claim, "proved", "psi has a locally Lipschitz derivative, x are finitely many", needed=False)
-    reason = "V' jumps where b . x_i = 0, on finitely many x; of x with a density it would not"
+    bent = "is like a root at knots" if energy.continuous else "jumps where b . x_i = 0"
+    reason = f"V' {bent}, on finitely many x; of x with a density it would not"
     return argued("V", claim, "not satisfied", reason, needed=False)
 
 

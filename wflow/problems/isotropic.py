@@ -30,8 +30,8 @@ Dim = int | Literal["infinity"]
 _TOLERANCE = 1e-12
 _REACH = 2.8
 """As far as starts of the default spread get by the default horizon: less than 1e-11 comes near it (seen, d = 10)."""
-_BEYOND = 1.1
-"""Of the start's reach: 32 cells of a first order smear 1e-10 to a wall at 1 (seen, d = 2)."""
+_BEYOND = 1.15
+"""Of the start's reach: 32 cells of a first order smear 1e-10 to a wall at 1 (seen, d = 2) and at 1.1 (d = 4)."""
 
 
 def isotropic_gaussians(
@@ -59,7 +59,7 @@ def isotropic_gaussians(
     pi = rho/(|S^{d-1}| r^{d-1}). So noise drifts by temperature (d - 1)/(d r) and diffuses by temperature/d; at
     infinity it only drifts, by temperature/r, and has no entropy. The start is |w|, w ~ N(0, (spread^2/d) I_d): a chi
     law, at infinity an atom at `spread`; `start` gives it another dimension than d has. Grids stand on `window`, which
-    has to hold the mass until the horizon: if None, to 2.8 or a tenth beyond where the start has but 1e-16 outside.
+    has to hold the mass until the horizon: if None, to 2.8 or .15 beyond where the start has but 1e-16 outside.
     F = R/2: Mei, Montanari & Nguyen's time runs twice as fast.
     Raises ValueError for d < 2 and for delta outside (0, 1).
     """
