@@ -28,10 +28,12 @@ CLIPPED = ((0.5, -2.5), (1.5, 7.5))
 """Knots of the activation of Mei, Montanari & Nguyen."""
 Dim = int | Literal["infinity"]
 _TOLERANCE = 1e-12
-_REACH = 2.8
-"""As far as starts of the default spread get by the default horizon: less than 1e-11 comes near it (seen, d = 10)."""
-_BEYOND = 1.15
-"""Of the start's reach: 32 cells of a first order smear 1e-10 to a wall at 1 (seen, d = 2) and at 1.1 (d = 4)."""
+_REACH, _NEAR = 2.8, 2.55
+"""As far as starts of the default spread, which end by 2.55, get by the default horizon: less than 1e-11 comes near it
+(seen, d = 10)."""
+_BEYOND = 1.2
+"""Of the reach of other starts: 32 cells of a first order smear 1e-10 to a wall at 1.1 (seen, d = 4), 9e-11 to one at
+1.15 (d = 5)."""
 
 
 def isotropic_gaussians(
@@ -59,7 +61,7 @@ def isotropic_gaussians(
     pi = rho/(|S^{d-1}| r^{d-1}). So noise drifts by temperature (d - 1)/(d r) and diffuses by temperature/d; at
     infinity it only drifts, by temperature/r, and has no entropy. The start is |w|, w ~ N(0, (spread^2/d) I_d): a chi
     law, at infinity an atom at `spread`; `start` gives it another dimension than d has. Grids stand on `window`, which
-    has to hold the mass until the horizon: if None, to 2.8 or .15 beyond where the start has but 1e-16 outside.
+    has to hold the mass until the horizon: if None, to 2.8, or a fifth beyond where a wide start has but 1e-16 outside.
     F = R/2: Mei, Montanari & Nguyen's time runs twice as fast.
     Raises ValueError for d < 2 and for delta outside (0, 1).
     """
@@ -69,16 +71,17 @@ def isotropic_gaussians(
     begin: Law = Atoms(half_line(), np.array([[positive("spread", spread)]]))
     if first < math.inf:
         begin = Chi(int(first), positive("spread", spread) / math.sqrt(first))
-    flow = Flow(energy, half_line(), begin, horizon, window or (0.0, max(_REACH, _BEYOND * begin.support[1])))
+    end = begin.support[1]
+    flow = Flow(energy, half_line(), begin, horizon, window or (0.0, _REACH if end <= _NEAR else _BEYOND * end))
     alone = isinstance(begin, Atoms) and size == math.inf and not (ridge or temperature)
-    end = Atoms(half_line(), np.array([[SingleRadius(delta, knots).reached(spread)]])) if alone else None
+    last = Atoms(half_line(), np.array([[SingleRadius(delta, knots).reached(spread)]])) if alone else None
     return Problem(
         flow,
         "Mei, Montanari & Nguyen 2018, PNAS 115, E7665-E7671: isotropic Gaussians",
         "two clouds of one centre: the law of |w|, in any dimension and in its limit",
         exact=(lambda t: _moved(flow, t)) if isinstance(begin, Atoms) and not energy.internal else nothing,
-        limit=end,
-        limit_reason="one atom stays one, and goes to the next minimum of R(r)" if end else "not predicted",
+        limit=last,
+        limit_reason="one atom stays one, and goes to the next minimum of R(r)" if last else "not predicted",
     )
 
 
