@@ -14,6 +14,7 @@ from wflow.app import cli, verify
 from wflow.app.deep import CHECKS, Check, table
 from wflow.app.deep.check import checked
 from wflow.app.powers import exponents
+from wflow.app.settings import UsageError
 from wflow.app.studies import STUDIES, Entry, write_study
 from wflow.app.studies import collapse as collapse_study
 from wflow.app.studies import coupling as coupling_study
@@ -59,6 +60,29 @@ def test_a_run_of_everything_has_the_table(monkeypatch):
     assert found.rows[0].problem == "deep" and "linear_neuron" in {row.problem for row in found.rows}
     assert all(report.rows[0].problem == "deep" for report in kept) and kept
     assert "deep" not in {row.problem for row in verify.verify(["linear_neuron"], quick=True, workers=1).rows}
+
+
+def test_rows_are_taken_by_name():
+    """One, some, each once, in the order asked; unknown ones, and slow ones of a quick table, are refused by name."""
+    checks = [
+        Check(name, "x", lambda quick: iter([Certificate("c", "equal", 0.0, 0.0)]), name == "c") for name in "abc"
+    ]
+    for rows, found in (("b", "b"), (["c", "a", "c"], "ca"), (None, "abc")):
+        assert [row.certificate.claim[0] for row in table(checks, rows=rows, workers=1)] == list(found)
+    assert len(table(checks, quick=True)) == 2
+    with pytest.raises(UsageError, match=r"'d' is no row of the table.*Known: a, b, c"):
+        table(checks, rows=["a", "d"])
+    with pytest.raises(UsageError, match="'c' is too long for --quick"):
+        table(checks, rows="c", quick=True)
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "said"),
+    [("rows=V27", 0, "0 fail"), ("rows=V61", 2, "did you mean 'V6'"), ("row=V27", 2, "--set rows=V16")],
+)
+def test_a_row_by_the_command(given, code, said):
+    done = CliRunner().invoke(cli.app, ["verify", "deep", "--quick", "--set", given])
+    assert done.exit_code == code and said in " ".join(done.output.split())
 
 
 def test_rows_can_fail_and_are_in_order():

@@ -84,12 +84,15 @@ def verify(
         if launched():
             raise UsageError("verify: it starts its own ranks; without mpiexec: wflow verify --ranks N")
         given, chosen = chosen_problems(names, settings)
-        if DEEP in chosen and (given or ranks > 1):
-            raise UsageError("verify deep: the table has no parameters and runs on one rank; leave --set, --ranks out")
+        if DEEP in chosen and (set(given) - {"rows"} or ranks > 1):
+            raise UsageError(
+                "verify deep: the table runs on one rank and has no parameters but the names of its rows, "
+                "--set rows=V16; leave others, and --ranks, out"
+            )
         for name in chosen:
             if name != DEEP:
                 problem(name, given)
-        parameters = problem(chosen[0], given).parameters if given else {}
+        parameters = given if chosen == [DEEP] else problem(chosen[0], given).parameters if given else {}
         writable(json_file, report)
         with progress() as told:
             found = verify_problems(

@@ -66,7 +66,8 @@ def verify(
     The name "deep" stands for the table of multilayer networks (wflow.app.deep); it is one of all where none is named,
     unless ranks are compared.
 
-    settings: parameters for the named problems, of which there must then be exactly one. quick: half the resolution,
+    settings: parameters for the named problems, of which there must then be exactly one; of the table `rows`, names of
+    its checks. quick: half the resolution,
     of all problems those that are not LONG, and of all methods those that are not costly. further: besides METHODS
     those that `run` takes in addition. ranks: on so many, which must agree with one (wflow.app.ranked), and nothing
     else.
@@ -80,12 +81,15 @@ def verify(
             f"--set: parameters need exactly one problem, got {len(names)}; name it: wflow verify NAME --set ..."
         )
     everything = [name for name in VERIFIED if not (quick and name in LONG)]
+    rows_of_deep = settings.pop("rows", None) if list(names) == [DEEP] else None
     problems = [build(name, **settings) for name in dict.fromkeys(names or everything) if name != DEEP]
     progress = progress or (lambda what, done, total: None)
     if ranks > 1:
         found = tuple(ranked(problems, ranks, quick=quick, told=progress))
         return Report(tuple(problems), (), found, time.monotonic() - began, quick)
-    rows = table(CHECKS, quick=quick, workers=workers, progress=progress) if DEEP in names or not names else []
+    rows: list[Row] = []
+    if DEEP in names or not names:
+        rows = table(CHECKS, rows=rows_of_deep, quick=quick, workers=workers, progress=progress)
     deep = tuple(rows)
     methods = (*METHODS, *FURTHER) if further else METHODS
     tasks = [

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from wflow.app.powers import exponents
+from wflow.app.settings import UsageError
 from wflow.app.study import Row
 from wflow.app.workers import workers as processes
+from wflow.arrays import nearest
 from wflow.certificates import Certificate
 from wflow.errors import Refused, WflowError
 
@@ -45,18 +47,40 @@ def checked(check: Check, quick: bool) -> list[Row]:
     return [Row(DEEP, parameters, (check.method,), claim, seconds) for claim in claims]
 
 
+def chosen(checks: Sequence[Check], rows: str | Sequence[str] | None, quick: bool) -> list[Check]:
+    """Those of the names `rows`, one or a list, None: all but, in a quick table, the slow ones.
+
+    Raises UsageError for unknown names, and for slow ones of a quick table.
+    """
+    if rows is None:
+        return [check for check in checks if not (quick and check.slow)]
+    known = {check.name: check for check in checks}
+    named = [rows] if isinstance(rows, str) else list(rows)
+    for name in named:
+        if name not in known:
+            raise UsageError(f"rows: {name!r} is no row of the table. {nearest(str(name), list(known))}")
+        if quick and known[name].slow:
+            raise UsageError(f"rows: {name!r} is too long for --quick; leave that out")
+    return [known[name] for name in dict.fromkeys(named)]
+
+
 def table(
-    checks: Sequence[Check], *, quick: bool = False, workers: int = 2, progress: Progress | None = None
+    checks: Sequence[Check],
+    *,
+    rows: str | Sequence[str] | None = None,
+    quick: bool = False,
+    workers: int = 2,
+    progress: Progress | None = None,
 ) -> list[Row]:
-    """All rows, in the order of the checks; in a quick table those that are not slow, at smaller sizes."""
+    """The rows of those names, by default all, in the order of the checks; in a quick table at smaller sizes."""
     told = progress or (lambda what, done, total: None)
-    asked = [check for check in checks if not (quick and check.slow)]
-    if workers <= 1 or quick:  # a worker takes longer to start than a quick check
-        rows = []
+    asked = chosen(checks, rows, quick)
+    if workers <= 1 or quick or len(asked) == 1:  # a worker takes longer to start than a quick check
+        found = []
         for k, check in enumerate(asked, 1):
-            rows += checked(check, quick)
+            found += checked(check, quick)
             told(f"{DEEP} {check.name}", k, len(asked))
-        return rows
+        return found
     with processes(workers) as pool:
         futures = {pool.submit(checked, check, quick): check for check in asked}
         for k, future in enumerate(as_completed(futures), 1):
