@@ -12,7 +12,7 @@ from solvers.jko import Quantile, SplineSdirk2
 from solvers.particles import GradientFlow
 from solvers.spectral import Fourier
 from wflow import Energy, Entropy, Flow, FourierDensity, Potential, problems, solve, w2
-from wflow.app.orders import order_certificate
+from wflow.app.observed import order_certificate
 from wflow.app.study import Outcome, agreements, study
 from wflow.certificates import (
     Certificate,

@@ -5,7 +5,7 @@ import pytest
 
 from solvers.particles import DormandPrince, GradientFlow
 from wflow import problems
-from wflow.app.orders import fitted_certificate
+from wflow.app.observed import fitted_certificate
 from wflow.convergence import Laboratory
 from wflow.scattered import Fitted, fitted_identity, fitted_in_time
 

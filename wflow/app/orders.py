@@ -11,9 +11,9 @@ from solvers.particles import DormandPrince, GradientFlow
 from solvers.stochastic import ModifiedEquation, StochasticGradient
 from wflow.app.draws import of_steps
 from wflow.app.levels import FINEST, LEVELS, sharper, space_factors
+from wflow.app.observed import decayed, fitted_certificate, order_certificate
 from wflow.certificates import Certificate
 from wflow.convergence import (
-    LOST,
     Laboratory,
     Refinement,
     dissipation_refinement,
@@ -27,20 +27,18 @@ from wflow.crossings import Owed, owed, traced
 from wflow.fourier import FourierDensity
 from wflow.held import held
 from wflow.loop import solve
-from wflow.measure import Measure
 from wflow.problems import Problem
-from wflow.scattered import Fitted, fitted_identity, fitted_in_time
+from wflow.scattered import fitted_identity, fitted_in_time
 from wflow.solver import Order, Solver
 from wflow.trajectory import Trajectory
 
 SHORT = 100
 """Steps of an explicit method from which on its error in time is asymptotic (seen: 604; not yet at 51)."""
-DECAYED = 1e-3
 _SHORTER = 8
 """Steps of an implicit method: a start that spreads in less than one of the first steps shows no order in them."""
 _SLACK = 1e-9
 """Of a step: saved times that far apart but for rounding are one step apart."""
-_UNSURE, _MANY = 0.6, 25600
+_MANY = 25600
 _CUT = 1e-5
 """Of the last coefficients on the way: at 1e-2 the energy identity stops at 1e-6, at 1e-6 below 1e-9 (seen)."""
 
@@ -112,7 +110,7 @@ class Orders:
         elif np.isfinite(self.order.space):
             yield self._in_space(finer)
         else:
-            yield from _decay(self.run.final)
+            yield from decayed(self.run.final)
         asked = not self.solver.variational and self.order.identity != 0.0
         if asked and self.no_identity() is None:
             yield self._of_identity(steps, finer)
@@ -188,14 +186,16 @@ class Orders:
         """Factors of refinements in space, each asked where the one before shows no order.
 
         Points of an infinite tail err by m^(-1/2) times its length, which flows may draw out as m grows, up to their
-        own: so up to _MANY points.
+        own: so up to _MANY points. Cells, up to FINEST times those of a quick run.
         """
         solver = self.solver
         levels = [[finer * k for k in space_factors(solver, self.problem, self.quick or solver.remapping)]]
         if self.quick and self.again:
             levels.append([2.0 * finer * k for k in space_factors(solver, self.problem, quick=False)])
-        most = 0 if self.several or solver.needs == "density" else _MANY
-        while 2.0 * levels[-1][-1] * getattr(solver, solver.resolution) <= most:
+        most = _MANY / getattr(solver, solver.resolution)
+        if solver.needs == "density":
+            most = FINEST / (1 if self.quick else 2) if self.again and not solver.variational else 0.0
+        while not self.several and 2.0 * levels[-1][-1] <= most:
             levels.append([2.0 * k for k in levels[-1][-3:]])
         return levels
 
@@ -284,26 +284,3 @@ def _space_steps(lab: Laboratory, finest: Solver) -> int:
     method smears so.
     """
     return 20 if finest.costly or lab.flow.initial.regularity == "smooth" else 4 * lab.enough(finest, 20).steps
-
-
-def _decay(end: Measure) -> Iterator[Certificate]:
-    """The last modes of a spectral answer: what the truncation leaves out."""
-    if isinstance(end, FourierDensity):
-        tail = float(np.max(np.abs(end.coefficients[-4:])))
-        yield Certificate("size of the last four coefficients", "at most", tail, 0.0, DECAYED)
-
-
-def fitted_certificate(claim: str, found: Fitted, declared: float) -> Certificate:
-    """Fitted order >= declared - .15 - two deviations, of which no more than .6 is allowed."""
-    return Certificate(
-        f"{claim} ({found})", "at least", found.order, declared, LOST + min(2.0 * found.deviation, _UNSURE)
-    )
-
-
-def order_certificate(claim: str, refinement: Refinement, declared: float) -> Certificate:
-    """Observed order >= declared - .15; where nothing is left to refine, that the distance is at rounding."""
-    if refinement.at_rounding:
-        return Certificate(
-            f"{claim}: nothing left to refine", "at most", refinement.distances[-1], 0.0, 10.0 * refinement.resolved
-        )
-    return Certificate(f"{claim} ({refinement})", "at least", refinement.observed, declared, LOST)
