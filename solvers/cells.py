@@ -75,17 +75,18 @@ def space_order(flow: Flow, smooth: float, layer: float) -> float:
 
 
 def _bent(energy: Energy, layer: float) -> float:
-    """The order that bends of V leave: min(layer (p + 1/2), p - 1/2), on data, V being like (w - k)_+^p at a knot k.
+    """The order that bends of V leave: min(layer p, p - 1/2), on data, V being like (w - k)_+^p at a knot k.
 
-    d log rho/dt = V'' along the way. So mass that crosses a knot gets a bend of rho of the power p - 1, which moves on:
-    smeared over a width d = h^layer it leaves an error d^p of the distribution function over that width, W2 = d^(p +
-    1/2). Where V' = 0 at the knot none crosses, and rho gets a bend of the power p - 2 there (p = 2: a jump), which
-    stands, over a width h: W2 = h^(p - 1/2). With p < 2 a gap opens: V' = -a (w - k)^(p - 1) beyond k and 0 before it
-    take what is at k away at once, and of the mass O(h) of its cell some goes to the wrong side: 1/2, in any scheme
-    (all derived). Where V' itself jumps nothing is declared.
+    d log rho/dt = V'' along the way. So mass that crosses a knot gets a bend of rho of the power p - 1. Where V'(k)
+    changes its sign mass turns at the knot: it was beyond for a time like the root of how far it came, and has a bend
+    of the power p - 3/2. Both move on: smeared over a width d = h^layer they leave errors d^p and d^(p - 1/2) of the
+    distribution function over that width, W2 = d^(p + 1/2) and d^p. Where V' stays 0 at the knot none crosses, and rho
+    gets a bend of the power p - 2 there (p = 2: a jump), which stands, over a width h: W2 = h^(p - 1/2). With p < 2 a
+    gap opens: V' = -a (w - k)^(p - 1) beyond k and 0 before it take what is at k away at once, and of the mass O(h) of
+    its cell some goes to the wrong side: 1/2, in any scheme (all derived). Where V' itself jumps nothing is declared.
     """
     powers = [term.neuron.activation.breaks for term in energy.terms if isinstance(term, Risk)]
-    left = [min(layer * (p + 0.5), p - 0.5) if p >= 2.0 else 0.5 for p in powers if p > 1.0]
+    left = [min(layer * p, p - 0.5) if p >= 2.0 else 0.5 for p in powers if p > 1.0]
     return min(left, default=math.inf)
 
 

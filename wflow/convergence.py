@@ -201,15 +201,19 @@ def in_space(lab: Laboratory, solver: Solver, factors: Sequence[float], steps: i
 
 
 def on_the_way(lab: Laboratory, solver: Solver, factors: Sequence[float], steps: int) -> Refinement:
-    """The same runs, by the largest of their distances at saved times: in C([0, horizon]; W2).
+    """The same runs, at the saved time where the two finest are furthest apart; at the end if that is the start.
 
     Where V fades as the law comes to rest, so does the error of a transport by V, and less of the next order may be
-    left at the end than the order of what has been.
+    left at the end than the order of what has been. Starts say nothing of a scheme.
     """
     levels, runs = _by_resolution(lab, solver, factors, steps)
     found = _refinement(levels, runs, solver)
-    largest = tuple(max(distance(x, y) for x, y in zip(a.measures, b.measures, strict=True)) for a, b in pairwise(runs))
-    return replace(found, distances=largest, norm=f"{found.norm}, largest on the way")
+    coarse, fine = runs[-2:]
+    apart = [distance(x, y) for x, y in zip(coarse.measures, fine.measures, strict=True)]
+    if not (k := int(np.argmax(apart))):
+        return found
+    there = tuple(distance(a.measures[k], b.measures[k]) for a, b in pairwise(runs))
+    return replace(found, distances=there, norm=f"{found.norm} at t = {fine.times[k]:.3g}, the largest on the way")
 
 
 def _by_resolution(

@@ -30,10 +30,10 @@ def minimise(movement: Movement, start: Quantiles, tolerance: float, limit: int)
         there = _newton(movement, here)
         if there is None:
             break
-        stalled = there.residual >= 0.5 * here.residual and there.residual <= tolerance
-        here = here if there.residual >= here.residual and stalled else there
-        if stalled:
-            break  # rounding: no further decrease to be had
+        better = min(here, there, key=lambda point: point.residual)
+        if there.residual >= 0.5 * here.residual and better.residual <= tolerance:
+            return better  # rounding: no further decrease to be had
+        here = there
     return here
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from solvers.jko._quantiles import QuantileSolver, admissible, atom_at_wall, second_order
+from solvers.jko._quantiles import QuantileSolver, admissible, atom_at_wall, second_order, starts_with_fronts
 from wflow.errors import LostDensity
 from wflow.flow import Flow
 from wflow.measure import Quantiles
@@ -22,8 +22,9 @@ class Midpoint(QuantileSolver):
     """
 
     def order(self, flow: Flow) -> Order:
-        """Time 2, also from compact starts, where the energy identity has order 1/2."""
-        return replace(second_order(flow), time=2.0)
+        """Time 2, also from compact starts, where the energy identity has order 1/2; 1 where V' bends like a root."""
+        found = second_order(flow)
+        return replace(found, time=2.0) if starts_with_fronts(flow) else found
 
     def step(self, flow: Flow, state: State, dt: float) -> Step:
         start = state.measure

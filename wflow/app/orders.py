@@ -34,8 +34,9 @@ from wflow.trajectory import Trajectory
 
 SHORT = 100
 """Steps of an explicit method from which on its error in time is asymptotic (seen: 604; not yet at 51)."""
-_SHORTER = 8
-"""Steps of an implicit method: a start that spreads in less than one of the first steps shows no order in them."""
+_SHORTER, _TIMES = 8, 2
+"""Steps of an implicit method: a start that spreads in less than one of the first steps shows no order in them; and how
+often at most, for its energy."""
 _SLACK = 1e-9
 """Of a step: saved times that far apart but for rounding are one step apart."""
 _MANY = 25600
@@ -174,7 +175,7 @@ class Orders:
         levels = self._levels(finer)
         orders = [solver.refined(factors[-2]).order(self.lab.flow).space for factors in levels]
         last = orders[1 if self.quick and self.again else 0]
-        ways = (in_space,) if self.several else (in_space, on_the_way)
+        ways = (in_space, on_the_way) if solver.needs == "density" and not self.several else (in_space,)
         for (factors, order), refined in product(zip(levels, orders, strict=True), ways):
             found = refined(self.lab, solver, factors, _space_steps(self.lab, solver.refined(factors[-1])))
             self.found["space"], seen = found, order_certificate("order in space", found, order)
@@ -202,8 +203,11 @@ class Orders:
     def _of_identity(self, steps: _Steps, finer: int) -> Certificate:
         """In the steps of the order in time; where V'' jumps and none shows, less what crossings are known to cost."""
         seen = self._identity(steps)
-        if self.again and not seen.holds and not self._scattering:
-            seen = self._identity(self._more_steps(steps, finer))
+        for _ in range(_TIMES):
+            if seen.holds or not self.again or self._scattering or steps.first > _SHORTER * SHORT:
+                break
+            steps = self._more_steps(steps, finer)
+            seen = self._identity(steps)
         return seen
 
     def _identity(self, steps: _Steps) -> Certificate:

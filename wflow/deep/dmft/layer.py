@@ -103,7 +103,7 @@ def smooth(name: str, sigma: Activation) -> None:
     """Refused for an activation whose slope jumps: phi'' is then no function, and B(t, t) cannot be sampled."""
     if not isinstance(sigma, Activation):
         raise TypeError(f"{name} sigma: got {sigma!r}; pass activation(name), an Activation")
-    if sigma.curvature is None:
+    if sigma.curvature is None or sigma.breaks < 2.0:
         raise Refused(
             f"{sigma}: its slope jumps at {sigma.kinks}, so that phi'', which the response B(t, t) averages, is no "
             "function; take a smooth one: tanh, erf, gelu, softplus"
