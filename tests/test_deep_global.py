@@ -439,8 +439,14 @@ def test_hypotheses_are_told_of_each_start():
     assert _statuses(deep.DeepFlow(double, start, 1.0))[3] == HOLDS
     lines = Independent([Normal()] * 2, [Normal()], Normal(), [activation("quadratic"), activation("relu")])
     found = _statuses(deep.DeepFlow(double, lines, 1.0))
-    assert found[1] == FAILS
-    assert found[2] == "not tested"
+    assert found[1:3] == [FAILS, FAILS]
+    for name, status in (("gelu", FAILS), ("cos_minus_sin", FAILS), ("linear", HOLDS), ("elu", HOLDS)):
+        later = Independent([Normal()] * 2, [Normal()], Normal(), [activation("tanh"), activation(name)])
+        assert _statuses(deep.DeepFlow(double, later, 1.0))[2] == status
+    plain, tanh = Data([[0.0], [1.0]], [1.0, -1.0]), activation("tanh")
+    for bias, status in ((Normal(), HOLDS), (Point(1.0), "not tested"), (None, "not tested")):
+        begun = Independent([Normal()], [], Normal(), tanh, biases=[bias])
+        assert _statuses(deep.DeepFlow(plain, begun, 1.0))[1] == status
     with pytest.raises(ValueError, match="collapse from 4 on"):
         deep_problem("sine_full_support", depth=4)
 

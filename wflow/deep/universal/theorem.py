@@ -26,8 +26,9 @@ from wflow.deep.universal.unseen import groups
 
 HOLDS, FAILS, SILENT = "holds", "fails", "not tested"
 TRAINED, MODE = "all layers are trained", "weights converge in the theorem's mode"
-_INCREASING = ("tanh", "sigmoid", "erf", "softplus", "leaky_relu", "elu")
+_INCREASING = ("tanh", "sigmoid", "erf", "softplus", "leaky_relu", "elu", "linear")
 """Activations of the house whose derivative is nowhere 0."""
+_ASKED = np.linspace(-4.0, 4.0, 201)
 
 
 @dataclass(frozen=True)
@@ -82,12 +83,22 @@ def _activations(flow: DeepFlow) -> Iterator[Hypothesis]:
     polynomial = sigmas[0].odd_degree is not None and sigmas[0].even_degree is not None
     status, why = (FAILS, "a polynomial") if polynomial else (HOLDS, "no polynomial, and a bias is among the inputs")
     if not polynomial and not _constant(flow.data):
-        status, why = SILENT, "no constant column among the inputs"
+        status, why = SILENT, "no constant column among the inputs, and no bias of full support in layer 1"
+        if isinstance(next(iter(getattr(flow.start, "biases", ())), None), Normal):
+            status, why = HOLDS, "no polynomial, and layer 1 has a bias of full support"
     yield Hypothesis("first features are universal", status, f"{sigmas[0]}: {why}")
-    later = [str(s) for s in sigmas[1:] if s.name not in _INCREASING]
-    names = ", ".join(later) or ", ".join(sorted({str(s) for s in sigmas[1:]})) or "none"
+    later = [s for s in sigmas[1:] if s.name not in _INCREASING]
+    zero = [s for s in later if _vanishes(s)]
+    names = ", ".join(map(str, zero or later)) or ", ".join(sorted({str(s) for s in sigmas[1:]})) or "none"
     claim = "derivatives beyond the first layer are nowhere 0"
-    yield Hypothesis(claim, SILENT if later else HOLDS, f"activations there: {names}")
+    yield Hypothesis(claim, FAILS if zero else SILENT if later else HOLDS, f"activations there: {names}")
+
+
+def _vanishes(sigma: Activation) -> bool:
+    """Whether sigma' is 0 somewhere: at a place that is asked, or between two where it is continuous."""
+    slopes = sigma.slope(_ASKED)
+    crosses = sigma.curvature is not None and slopes.min() < 0.0 < slopes.max()
+    return bool(crosses or np.any(slopes == 0.0))
 
 
 def _constant(data: Data) -> bool:
