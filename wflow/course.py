@@ -3,11 +3,13 @@
 import hashlib
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 import numpy as np
 
 from wflow.arrays import finite
+from wflow.errors import WflowError
 from wflow.ranks import current
 
 SAVED = 64
@@ -63,3 +65,28 @@ def reporter(progress: Progress, end: float) -> Callable[[float], None]:
             sys.stderr.flush()
 
     return write
+
+
+class Keeper[Run](Protocol):
+    """Where a run may be kept as it goes."""
+
+    def offer(self, now: Run) -> None:
+        """Told after every step; keeps some of them."""
+
+    def keep(self, now: Run) -> None:
+        """Told where the run is interrupted or fails: `now` is its last good step."""
+
+
+def followed[Run](course: Iterable[Run], begun: Run, tell: Callable[[Run], None], store: Keeper[Run] | None) -> Run:
+    """The end of a course, told and offered to a store after every step; what ends it early keeps what there is."""
+    now = begun
+    try:
+        for now in course:
+            tell(now)
+            if store is not None:
+                store.offer(now)
+    except (KeyboardInterrupt, WflowError):
+        if store is not None:
+            store.keep(now)
+        raise
+    return now

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from wflow.course import Progress, end_of, plan, reporter, saved_times
-from wflow.errors import Refused, WflowError
+from wflow.course import Progress, end_of, followed, plan, reporter, saved_times
+from wflow.errors import Refused
 from wflow.flow import Flow
 from wflow.pace import Pace, pace_of
 from wflow.ranks import current
@@ -55,18 +55,10 @@ def solve(
     pace = pace_of(flow, solver, steps, dt, tolerance)
     saved = saved_times(times, end, lambda: pace.steps_over(end))
     watch = Watch.over(flow, solver, plan(solver, pace, saved))
-    now = begun = watch.start if store is None else watch.resumed(store.latest())
+    begun = watch.start if store is None else watch.resumed(store.latest())
     report = reporter(progress, end)
-    try:
-        for now in _course(watch, pace, saved, begun, until if callable(until) else None):
-            report(now.state.time)
-            if store is not None:
-                store.offer(now)
-    except (KeyboardInterrupt, WflowError):
-        if store is not None:
-            store.keep(now)
-        raise
-    return watch.trajectory(now)
+    course = _course(watch, pace, saved, begun, until if callable(until) else None)
+    return watch.trajectory(followed(course, begun, lambda now: report(now.state.time), store))
 
 
 def _course(

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from wflow.arrays import Array, count, positive
-from wflow.course import SLACK, Progress, end_of, plan, reporter, saved_times
+from wflow.course import SLACK, Progress, end_of, followed, plan, reporter, saved_times
 from wflow.data import Data
-from wflow.errors import EnergyRose, NotConverged, Refused, WflowError
+from wflow.errors import EnergyRose, NotConverged, Refused
 
 
 class Weights(Protocol):
@@ -121,21 +121,14 @@ def march(
     end, longest = end_of(flow.horizon, until), _longest(flow.horizon, steps, dt)
     saved = saved_times(times, end, lambda: max(1, math.ceil(end / longest * (1.0 - 1e-9))))
     report, stop = reporter(progress, end), until if callable(until) else None
-    now = begun = _begun(flow, solver, f"{plan(solver, longest, saved)}, {_mark(flow, saved)}")
+    begun = _begun(flow, solver, f"{plan(solver, longest, saved)}, {_mark(flow, saved)}")
     if store is not None:
-        now = begun = _resumed(begun, store.latest())
-    try:
-        # what overflows is seen as an energy that is no number
-        with np.errstate(over="ignore", invalid="ignore"):
-            for now in _course(flow, solver, begun, saved, longest, stop):
-                report(now.state.time)
-                if store is not None:
-                    store.offer(now)
-    except (KeyboardInterrupt, WflowError):
-        if store is not None:
-            store.keep(now)
-        raise
-    return now
+        begun = _resumed(begun, store.latest())
+    # what overflows is seen as an energy that is no number
+    with np.errstate(over="ignore", invalid="ignore"):
+        course = _course(flow, solver, begun, saved, longest, stop)
+        found: Marched = followed(course, begun, lambda now: report(now.state.time), store)
+    return found
 
 
 def _longest(horizon: float, steps: int | None, dt: float | None) -> float:
