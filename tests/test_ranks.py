@@ -246,15 +246,18 @@ for k in range(100):
 @job
 @pytest.mark.fem
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(450)
 def test_what_leaves_the_cache_is_given_back():
-    """MPI has some 2000 communicators; meshes that were not given back took them all after 230 solves."""
+    """MPI has some 2000 communicators; meshes that were not given back took them all after 230 solves.
+
+    Some seconds, minutes where other jobs have the cores: ranks that wait for each other do so without a pause.
+    """
     body = (
         "flow = problems.circle_teacher(temperature=0.05).flow\n"
         "for k in range(300): wflow.solve(flow, solvers.fem.TwoPoint(16 + k), dt=0.05, until=0.05)\n"
         "if ranks.number == 0: print('all')"
     )
-    done = script(body)
+    done = script(body, timeout=400)
     assert done.stdout.strip() == "all", done.stderr[-400:]
 
 
