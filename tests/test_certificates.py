@@ -23,9 +23,10 @@ from wflow.certificates import (
     moved_downhill,
     no_gap,
 )
-from wflow.convergence import Laboratory, Refinement, dissipation_refinement, distance, estimated_error, matched_error
+from wflow.convergence import Laboratory, Refinement, dissipation_refinement, distance
 from wflow.duality import bounds
 from wflow.errors import NotConverged
+from wflow.estimates import estimated_error, matched_error
 from wflow.size_slopes import particle_slopes
 
 

@@ -12,8 +12,9 @@ from solvers.jko import Quantile
 from solvers.particles import GradientFlow
 from wflow import Barenblatt, Density, Entropy, Grid, Particles, Power, Quantiles, interval, problems, solve, w2
 from wflow.contracting import contracting
-from wflow.convergence import Laboratory, twice
+from wflow.convergence import Laboratory
 from wflow.course import SAVED
+from wflow.estimates import twice
 from wflow.geodesics import geodesic
 from wflow.internal import conjugate_slope
 from wflow.lambert import LambertLaw

@@ -26,8 +26,9 @@ from wflow import (
     solve,
     w2,
 )
-from wflow.convergence import Laboratory, distance, estimated_error
+from wflow.convergence import Laboratory, distance
 from wflow.energy import Energy, population_risk
+from wflow.estimates import estimated_error
 from wflow.internal import Entropy
 from wflow.kernel import sawtooth_kernel
 

@@ -33,8 +33,9 @@ from wflow import (
 )
 from wflow.arrays import Array
 from wflow.certificates import Certificate, distance_to_exact, distance_to_limit, kept, truncated
-from wflow.convergence import Laboratory, distance, estimated_error, in_space, in_time, norm_of
+from wflow.convergence import Laboratory, distance, in_space, in_time, norm_of
 from wflow.dual_norm import dual_norm
+from wflow.estimates import estimated_error
 from wflow.mesh_norm import comparable, mean_difference, mesh_distance, seen_on
 from wflow.raster import raster
 from wflow.watch import least

@@ -20,9 +20,10 @@ from solvers.stochastic import Epochs, Fresh, ModifiedEquation, OnePass, Replace
 from wflow import Atoms, Data, Flow, Gaussian, Potential, Refused, RidgeNeuron, Risk, activation, problems, solve, w2
 from wflow.app.config import read
 from wflow.app.settings import UsageError
-from wflow.convergence import Laboratory, estimated_error
+from wflow.convergence import Laboratory
 from wflow.data import circle_inputs, gaussian_inputs, gaussian_plane_inputs, uniform_inputs
 from wflow.energy import Energy
+from wflow.estimates import estimated_error
 from wflow.size_slopes import slope_of
 from wflow.solver import State
 

@@ -11,7 +11,8 @@ from solvers.finite_volume import Muscl, ScharfetterGummel, Upwind
 from solvers.jko import Exact
 from solvers.particles import GradientFlow, Sampled
 from wflow import Density, Grid, Particles, problems, solve, w2
-from wflow.convergence import MARGIN, Laboratory, distance, estimated_error
+from wflow.convergence import MARGIN, Laboratory, distance
+from wflow.estimates import estimated_error
 from wflow.features import Features
 from wflow.plans import gathered
 from wflow.size_slopes import particle_slopes

@@ -18,9 +18,9 @@ class Activation:
 
     kinks: the numbers z where sigma is not smooth (quadrature splits there). At a kink `slope` is the mean of both
     sides, the choice that keeps symmetric configurations symmetric.
-    power: p, if sigma leaves its kinks like (z - k)_+^p; None: 1 where sigma' jumps, else 2.
     odd_degree: degree of (sigma(z) - sigma(-z))/2 where that is a polynomial (0: it vanishes), else None; even_degree
     likewise of the even part. They make null modes on the circle.
+    power: p, if sigma leaves its kinks like (z - k)_+^p; None: 1 where sigma' jumps, else 2.
     """
 
     name: str
@@ -36,9 +36,7 @@ class Activation:
     @property
     def breaks(self) -> float:
         """The power p of its kinks, inf where it has none."""
-        if not self.kinks:
-            return math.inf
-        return self.power or (1.0 if self.curvature is None else 2.0)
+        return (self.power or (1.0 if self.curvature is None else 2.0)) if self.kinks else math.inf
 
     def __str__(self) -> str:
         return self.name if self.parameter is None else f"{self.name}({self.parameter:g})"

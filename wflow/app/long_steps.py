@@ -12,8 +12,9 @@ import numpy as np
 
 from wflow.certificates import Certificate, distance_to_exact, of_run
 from wflow.contracting import relaxing
-from wflow.convergence import MARGIN, Laboratory, distance, estimated_error, norm_of
+from wflow.convergence import MARGIN, Laboratory, distance, norm_of
 from wflow.errors import Truncated
+from wflow.estimates import estimated_error
 from wflow.flow import Flow
 from wflow.limits import WITHIN
 from wflow.loop import solve

@@ -29,18 +29,11 @@ from wflow.certificates import (
 )
 from wflow.cone import spread
 from wflow.contracting import contracting, relaxing
-from wflow.convergence import (
-    Laboratory,
-    Refinement,
-    distance,
-    estimated_error,
-    matched_error,
-    norm_of,
-    twice,
-)
+from wflow.convergence import Laboratory, Refinement, distance, norm_of
 from wflow.course import SAVED
 from wflow.dual_norm import nested
 from wflow.errors import Truncated, WflowError
+from wflow.estimates import estimated_error, matched_error, twice
 from wflow.flow import SHEETS
 from wflow.fourier import FourierDensity
 from wflow.measure import Density, Measure
