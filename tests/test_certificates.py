@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from solvers.conic import ConicDescent, ConicHeun, ConicParticles
+from solvers.fem import TwoPoint
 from solvers.finite_volume import Muscl, ScharfetterGummel, Upwind
 from solvers.jko import Quantile, SplineSdirk2
 from solvers.particles import GradientFlow
@@ -251,13 +252,17 @@ def test_charges_that_match_are_judged_by_errors_in_their_own_metric():
     assert not all(row.holds for row in agreements(problem, [replace(one, matched=one.error) for one in found]))
 
 
-def test_f_of_cells_below_inf_f_is_asked_of_their_density():
+@pytest.mark.parametrize(
+    "solver", [ScharfetterGummel(64), pytest.param(TwoPoint(64), marks=[pytest.mark.fem, pytest.mark.slow])], ids=str
+)
+def test_f_of_cells_below_inf_f_is_asked_of_their_density(solver):
     """gaussian_langevin, lam = 10: entropy of a density and w^2 at centres of wide cells are 1.6e-5 below inf F; F of
     the density itself is lam h^2/24 above that, w^2 having the mean (centre)^2 + h^2/12 in a cell.
     """
     problem = problems.gaussian_langevin(lam=10.0)
-    run = solve(problem.flow, ScharfetterGummel(64), steps=128)
+    run = solve(problem.flow, solver, steps=128)
     (row,) = above_the_minimum(problem, run)
-    h, lumped = float(run.final.grid.widths[0]), float(run.energies[-1]) - problem.lowest
+    ((low, high),) = problem.flow.window
+    h, lumped = (high - low) / 64, float(run.energies[-1]) - problem.lowest
     assert lumped < -1e-5 and "parted" in row.claim and row.holds and row.floor < 1e-14
     assert row.measured == pytest.approx(lumped + 10.0 * h**2 / 24.0, abs=1e-13)

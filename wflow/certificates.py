@@ -14,13 +14,12 @@ import numpy as np
 from wflow.dual_norm import dual_norm
 from wflow.duality.cells import cells_gap
 from wflow.duality.over_time import bounds, bracket, unknown
-from wflow.energy import Energy
-from wflow.grid import Grid
 from wflow.harmonic_norm import harmonic_norm
 from wflow.law import Law, Uniform
 from wflow.measure import Density, Measure, Quantiles
 from wflow.mesh_density import MeshDensity
 from wflow.mesh_norm import comparable, mesh_distance, seen_on
+from wflow.parted import of_the_density, on_one_axis
 from wflow.problems.problem import Problem
 from wflow.shapes import Sphere
 from wflow.signed_density import SignedDensity
@@ -88,20 +87,9 @@ def above_the_minimum(problem: Problem, run: Trajectory) -> Iterator[Certificate
     last = float(run.energies[-1]) if not run.solver.equation else run.flow.energy.value(pi)
     if not math.isnan(last):
         claim, slack, floor = "F - inf F at the end, inf F known", ROUNDING * max(1.0, abs(float(run.energies[0]))), 0.0
-        if last < problem.lowest and isinstance(pi, Density) and pi.domain.dim == 1:
-            claim, (last, floor) = f"{claim} (F of the cells parted)", _of_the_density(run.flow.energy, pi)
+        if last < problem.lowest and (cells := on_one_axis(pi)) is not None:
+            claim, (last, floor) = f"{claim} (F of the cells parted)", of_the_density(run.flow.energy, cells)
         yield Certificate(claim, "at least", last - problem.lowest, 0.0, slack, floor)
-
-
-def _of_the_density(energy: Energy, pi: Density) -> tuple[float, float]:
-    """F of the density that is constant in cells, and how far off: midpoints of its cells, halves and quarters.
-
-    The rule errs by c h^2 + O(h^4): two of Richardson's extrapolations, which differ by the error of the first.
-    """
-    parts = [Density(Grid(pi.domain, (k * len(pi.values),)), np.repeat(pi.values, k)) for k in (1, 2, 4)]
-    whole, halves, quarters = map(energy.value, parts)
-    first, second = halves + (halves - whole) / 3.0, quarters + (quarters - halves) / 3.0
-    return second, abs(second - first)
 
 
 def relaxes(problem: Problem, run: Trajectory) -> Iterator[Certificate]:
