@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from solvers.conic import ConicDescent, ConicHeun, ConicParticles
-from solvers.fem import TwoPoint
+from solvers.fem import TwoPoint, toolchain
 from solvers.finite_volume import Muscl, ScharfetterGummel, Upwind
 from solvers.jko import Quantile, SplineSdirk2
 from solvers.particles import GradientFlow
@@ -252,9 +252,14 @@ def test_charges_that_match_are_judged_by_errors_in_their_own_metric():
     assert not all(row.holds for row in agreements(problem, [replace(one, matched=one.error) for one in found]))
 
 
-@pytest.mark.parametrize(
-    "solver", [ScharfetterGummel(64), pytest.param(TwoPoint(64), marks=[pytest.mark.fem, pytest.mark.slow])], ids=str
-)
+MESHES = [
+    pytest.mark.fem,
+    pytest.mark.slow,
+    pytest.mark.skipif(toolchain.missing() is not None, reason=toolchain.missing() or ""),
+]
+
+
+@pytest.mark.parametrize("solver", [ScharfetterGummel(64), pytest.param(TwoPoint(64), marks=MESHES)], ids=str)
 def test_f_of_cells_below_inf_f_is_asked_of_their_density(solver):
     """gaussian_langevin, lam = 10: entropy of a density and w^2 at centres of wide cells are 1.6e-5 below inf F; F of
     the density itself is lam h^2/24 above that, w^2 having the mean (centre)^2 + h^2/12 in a cell.

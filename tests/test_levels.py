@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from solvers.fem import DG0
+from solvers.fem import DG0, toolchain
 from solvers.finite_volume import Muscl, ScharfetterGummel, Upwind
 from solvers.jko import Linearised, Sdirk2
 from solvers.particles import DormandPrince, GradientFlow
@@ -21,6 +21,11 @@ from wflow.flow import Flow
 from wflow.law import Atoms, Gaussian
 from wflow.pair_kernel import QuadraticKernel
 from wflow.terms import Interaction, Potential
+
+MESHES = [
+    pytest.mark.fem,
+    pytest.mark.skipif(toolchain.missing() is not None, reason=toolchain.missing() or ""),
+]
 
 
 def rows(problem, solver, claim):
@@ -240,7 +245,7 @@ def test_mass_that_turns_at_a_knot_has_a_rougher_bend(drift, knot, least, most):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("solver", [Upwind(64), DG0(64), Linearised(128)], ids=str)
+@pytest.mark.parametrize("solver", [Upwind(64), pytest.param(DG0(64), marks=MESHES), Linearised(128)], ids=str)
 def test_where_the_law_comes_to_rest_the_order_is_seen_on_the_way(solver):
     """von_mises_langevin without a target ends uniform: V fades like c_1, the error of upwinding like h c_1^2, that of
     heat's flux like h^2 c_1, which is left at the end, of the other sign: .39, .69, .58 by 128 cells.

@@ -20,7 +20,7 @@ class Activation:
     sides, the choice that keeps symmetric configurations symmetric.
     odd_degree: degree of (sigma(z) - sigma(-z))/2 where that is a polynomial (0: it vanishes), else None; even_degree
     likewise of the even part. They make null modes on the circle.
-    power: p, if sigma leaves its kinks like (z - k)_+^p; None: 1 where sigma' jumps, else 2.
+    power: p of kinks like (z - k)_+^p; None: 1 where sigma' jumps, else 2.
     """
 
     name: str
@@ -289,10 +289,7 @@ def piecewise_linear(sigma: Activation) -> bool:
 
 
 def parameter_of(sigma: Activation) -> float | None:
-    """b of an activation made by this file (0 where it has none); None for any other.
-
-    Its name proves nothing: the values and slopes at 200 points have to be those of the name.
-    """
+    """b of an activation made by this file (0: none), by values and slopes at 200 points; None for any other."""
     if sigma.name not in PARAMETERLESS and sigma.name not in ONE_PARAMETER:
         return None
     b = DEFAULTS.get(sigma.name, 1.0) if sigma.parameter is None else sigma.parameter

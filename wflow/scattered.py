@@ -2,8 +2,8 @@
 
 Where V bends, a step of length dt over the bend errs by dt^p K(theta), theta the share of the step at which it lies
 (Energy.jumps): |K| is bounded, but no two numbers of steps have the same theta. log2 of two errors in succession then
-has a deviation of 1 and more (seen: .87 and 3.2 of 2), whatever the number of steps. Their slope over many levels has a
-small one.
+has a deviation of 1 and more (seen while building: .87 and 3.2 of 2), whatever the number of steps. Their slope over
+many levels has a small one.
 """
 
 import math

@@ -141,9 +141,9 @@ class Orders:
             found = with_longer_steps(self.lab, finest, found, declared)
         if self.again and not order_certificate("", found, declared).holds:
             if self._scattering:
-                return steps, fitted_certificate(
-                    "order in time", fitted_in_time(self.lab, steps.solver, steps.first), declared
-                )
+                self.found["time"] = found
+                fit = fitted_in_time(self.lab, steps.solver, steps.first)
+                return steps, fitted_certificate("order in time", fit, declared)
             steps = self._more_steps(steps, finer)
             found = in_time(self.lab, steps.solver, steps.first, steps.levels)
         self.found["time"] = found
